@@ -1,0 +1,97 @@
+//! Configuration, parsed once into what will be done. Nothing else reads flags, environment or files.
+
+use crate::types::Level;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A secret: never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How TLS towards an upstream server is used (libpq's `sslmode`; `allow` is read as `prefer`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode { Disable, Prefer, Require, VerifyCa, VerifyFull }
+
+/// A PostgreSQL server, from a URL `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&zone=…`;
+/// a host that begins with `/` (percent-encoded, or `?host=/dir`) is a Unix socket's directory.
+#[derive(Debug, Clone)]
+pub struct ServerUrl {
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<Secret>,
+    pub database: String,
+    pub ssl_mode: SslMode,
+    pub ssl_root_cert: Option<PathBuf>,
+    pub zone: Option<String>,
+}
+
+/// Where clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen { Tcp(SocketAddr), Unix(PathBuf) }
+
+/// Whether hits are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheMode { On, Off, /** does everything but serve */ Shadow }
+
+/// When a client's connection goes back to the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode { Transaction, Session }
+
+/// A rule that lets named tables be cached for a time where no WAL stream proves them.
+#[derive(Debug, Clone)]
+pub struct TtlRule { /** `schema.table` */ pub table: String, pub ttl: Duration }
+
+/// TLS towards clients.
+#[derive(Debug, Clone)]
+pub struct ClientTls { pub certificate: PathBuf, pub key: PathBuf, /** refuse plain connections */ pub required: bool }
+
+/// Text or JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat { Text, Json }
+
+/// Everything that was configured, validated.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub primary: ServerUrl,
+    pub replicas: Vec<ServerUrl>,
+    pub users: Option<PathBuf>,
+    /// `redis://` or `rediss://` (TLS), with password, and the secret that authenticates entries (required with it).
+    pub redis: Option<Secret>,
+    pub redis_secret: Option<Secret>,
+    /// Longest wait for the shared tier, in milliseconds; past it, a miss.
+    pub redis_timeout: Duration,
+    pub listen: Vec<Listen>,
+    pub http: Option<SocketAddr>,
+    pub zone: Option<String>,
+    /// Bytes of the memory tier.
+    pub memory: u64,
+    /// Bytes of the largest entry.
+    pub entry_limit: usize,
+    pub consistency: Level,
+    pub staleness: Duration,
+    pub cache: CacheMode,
+    pub ttl_rules: Vec<TtlRule>,
+    pub pool: PoolMode,
+    /// Connections a server and user.
+    pub pool_size: usize,
+    /// How long a session waits for a connection before 53300.
+    pub pool_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub max_clients: usize,
+    /// How long a client may take to prove itself.
+    pub auth_timeout: Duration,
+    /// How long SIGTERM waits for transactions to end.
+    pub drain_timeout: Duration,
+    pub client_tls: Option<ClientTls>,
+    pub log_format: LogFormat,
+    /// `tracing` filter, such as `info` or `sidecache=debug`.
+    pub log_level: String,
+}

@@ -1,0 +1,4 @@
+//! Decisions without I/O: a statement and a catalog make a [`plan::Plan`]; a plan, a session and the servers make a
+//! destination. Each with its reason.
+
+pub mod plan;
