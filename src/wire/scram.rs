@@ -42,6 +42,14 @@ impl Verifier {
     }
 }
 
+/// A verifier for a user that does not exist: its salt is the same each time, and no password proves it.
+pub fn mock(secret: &[u8], user: &str) -> Verifier {
+    let salt = sign(secret, user.as_bytes())[..16].to_vec();
+    let stored_key = sign(secret, format!("stored {user}").as_bytes());
+    let server_key = sign(secret, format!("server {user}").as_bytes());
+    Verifier { iterations: ITERATIONS, salt, stored_key, server_key }
+}
+
 fn array(bytes: &[u8]) -> [u8; 32] {
     bytes.try_into().expect("SHA-256 has 32 bytes")
 }
