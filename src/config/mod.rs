@@ -13,13 +13,12 @@ mod sources;
 mod template;
 #[cfg(test)]
 mod tests;
-mod users;
+pub mod users;
 mod values;
 
 pub use error::{ConfigError, Origin};
 pub use settings::{Count, Fallback, Form, SETTINGS, Secrecy, Setting};
 pub use sources::Flags;
-pub use users::{Credential, ScramSecret, Users};
 
 use crate::types::Level;
 use std::net::SocketAddr;
@@ -65,6 +64,15 @@ pub struct ServerUrl {
 pub enum Listen {
     Tcp(SocketAddr),
     Unix(PathBuf),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(f),
+            Listen::Unix(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// Whether hits are served.

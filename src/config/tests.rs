@@ -1,6 +1,7 @@
 //! The configuration as a whole: what wins, what is refused, and `config.toml` held equal to the code.
 
 use super::template::config_toml;
+use super::users::Users;
 use super::*;
 use clap::{Args, FromArgMatches};
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! Towards Prometheus: the recorder, histograms that are recorded as they happen, and counts and gauges that are
 //! handed over when a scrape asks. The recorder is this object's own and not the process's, so tests have many.
 
-use super::Destination;
+use super::DESTINATIONS;
 use super::names::{self, Name};
 use metrics::{Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -30,6 +30,7 @@ pub struct ServerObservation {
     pub up: bool,
     pub lag_bytes: Option<u64>,
     pub outstanding: u64,
+    pub statements: u64,
 }
 
 static METADATA: Metadata<'static> = Metadata::new("sidecache", Level::INFO, None);
@@ -37,8 +38,8 @@ static METADATA: Metadata<'static> = Metadata::new("sidecache", Level::INFO, Non
 pub struct Exporter {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
-    request: [Histogram; Destination::ALL.len()],
-    upstream: [Histogram; Destination::ALL.len()],
+    request: [Histogram; DESTINATIONS.len()],
+    upstream: [Histogram; DESTINATIONS.len()],
     pool_wait: Histogram,
     /// Every state that the stream was seen in, so that those it left are shown as 0.
     states: Mutex<BTreeSet<&'static str>>,
@@ -58,7 +59,7 @@ impl Exporter {
             recorder.describe_histogram(name.name.into(), None, name.help.into());
         }
         let by_destination = |name: Name| {
-            Destination::ALL.map(|d| recorder.register_histogram(&key(name, &[("destination", d.label())]), &METADATA))
+            DESTINATIONS.map(|label| recorder.register_histogram(&key(name, &[("destination", label)]), &METADATA))
         };
         Exporter {
             request: by_destination(names::REQUEST_SECONDS),
@@ -70,10 +71,10 @@ impl Exporter {
         }
     }
 
-    pub fn request(&self, destination: Destination, total: Duration, upstream: Option<Duration>) {
-        self.request[destination as usize].record(total.as_secs_f64());
+    pub fn request(&self, destination: usize, total: Duration, upstream: Option<Duration>) {
+        self.request[destination].record(total.as_secs_f64());
         if let Some(upstream) = upstream {
-            self.upstream[destination as usize].record(upstream.as_secs_f64());
+            self.upstream[destination].record(upstream.as_secs_f64());
         }
     }
 
@@ -104,6 +105,7 @@ impl Exporter {
             self.gauge(names::SERVER_UP, &labels, f64::from(u8::from(server.up)));
             self.gauge(names::SERVER_LAG, &labels, server.lag_bytes.map_or(f64::NAN, |lag| lag as f64));
             self.gauge(names::SERVER_OUTSTANDING, &labels, server.outstanding as f64);
+            self.counter(names::STATEMENTS, &labels, server.statements);
         }
     }
 

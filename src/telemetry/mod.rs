@@ -17,40 +17,20 @@ use std::time::Duration;
 
 pub use self::export::{Observation, ServerObservation};
 
-/// Who answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Destination {
-    /// The memory tier.
-    Memory,
-    /// The shared tier.
-    Shared,
-    Primary,
-    Replica,
-    /// Sidecache itself: its own settings, a deferred BEGIN.
-    Sidecache,
-}
+/// Who answers requests: the tiers, the upstream servers, and Sidecache itself (its own settings, a deferred BEGIN),
+/// which also stands for any other label.
+const DESTINATIONS: [&str; 5] = ["memory", "shared", "primary", "replica", "sidecache"];
 
-impl Destination {
-    const ALL: [Destination; 5] =
-        [Destination::Memory, Destination::Shared, Destination::Primary, Destination::Replica, Destination::Sidecache];
-
-    /// The name in metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Destination::Memory => "memory",
-            Destination::Shared => "shared",
-            Destination::Primary => "primary",
-            Destination::Replica => "replica",
-            Destination::Sidecache => "sidecache",
-        }
-    }
+/// Where a destination's counts are.
+fn place(destination: &str) -> usize {
+    DESTINATIONS.iter().position(|label| *label == destination).unwrap_or(DESTINATIONS.len() - 1)
 }
 
 /// What became of a request, as the cache sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Served from an entry, whose fill had cost this much upstream.
-    Hit { cost: Duration },
+    /// Served from an entry.
+    Hit,
     /// Could have been served, was not there.
     Miss,
     /// The cache was not asked, for the reason with this label.
@@ -64,7 +44,7 @@ impl Outcome {
 
     const fn index(self) -> usize {
         match self {
-            Outcome::Hit { .. } => 0,
+            Outcome::Hit => 0,
             Outcome::Miss => 1,
             Outcome::Bypass(_) => 2,
             Outcome::Write => 3,
@@ -74,12 +54,11 @@ impl Outcome {
 
 /// One finished request.
 #[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// What the statement is: the stable label of its kind.
+pub struct Record {
+    /// What it is: a stable label.
     pub kind: &'static str,
-    pub destination: Destination,
-    /// The name of the upstream server that ran it, if one did.
-    pub server: Option<&'a str>,
+    /// Who answered: `memory`, `shared`, `primary`, `replica` or `sidecache`.
+    pub destination: &'static str,
     pub outcome: Outcome,
     /// From its last frame read to its last byte handed to the socket.
     pub total: Duration,
@@ -103,8 +82,6 @@ pub struct Telemetry {
     sessions: AtomicU64,
     sessions_begun: AtomicU64,
     saved_nanoseconds: AtomicU64,
-    /// Statements by server: as many as are configured.
-    servers: Vec<(String, AtomicU64)>,
 }
 
 /// Counts a session as long as it lives.
@@ -132,8 +109,8 @@ pub struct Totals {
 }
 
 impl Telemetry {
-    /// Counts from zero, with these upstream servers.
-    pub fn new(servers: impl IntoIterator<Item = String>) -> Arc<Self> {
+    /// Counts from zero.
+    pub fn new() -> Arc<Self> {
         Arc::new(Telemetry {
             exporter: Exporter::new(),
             requests: Labelled::new(),
@@ -146,23 +123,22 @@ impl Telemetry {
             sessions: AtomicU64::new(0),
             sessions_begun: AtomicU64::new(0),
             saved_nanoseconds: AtomicU64::new(0),
-            servers: servers.into_iter().map(|name| (name, AtomicU64::new(0))).collect(),
         })
     }
 
     /// A request ended.
-    pub fn request(&self, record: &Record<'_>) {
-        let cells = self.requests.cell(record.kind);
-        cells[record.destination as usize][record.outcome.index()].fetch_add(1, Relaxed);
-        match record.outcome {
-            Outcome::Hit { cost } => _ = self.saved_nanoseconds.fetch_add(nanoseconds(cost), Relaxed),
-            Outcome::Bypass(reason) => _ = self.bypasses.cell(reason).fetch_add(1, Relaxed),
-            Outcome::Miss | Outcome::Write => {}
+    pub fn request(&self, record: &Record) {
+        let destination = place(record.destination);
+        self.requests.cell(record.kind)[destination][record.outcome.index()].fetch_add(1, Relaxed);
+        if let Outcome::Bypass(reason) = record.outcome {
+            self.bypasses.cell(reason).fetch_add(1, Relaxed);
         }
-        if let Some((_, statements)) = record.server.and_then(|name| self.servers.iter().find(|(n, _)| n == name)) {
-            statements.fetch_add(1, Relaxed);
-        }
-        self.exporter.request(record.destination, record.total, record.upstream);
+        self.exporter.request(destination, record.total, record.upstream);
+    }
+
+    /// A hit spared the upstream what the entry's fill had cost.
+    pub fn saved(&self, cost: Duration) {
+        self.saved_nanoseconds.fetch_add(nanoseconds(cost), Relaxed);
     }
 
     /// A fill ended and was stored.
@@ -202,27 +178,19 @@ impl Telemetry {
         SessionGuard(Arc::clone(self))
     }
 
-    /// Statements that this server was sent.
-    pub fn statements(&self, server: &str) -> u64 {
-        self.servers.iter().find(|(name, _)| name == server).map_or(0, |(_, count)| count.load(Relaxed))
-    }
-
     /// The counts as numbers.
     pub fn totals(&self) -> Totals {
-        let sum = |destination: Option<Destination>, outcome: usize| -> u64 {
-            let of = |cells: &Cells| -> u64 {
-                let rows = cells.iter().enumerate().filter(|(row, _)| destination.is_none_or(|d| d as usize == *row));
-                rows.map(|(_, row)| row[outcome].load(Relaxed)).sum()
-            };
-            self.requests.iter().map(|(_, cells)| of(cells)).sum()
+        let at = |destination: usize, outcome: Outcome| -> u64 {
+            self.requests.iter().map(|(_, cells)| cells[destination][outcome.index()].load(Relaxed)).sum()
         };
+        let all = |outcome: Outcome| -> u64 { (0..DESTINATIONS.len()).map(|place| at(place, outcome)).sum() };
         let list = |counts: &Labelled<AtomicU64>| counts.iter().map(|(label, n)| (label, n.load(Relaxed))).collect();
         Totals {
-            hits_memory: sum(Some(Destination::Memory), 0),
-            hits_shared: sum(Some(Destination::Shared), 0),
-            misses: sum(None, 1),
+            hits_memory: at(place("memory"), Outcome::Hit),
+            hits_shared: at(place("shared"), Outcome::Hit),
+            misses: all(Outcome::Miss),
             bypasses: list(&self.bypasses),
-            writes: sum(None, 3),
+            writes: all(Outcome::Write),
             fills_stored: self.fills_stored.load(Relaxed),
             fills_refused: list(&self.fills_refused),
             pins: list(&self.pins),
@@ -246,9 +214,9 @@ impl Telemetry {
     fn export_counts(&self) {
         let export = &self.exporter;
         for (kind, cells) in self.requests.iter() {
-            for (destination, row) in Destination::ALL.into_iter().zip(cells) {
+            for (destination, row) in DESTINATIONS.into_iter().zip(cells) {
                 for (outcome, count) in Outcome::LABELS.into_iter().zip(row) {
-                    let labels = [("kind", kind), ("destination", destination.label()), ("outcome", outcome)];
+                    let labels = [("kind", kind), ("destination", destination), ("outcome", outcome)];
                     match count.load(Relaxed) {
                         0 => {}
                         seen => export.counter(names::REQUESTS, &labels, seen),
@@ -268,9 +236,6 @@ impl Telemetry {
                 export.counter(name, &[("reason", reason)], count.load(Relaxed));
             }
         }
-        for (server, count) in &self.servers {
-            export.counter(names::STATEMENTS, &[("server", server.as_str())], count.load(Relaxed));
-        }
         export.counter(names::FILLS_STORED, &[], self.fills_stored.load(Relaxed));
         export.counter(names::SESSIONS_BEGUN, &[], self.sessions_begun.load(Relaxed));
         export.gauge(names::SESSIONS, &[], self.sessions.load(Relaxed) as f64);
@@ -286,34 +251,35 @@ fn nanoseconds(length: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn record(destination: Destination, outcome: Outcome) -> Record<'static> {
-        let server = matches!(destination, Destination::Primary).then_some("primary");
-        Record { kind: "read", destination, server, outcome, total: Duration::from_micros(30), upstream: None }
+    fn record(destination: &'static str, outcome: Outcome) -> Record {
+        Record { kind: "read", destination, outcome, total: Duration::from_micros(30), upstream: None }
     }
 
     #[test]
     fn a_request_is_counted_once_under_its_names() {
-        let telemetry = Telemetry::new(["primary".to_owned()]);
-        let hit = Outcome::Hit { cost: Duration::from_millis(250) };
-        telemetry.request(&record(Destination::Memory, hit));
-        telemetry.request(&record(Destination::Memory, hit));
-        telemetry.request(&record(Destination::Shared, hit));
-        telemetry.request(&record(Destination::Primary, Outcome::Miss));
-        telemetry.request(&record(Destination::Primary, Outcome::Bypass("volatile_function")));
-        telemetry.request(&record(Destination::Primary, Outcome::Write));
+        let telemetry = Telemetry::new();
+        let hit = Outcome::Hit;
+        telemetry.request(&record("memory", hit));
+        telemetry.request(&record("memory", hit));
+        telemetry.request(&record("shared", hit));
+        telemetry.request(&record("primary", Outcome::Miss));
+        telemetry.request(&record("primary", Outcome::Bypass("volatile_function")));
+        telemetry.request(&record("primary", Outcome::Write));
+        for _ in 0..3 {
+            telemetry.saved(Duration::from_millis(250));
+        }
         telemetry.fill_refused("suspect");
         telemetry.pinned("listen");
         let totals = telemetry.totals();
         assert_eq!((totals.hits_memory, totals.hits_shared, totals.misses, totals.writes), (2, 1, 1, 1));
         assert_eq!(totals.bypasses, [("volatile_function", 1)]);
-        assert_eq!((totals.saved, telemetry.statements("primary")), (Duration::from_millis(750), 3));
+        assert_eq!(totals.saved, Duration::from_millis(750));
         let text = telemetry.render(&Observation::default());
         for line in [
             "sidecache_requests_total{kind=\"read\",destination=\"memory\",outcome=\"hit\"} 2",
             "sidecache_bypasses_total{reason=\"volatile_function\"} 1",
             "sidecache_fills_refused_total{reason=\"suspect\"} 1",
             "sidecache_pins_total{reason=\"listen\"} 1",
-            "sidecache_server_statements_total{server=\"primary\"} 3",
             "sidecache_saved_upstream_seconds 0.75",
             "sidecache_request_seconds_count{destination=\"memory\"} 2",
             "# HELP sidecache_requests_total",
@@ -325,7 +291,7 @@ mod tests {
 
     #[test]
     fn scraping_twice_counts_nothing_twice() {
-        let telemetry = Telemetry::new([]);
+        let telemetry = Telemetry::new();
         telemetry.fill_stored();
         telemetry.render(&Observation::default());
         telemetry.fill_stored();
@@ -334,7 +300,7 @@ mod tests {
 
     #[test]
     fn sessions_are_counted_while_they_live() {
-        let telemetry = Telemetry::new([]);
+        let telemetry = Telemetry::new();
         let first = telemetry.session();
         let second = telemetry.session();
         assert_eq!(telemetry.totals().sessions, 2);
@@ -346,7 +312,7 @@ mod tests {
 
     #[test]
     fn what_is_observed_becomes_gauges() {
-        let telemetry = Telemetry::new([]);
+        let telemetry = Telemetry::new();
         let observation = Observation {
             stream: "live",
             applied: 0x16_B374_D848,
@@ -358,6 +324,7 @@ mod tests {
                 up: true,
                 lag_bytes: Some(12),
                 outstanding: 1,
+                statements: 5,
             }],
         };
         let text = telemetry.render(&observation);
@@ -367,6 +334,7 @@ mod tests {
             "sidecache_entries 3",
             "sidecache_entry_bytes 4096",
             "sidecache_server_lag_bytes{server=\"replica-1\"} 12",
+            "sidecache_server_statements_total{server=\"replica-1\"} 5",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
