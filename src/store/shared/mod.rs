@@ -60,17 +60,6 @@ pub enum Miss {
 }
 
 impl Miss {
-    /// Every reason, for whoever shows them all.
-    pub const ALL: [Miss; 7] = [
-        Self::Absent,
-        Self::BreakerOpen,
-        Self::TimedOut,
-        Self::Failed,
-        Self::TooLarge,
-        Self::Malformed,
-        Self::Forged,
-    ];
-
     /// The name in metrics and status.
     pub const fn label(self) -> &'static str {
         match self {

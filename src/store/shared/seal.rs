@@ -196,8 +196,11 @@ mod tests {
         assert_eq!(one, name(&Sealer::new(b"secret"), 1, b"select 1"));
         assert_eq!(one.len(), NAME_PREFIX.len() + 64);
         assert!(!one.contains("select"));
-        let others =
-            [name(&sealer, 1, b"select 2"), name(&sealer, 2, b"select 1"), name(&Sealer::new(b"other"), 1, b"select 1")];
+        let others = [
+            name(&sealer, 1, b"select 2"),
+            name(&sealer, 2, b"select 1"),
+            name(&Sealer::new(b"other"), 1, b"select 1"),
+        ];
         assert!(others.iter().all(|other| *other != one));
     }
 

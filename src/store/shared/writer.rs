@@ -38,8 +38,7 @@ pub enum Unwritten {
 
 impl Unwritten {
     /// Every reason, for whoever shows them all.
-    pub const ALL: [Unwritten; 5] =
-        [Self::QueueFull, Self::BreakerOpen, Self::Paused, Self::TooLarge, Self::Failed];
+    pub const ALL: [Unwritten; 5] = [Self::QueueFull, Self::BreakerOpen, Self::Paused, Self::TooLarge, Self::Failed];
 
     /// The name in metrics and status.
     pub const fn label(self) -> &'static str {
