@@ -299,3 +299,50 @@ fn an_unusable_url_is_refused_without_showing_it() {
         assert!(!format!("{error:?} {error}").contains("hunter2"));
     }
 }
+
+/// The roots are read from the environment, which a test must not change for its neighbours: so it runs in a process of its own.
+#[test]
+fn tls_is_verified_against_the_roots() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    certify(&path("cert.pem"), &path("key.pem"));
+    certify(&path("stranger.pem"), &path("stranger.key"));
+    let (port, tls_port) = (free_port(), free_port().to_string());
+    let tls = ["--tls-port", &tls_port, "--tls-auth-clients", "no"];
+    let files = ["--tls-cert-file", &path("cert.pem"), "--tls-key-file", &path("key.pem")];
+    let _redis = Redis::start_on(port, &[&tls[..], &files[..]].concat());
+    for (roots, outcome) in [(path("cert.pem"), "closed"), (path("stranger.pem"), "open")] {
+        let child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--ignored", "--exact", "tls_child"])
+            .env("SSL_CERT_FILE", roots)
+            .env("SHARED_TIER_URL", format!("rediss://127.0.0.1:{tls_port}"))
+            .env("SHARED_TIER_OUTCOME", outcome)
+            .output()
+            .expect("this test runs");
+        assert!(child.status.success(), "{outcome}: {}", String::from_utf8_lossy(&child.stdout));
+    }
+}
+
+fn certify(certificate: &str, key: &str) {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate])
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl is installed").success());
+}
+
+#[tokio::test]
+#[ignore = "run by tls_is_verified_against_the_roots"]
+async fn tls_child() {
+    let shared = tier(&std::env::var("SHARED_TIER_URL").expect("set by the parent"), "secret");
+    if std::env::var("SHARED_TIER_OUTCOME").as_deref() == Ok("closed") {
+        closed(&shared).await;
+        put(&shared, b"key", b"rows").await;
+        assert_eq!(shared.lookup(SCOPE, b"key").await.as_deref(), Ok(&b"rows"[..]));
+    } else {
+        until("it was not trusted", || shared.trouble() == Some(Trouble::Unreachable)).await;
+        assert_eq!(shared.lookup(SCOPE, b"key").await, Err(Miss::BreakerOpen));
+    }
+}
