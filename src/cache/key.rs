@@ -2,6 +2,8 @@
 //! only if PostgreSQL would answer both with the same bytes: every field is written with its length, so that no two
 //! lists of fields give the same bytes. Knows nothing of the catalog: what names mean is the statement's identity.
 
+use crate::types::RelationId;
+
 /// Raised whenever the composition changes, since keys also name entries in the shared tier.
 const VERSION: u8 = 1;
 
@@ -11,7 +13,7 @@ pub struct KeyParts<'a> {
     /// What the session brings: database, effective role, session user, and every setting that can change a result.
     /// Already unambiguous: see [`compose_inputs`].
     pub inputs: &'a [u8],
-    /// The statement's identity: its text without comments.
+    /// The statement's identity, made once when it is planned: see [`compose_statement`].
     pub statement: &'a [u8],
     /// The types that `Parse` named (zero: left open).
     pub parameter_types: &'a [u32],
@@ -52,6 +54,17 @@ pub fn compose_inputs<'a>(
     for (name, value) in settings {
         field(out, name.as_bytes());
         field(out, value.as_bytes());
+    }
+}
+
+/// Writes a statement's identity into `out`, whose earlier content goes: its text without comments, and what its names mean.
+/// An entry that comes from another instance lists what it depends on; that the list is also right for the reader's own
+/// catalog rests on both having resolved the names alike.
+pub fn compose_statement(out: &mut Vec<u8>, text: &[u8], relations: &[RelationId]) {
+    out.clear();
+    field(out, text);
+    for relation in relations {
+        out.extend_from_slice(&relation.oid().to_le_bytes());
     }
 }
 
@@ -167,6 +180,21 @@ mod tests {
             inputs("shop", "alice", "alice", &[("Time", "ZoneUTC")]),
             inputs("shop", "alice", "alice", &[("TimeZone", ""), ("UTC", "")]),
         ];
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn r19_the_same_text_over_other_relations_is_another_statement() {
+        let of = |text: &str, relations: &[u32]| {
+            let mut out = Vec::new();
+            let relations: Vec<_> = relations.iter().map(|oid| RelationId::new(*oid)).collect();
+            compose_statement(&mut out, text.as_bytes(), &relations);
+            out
+        };
+        let mut all = vec![of("s", &[]), of("s", &[1]), of("s", &[2]), of("s", &[1, 2]), of("s\u{1}\0\0\0", &[])];
         let count = all.len();
         all.sort();
         all.dedup();

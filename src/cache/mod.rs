@@ -360,7 +360,13 @@ impl Cache {
     }
 
     /// Between the look and the boarding another may have filled and landed: look once more, or the same fill runs twice.
-    fn permit(self: &Arc<Self>, lead: flight::Lead, description: bool, demand: &Demand, cost: Option<Duration>) -> Answer {
+    fn permit(
+        self: &Arc<Self>,
+        lead: flight::Lead,
+        description: bool,
+        demand: &Demand,
+        cost: Option<Duration>,
+    ) -> Answer {
         if let Found::Servable(entry) = self.find(lead.key().bytes(), description, demand) {
             return self.hit(entry);
         }
