@@ -65,7 +65,6 @@ pub(super) enum Boarding {
 }
 
 /// The place of the one who fills. Dropped, it wakes everybody at once.
-#[derive(Debug)]
 pub(super) struct Lead {
     flights: Arc<Flights>,
     key: Key,

@@ -7,12 +7,12 @@ use super::{Cache, Entry, Filled, SharedMiss, StoreRefusal, Tier};
 use crate::coherence::{Demand, FillRefusal, FillTicket};
 use crate::store::shared::Shared;
 use crate::types::{Level, Moment, RelationId};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The right to fill one key. Dropped, it wakes those who wait.
-#[derive(Debug)]
 pub struct Permit {
     cache: Arc<Cache>,
     lead: Lead,
@@ -21,7 +21,6 @@ pub struct Permit {
     cost: Option<Duration>,
 }
 
-#[derive(Debug)]
 enum Fill {
     NotBegun,
     Refused(FillRefusal),
@@ -142,6 +141,12 @@ impl Permit {
         let now = Moment::from_micros(demand.now.micros().saturating_add(waited));
         coherence.judge(&proof, &Demand { now, ..*demand }).map_err(|_| SharedMiss::NotProven)?;
         Ok(Arc::new(Entry::new(proof, foreign.row_description, foreign.body, foreign.cost)))
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("key", self.lead.key()).finish_non_exhaustive()
     }
 }
 

@@ -150,7 +150,9 @@ impl Stats {
     pub(super) fn hit(&self, tier: Tier) {
         match tier {
             Tier::Memory => self.memory_hits.add(),
-            Tier::Shared => drop(self.shared_hits.fetch_add(1, Ordering::Relaxed)),
+            Tier::Shared => {
+                self.shared_hits.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
