@@ -15,6 +15,9 @@ pub struct KeyParts<'a> {
     pub inputs: &'a [u8],
     /// The statement's identity, made once when it is planned: see [`compose_statement`].
     pub statement: &'a [u8],
+    /// What its names mean: an entry that comes from another instance lists what it depends on, and that the list is also right
+    /// for the reader's own catalog rests on both having resolved the names alike.
+    pub relations: &'a [RelationId],
     /// The types that `Parse` named (zero: left open).
     pub parameter_types: &'a [u32],
     /// The `Bind` message from the count of parameter formats up to the count of result formats; empty for a simple query.
@@ -29,6 +32,10 @@ pub fn compose(out: &mut Vec<u8>, parts: &KeyParts<'_>) {
     out.push(VERSION);
     field(out, parts.inputs);
     field(out, parts.statement);
+    length(out, parts.relations.len());
+    for relation in parts.relations {
+        out.extend_from_slice(&relation.oid().to_le_bytes());
+    }
     length(out, parts.parameter_types.len());
     for oid in parts.parameter_types {
         out.extend_from_slice(&oid.to_le_bytes());
@@ -93,7 +100,7 @@ mod tests {
 
     fn key(inputs: &[u8], statement: &[u8], types: &[u32], parameters: &[u8], formats: &[u8]) -> Vec<u8> {
         let mut out = b"what was there before".to_vec();
-        let parts = KeyParts { inputs, statement, parameter_types: types, parameters, result_formats: formats };
+        let parts = KeyParts { inputs, statement, relations: &[], parameter_types: types, parameters, result_formats: formats };
         compose(&mut out, &parts);
         out
     }

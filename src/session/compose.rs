@@ -6,7 +6,7 @@ use super::client::{UnitEnd, frames};
 use super::exchange::Round;
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::portal::Prepared;
-use crate::route::plan::Plan;
+use crate::route::plan::{Plan, Refusal};
 use crate::upstream::Carried;
 use crate::wire::backend::Failure;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
@@ -53,6 +53,15 @@ pub struct Survey {
     pub partial: bool,
     /// Named statements that it binds and that were prepared before.
     pub earlier: Vec<Arc<Prepared>>,
+}
+
+impl Survey {
+    /// Whether it may have seen rows that others write.
+    pub fn reads_rows(&self) -> bool {
+        let blind = [Refusal::NoRelation, Refusal::SystemCatalog, Refusal::NotARead];
+        let sees = |plan: &Arc<Plan>| !matches!(&plan.cache, Err(refusal) if blind.contains(refusal));
+        self.runs.iter().any(|plan| plan.as_ref().is_none_or(sees))
+    }
 }
 
 /// Bytes to send and the answers they are owed.

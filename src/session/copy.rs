@@ -67,7 +67,7 @@ pub async fn copy_in(held: &mut Held, client: &mut Client, round: &mut Round) ->
                     return Err(Broken::Client(io::ErrorKind::UnexpectedEof.into()));
                 }
             }
-            pulled = held.pull_into(round) => {
+            pulled = held.pull(round) => {
                 let output = pulled?;
                 client.output.extend_from_slice(&output);
             }

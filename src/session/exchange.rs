@@ -49,9 +49,9 @@ pub enum Broken {
     /// The client's side broke while it was being written to.
     #[error("the client left: {0}")]
     Client(io::Error),
-    /// The server ended the connection with an error that the client has.
+    /// The server ended the connection with this ErrorResponse, which is the client's.
     #[error("the server ended the session")]
-    Fatal,
+    Fatal(Bytes),
 }
 
 /// What a fill copies aside.
@@ -209,7 +209,7 @@ impl Held {
     }
 
     /// Reads once; gives what the client is to hear of it.
-    pub async fn pull_into(&mut self, round: &mut Round) -> Result<BytesMut, Broken> {
+    pub async fn pull(&mut self, round: &mut Round) -> Result<BytesMut, Broken> {
         self.progress(&mut BytesMut::new()).await?;
         let mut output = BytesMut::new();
         self.digest(&mut output, round)?;
@@ -219,12 +219,6 @@ impl Held {
     /// Whether another session may have the connection: nothing owed, nothing unread, no open transaction's settings.
     pub fn is_clean(&self) -> bool {
         self.flow.is_done() && self.passing == 0 && self.lease.input.is_empty() && self.settings_before.is_none()
-    }
-
-    /// While no statement runs: relays notifications, notices and parameter changes.
-    pub async fn listen(&mut self, output: &mut BytesMut) -> Result<(), Broken> {
-        self.progress(&mut BytesMut::new()).await?;
-        self.digest(output, &mut Round::default())
     }
 
     /// Deals with all whole frames that were read.
@@ -279,8 +273,7 @@ impl Held {
         let step = self.flow.current();
         if tag == b'E' && (self.flow.is_done() || backend::error_field(body, b'V').is_some_and(|v| v != b"ERROR")) {
             // FATAL: the session upstream is over, and so is the client's.
-            output.extend_from_slice(frame);
-            return Err(Broken::Fatal);
+            return Err(Broken::Fatal(Bytes::copy_from_slice(frame)));
         }
         match self.flow.on(tag, body)? {
             Verdict::Relay => {

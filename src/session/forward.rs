@@ -10,9 +10,10 @@ use super::{Block, End, Session};
 use crate::cache::Filled;
 use crate::coherence::Evidence;
 use crate::route::destination::{Choice, Reason, choose};
-use crate::route::plan::{Isolation, Kind, PinReason, Refusal, SettingChange, TransactionControl};
-use crate::telemetry::{Destination, Outcome, Record};
-use crate::types::{Level, Moment};
+use crate::route::plan::{Isolation, Kind, PinReason, SettingChange, TransactionControl};
+use crate::telemetry::{Outcome, Record};
+use crate::config::PoolMode;
+use crate::types::Moment;
 use crate::upstream::{LeaseError, Server};
 use crate::wire::backend::Failure;
 use bytes::{Bytes, BytesMut};
@@ -35,11 +36,17 @@ impl Session {
     }
 
     /// A connection broke: what the client is told.
-    pub(super) fn lost(&mut self, broken: Broken) -> End {
+    pub(super) async fn lost(&mut self, broken: Broken) -> End {
         self.held = None;
         match broken {
             Broken::Client(error) => End::Client(error),
-            Broken::Fatal => End::Closed,
+            Broken::Fatal(frame) => {
+                self.client.output.extend_from_slice(&frame);
+                match self.client.flush().await {
+                    Ok(()) => End::Closed,
+                    Err(error) => End::Client(error),
+                }
+            }
             other => Failure::fatal("08006", format!("the connection to the server was lost: {other}")).into(),
         }
     }
@@ -60,7 +67,14 @@ impl Session {
             Intent::Wait(_) => (None, Outcome::Bypass("flight_slow")),
         };
         let reads = self.is_read(&survey);
-        let mut to_primary = !reads;
+        // A batch that goes on after this unit may write yet, and all of it goes to one server.
+        let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
+        let mut to_primary = !reads || may_go_on || self.shared.config.pool == PoolMode::Session;
+        let catalog = self.heard && survey.runs.iter().flatten().any(|plan| plan.may_change_catalog);
+        if catalog {
+            // Before, since the catalog may change while the answer is on its way; and after, since only then it has.
+            self.catalog_touched();
+        }
         for _ in 0..TRIES {
             if let Some(filling) = &mut fill
                 && let Err(refusal) = filling.permit.begin_fill(Moment::now())
@@ -80,7 +94,7 @@ impl Session {
                     Again::OnPrimary => {
                         to_primary = true;
                         for plan in survey.runs.iter().flatten() {
-                            self.shared.plans.learn_write(&plan.identity);
+                            self.shared.common.plans.learn_write(&plan.identity);
                         }
                     }
                     Again::Reprepared => self.forget_prepared(&survey).await?,
@@ -91,8 +105,7 @@ impl Session {
             self.after(&survey, &round, end);
             self.shared.telemetry.request(&Record {
                 kind: if end == UnitEnd::Query { "simple" } else { "extended" },
-                destination: if side == Side::Replica { Destination::Replica } else { Destination::Primary },
-                server: Some(server.name()),
+                destination: if side == Side::Replica { "replica" } else { "primary" },
                 outcome: if reads { outcome } else { Outcome::Write },
                 total: Moment::now().since(began),
                 upstream: Some(upstream),
@@ -118,7 +131,7 @@ impl Session {
             && plans().all(|plan| {
                 matches!(plan.kind, Kind::Read)
                     && plan.pin.is_none()
-                    && !self.shared.plans.is_learned_write(&plan.identity)
+                    && !self.shared.common.plans.is_learned_write(&plan.identity)
             })
     }
 
@@ -126,24 +139,22 @@ impl Session {
     async fn hold(&mut self, to_primary: bool, end: UnitEnd) -> Result<Option<Side>, End> {
         let primary = Arc::clone(self.shared.upstream.primary());
         if let Some(held) = &self.held {
-            let is_primary = Arc::ptr_eq(&held.lease.server, &primary);
-            let bound = held.batch_open || self.status != b'I' || !self.pins.is_empty();
-            if bound || !to_primary || is_primary {
-                let side = if is_primary { Side::Primary } else { Side::Replica };
-                if !bound {
-                    self.put_settings().await?;
-                }
-                return Ok(Some(side));
+            // Replicas are held for one unit at a time: what is held longer is the primary's.
+            let side = self.side(&held.lease.server);
+            if !held.batch_open && self.status == b'I' {
+                self.put_settings().await?;
             }
-            // A session pool's connection to a replica, and a write: the primary from here on.
-            self.held = None;
+            return Ok(Some(side));
         }
-        let destination = if to_primary || !self.pins.is_empty() || self.status != b'I' {
+        let destination = if to_primary {
             Choice { server: Arc::clone(&primary), reason: Reason::NotARead }
         } else {
             let floor = (!self.floor_unknown).then_some(&self.floor);
             choose(&self.shared.upstream, &self.shared.coherence, self.level, floor)
         };
+        if let Reason::NoneFit(passed_over) = destination.reason {
+            self.shared.telemetry.passed_over(passed_over.label());
+        }
         let leased = match self.lease(&destination.server).await {
             Err(LeaseError::Saturated(_) | LeaseError::Unreachable { .. })
                 if !Arc::ptr_eq(&destination.server, &primary) =>
@@ -167,10 +178,14 @@ impl Session {
                 return Err(End::Closed);
             }
         };
-        let side = if Arc::ptr_eq(&lease.server, &primary) { Side::Primary } else { Side::Replica };
+        let side = self.side(&lease.server);
         self.held = Some(Held::new(lease));
         self.put_settings().await?;
         Ok(Some(side))
+    }
+
+    fn side(&self, server: &Arc<Server>) -> Side {
+        if Arc::ptr_eq(server, self.shared.upstream.primary()) { Side::Primary } else { Side::Replica }
     }
 
     async fn lease(&self, server: &Arc<Server>) -> Result<crate::upstream::Lease, LeaseError> {
@@ -194,7 +209,6 @@ impl Session {
         if statements.is_empty() {
             return Ok(());
         }
-        let parameters = held.lease.parameters.clone();
         let mut round = Round { mute_parameters: true, ..Round::default() };
         let Held { lease, flow, .. } = held;
         let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
@@ -203,7 +217,7 @@ impl Session {
         }
         let mut out = composer.out;
         if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
-            return Err(self.lost(broken));
+            return Err(self.lost(broken).await);
         }
         if let Some(error) = round.own_error {
             // Direct, the setting would have been refused when it was made; here what it stands on may have gone since.
@@ -214,7 +228,7 @@ impl Session {
         }
         held.lease.carried.settings =
             wanted.iter().map(|(name, setting)| (name.clone(), Arc::clone(&setting.replay))).collect();
-        tracing::trace!(changed = statements.len(), before = parameters.len(), "settings put on a connection");
+        tracing::trace!(changed = statements.len(), "settings put on a connection");
         Ok(())
     }
 
@@ -228,7 +242,7 @@ impl Session {
         let mut round = Round::default();
         match held.pump(&mut out, &mut self.client, &mut round).await {
             Ok(()) => Ok(round.row),
-            Err(broken) => Err(self.lost(broken)),
+            Err(broken) => Err(self.lost(broken).await),
         }
     }
 
@@ -275,13 +289,10 @@ impl Session {
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
         held.batch_open = round.status.is_none();
         self.held = Some(held);
-        if let Err(end) = pumped {
-            if self.wrote || !self.is_read(survey) {
-                self.raise_floor_to_now();
-            }
-            return Err(end);
+        match pumped {
+            Ok(()) => Ok((round, server)),
+            Err(broken) => Err(self.lost(broken).await),
         }
-        Ok((round, server))
     }
 
     async fn relay(
@@ -290,7 +301,7 @@ impl Session {
         out: &mut BytesMut,
         end: UnitEnd,
         round: &mut Round,
-    ) -> Result<(), End> {
+    ) -> Result<(), Broken> {
         let relayed = async {
             if end == UnitEnd::Open {
                 return held.push(out, &mut self.client, round).await;
@@ -303,32 +314,19 @@ impl Session {
                 super::copy::copy_in(held, &mut self.client, round).await?;
             }
         };
-        match relayed.await {
-            Ok(()) => Ok(()),
-            Err(Broken::Client(error)) => Err(End::Client(error)),
-            Err(Broken::Fatal) => {
-                self.client.flush().await?;
-                Err(End::Closed)
-            }
-            Err(other) => {
-                Err(Failure::fatal("08006", format!("the connection to the server was lost: {other}")).into())
-            }
-        }
+        relayed.await
     }
 
     /// Whether it is worth learning how far the unit's reads may have seen: they could be followed by a hit or by a read of a
     /// replica that is behind.
     fn learns_from(&self, survey: &Survey, end: UnitEnd) -> bool {
-        let reads_rows = |plan: &crate::route::plan::Plan| {
-            !matches!(plan.cache, Err(Refusal::NoRelation | Refusal::SystemCatalog | Refusal::NotARead))
-        };
         self.learns_positions()
             && self.status == b'I'
             && matches!(end, UnitEnd::Sync | UnitEnd::Query)
             && !self.is_mid_batch()
             && !survey.runs.is_empty()
             && self.is_read(survey)
-            && survey.runs.iter().flatten().any(|plan| reads_rows(plan))
+            && survey.reads_rows()
     }
 
     /// What the answers mean for the session's state.
@@ -349,8 +347,10 @@ impl Session {
         }
         if let Some(high) = round.high {
             self.raise_floor(high);
-        } else if self.learns_from(survey, end) && !round.failed {
-            self.raise_floor_to_now();
+            let primary = self.shared.upstream.primary();
+            self.floor_unknown &= !self.held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.lease.server, primary));
+        } else if survey.reads_rows() {
+            self.unlearned = true;
         }
         if let (Some(replayed), Some(held)) = (round.replayed, &self.held) {
             held.lease.server.saw_replayed(replayed);
@@ -373,9 +373,7 @@ impl Session {
         if !matches!(plan.kind, Kind::Read | Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_)) {
             self.wrote_anything();
         }
-        if plan.may_change_catalog && self.heard {
-            self.catalog_touched();
-        }
+        self.touched_catalog |= plan.may_change_catalog && self.heard;
         if let Some(reason) = plan.pin {
             self.pin(reason);
         }
@@ -475,6 +473,9 @@ impl Session {
             }
             return;
         }
+        if std::mem::take(&mut self.touched_catalog) {
+            self.catalog_touched();
+        }
         self.statements.transaction_ended();
         self.block = Block::Clean;
         let committed = was == b'I' && !round.failed
@@ -508,10 +509,11 @@ impl Session {
         if status != b'I' {
             return Ok(());
         }
-        if std::mem::take(&mut self.wrote) && (self.learns_positions() || self.level == Level::Session) {
+        let wrote = std::mem::take(&mut self.wrote);
+        if std::mem::take(&mut self.unlearned) || wrote {
             self.learn_position().await?;
         }
-        let stays = !self.pins.is_empty() || self.shared.config.pool == crate::config::PoolMode::Session;
+        let stays = !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session;
         if !stays && let Some(held) = self.held.take() {
             if held.is_clean() {
                 held.lease.release();
@@ -522,17 +524,14 @@ impl Session {
         Ok(())
     }
 
-    /// After a write: the position at or past it becomes the session's floor. The client has its answer already.
+    /// After a write, or reads whose extent is not known: the position at or past it becomes the session's floor. The client has its answer already.
     async fn learn_position(&mut self) -> Result<(), End> {
-        if !self.heard || !self.learns_positions() {
+        if !self.learns_positions() {
             return Ok(());
         }
         let Some(held) = &mut self.held else { return Ok(()) };
-        let side = if Arc::ptr_eq(&held.lease.server, self.shared.upstream.primary()) {
-            Side::Primary
-        } else {
-            Side::Replica
-        };
+        let primary = self.shared.upstream.primary();
+        let side = if Arc::ptr_eq(&held.lease.server, primary) { Side::Primary } else { Side::Replica };
         let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
         let Held { lease, flow, .. } = held;
         let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: round.tick };
@@ -541,7 +540,7 @@ impl Session {
         let mut out = composer.out;
         match held.pump(&mut out, &mut self.client, &mut round).await {
             Ok(()) => {}
-            Err(broken) => return Err(self.lost(broken)),
+            Err(broken) => return Err(self.lost(broken).await),
         }
         match round.high {
             Some(high) => {
@@ -565,7 +564,7 @@ impl Session {
         let mut out = composer.out;
         match held.pump(&mut out, &mut self.client, &mut Round::default()).await {
             Ok(()) => Ok(()),
-            Err(broken) => Err(self.lost(broken)),
+            Err(broken) => Err(self.lost(broken).await),
         }
     }
 

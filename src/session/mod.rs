@@ -18,9 +18,6 @@ mod serve;
 mod settings;
 mod startup;
 
-pub use cancel::Registry;
-pub use plans::Plans;
-pub use startup::{Greetings, Verifiers};
 
 use crate::cache::Cache;
 use crate::catalog::Catalog;
@@ -38,12 +35,16 @@ use crate::wire::tls::TlsAcceptor;
 use arc_swap::ArcSwap;
 use client::{BadFrame, Client, UnitEnd};
 use exchange::Held;
-use plans::Names;
+use cancel::Registry;
+use plans::{Names, Plans};
 use portal::Statements;
 use settings::Settings;
+use startup::{Greetings, Verifiers};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 /// What all sessions share.
@@ -58,12 +59,18 @@ pub struct Shared {
     pub feed: Option<Feed>,
     pub telemetry: Arc<Telemetry>,
     pub tls: Option<TlsAcceptor>,
-    pub cancels: Arc<Registry>,
-    pub plans: Plans,
-    pub greetings: startup::Greetings,
-    pub verifiers: startup::Verifiers,
+    pub common: Common,
     /// Idle sessions end once it is cancelled.
     pub stop: CancellationToken,
+}
+
+/// What sessions keep in common among themselves.
+#[derive(Debug, Default)]
+pub struct Common {
+    cancels: Arc<Registry>,
+    plans: Plans,
+    greetings: Greetings,
+    verifiers: Verifiers,
 }
 
 /// Why a session ended early.
@@ -119,6 +126,10 @@ struct Session {
     block: Block,
     /// Whether the transaction (or the autocommit statement) under way may have written.
     wrote: bool,
+    /// Whether it read rows of which it is not known how new they are.
+    unlearned: bool,
+    /// Whether it may have changed the catalog.
+    touched_catalog: bool,
     level: Level,
     floor: Floor,
     /// A write whose position could not be learned: the primary alone is fresh enough.
@@ -132,13 +143,13 @@ struct Session {
     texts: HashMap<Box<[u8]>, Arc<crate::route::plan::Plan>>,
     key: Vec<u8>,
     registration: cancel::Registration,
-    _counted: crate::telemetry::SessionGuard,
 }
 
-/// Serves one client until it leaves.
-pub async fn run(stream: Stream, shared: Arc<Shared>) {
+/// Serves one client until it leaves. `seat`: its right to a session; without one it may cancel a query, and nothing more.
+pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSemaphorePermit>, shared: Arc<Shared>) {
+    tracing::trace!(?peer, "a client has connected");
     let mut client = Client::new(stream);
-    let end = match startup::start(&mut client, &shared).await {
+    let end = match startup::start(&mut client, &shared, seat.is_some()).await {
         Ok(startup::Started::Session(seed)) => match startup::open(client, &shared, *seed).await {
             Ok(mut session) => {
                 let end = session.run().await;
@@ -213,13 +224,17 @@ impl Session {
                     () = self.shared.stop.cancelled(), if idle => Err(shutting_down()),
                 };
             };
+            let mut round = exchange::Round::default();
             tokio::select! {
                 biased;
                 read = self.client.read() => return Ok(read?),
-                said = held.listen(&mut self.client.output) => {
-                    said.map_err(|broken| self.lost(broken))?;
-                    self.client.flush().await?;
-                }
+                said = held.pull(&mut round) => match said {
+                    Ok(said) => {
+                        self.client.output.extend_from_slice(&said);
+                        self.client.flush().await?;
+                    }
+                    Err(broken) => return Err(self.lost(broken).await),
+                },
                 () = self.shared.stop.cancelled(), if idle => return Err(shutting_down()),
             }
         }
@@ -258,20 +273,7 @@ impl Session {
 
     /// The session read or wrote at or before `position`.
     fn raise_floor(&mut self, position: crate::types::Lsn) {
-        let epoch = self.shared.coherence.epoch();
-        if self.floor.epoch != epoch {
-            self.floor = Floor { epoch, ..Floor::default() };
-        }
-        self.floor.position = self.floor.position.max(position);
-    }
-
-    /// What the session has read or written is not known by position: by time, then.
-    fn raise_floor_to_now(&mut self) {
-        let epoch = self.shared.coherence.epoch();
-        if self.floor.epoch != epoch {
-            self.floor = Floor { epoch, ..Floor::default() };
-        }
-        self.floor.after = Moment::now();
+        self.floor = self.floor.risen(self.shared.coherence.epoch(), position);
     }
 
     /// A transaction of hits alone has nothing to learn; positions matter where a cache or replicas could answer.

@@ -56,7 +56,7 @@ impl Session {
         {
             return Arc::clone(plan);
         }
-        let plan = self.shared.plans.plan(text, &self.names, &catalog);
+        let plan = self.shared.common.plans.plan(text, &self.names, &catalog);
         if self.texts.len() >= TEXTS_KEPT {
             self.texts.clear();
         }
@@ -83,7 +83,7 @@ impl Session {
             return Arc::clone(same);
         }
         let is_named = !parse.name.is_empty();
-        let plans = &self.shared.plans;
+        let plans = &self.shared.common.plans;
         let number = if is_named { plans.number(parse.sql, parse.types) } else { plans.fresh_number() };
         Arc::new(Prepared {
             number,

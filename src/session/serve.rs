@@ -8,8 +8,9 @@ use super::{Block, End, Session};
 use crate::cache::key::{KeyParts, compose};
 use crate::cache::{Answer, Entry, Permit, Tier, Waiter};
 use crate::coherence::Demand;
+use crate::config::CacheMode;
 use crate::route::plan::{Kind, PinReason, Plan, Recipe, SettingChange};
-use crate::telemetry::{Destination, Outcome, Record};
+use crate::telemetry::{Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::wire::backend::{
     BIND_COMPLETE, CLOSE_COMPLETE, Failure, PARSE_COMPLETE, one_text_row, put_complete, put_frame, put_ready,
@@ -169,6 +170,7 @@ impl Session {
         let level = plan.hint.level.unwrap_or(self.level);
         let demand = Demand { level, floor: self.floor, now };
         match cache.lookup(&self.key, request.form.describe, &demand) {
+            Answer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
             Answer::Hit(entry) => {
                 let form = request.form;
                 if let Some((name, statement)) = request.parsed {
@@ -241,18 +243,18 @@ impl Session {
             self.raise_floor(entry.proof.high);
         }
         let destination = match tier {
-            Tier::Memory => Destination::Memory,
-            Tier::Shared => Destination::Shared,
+            Tier::Memory => "memory",
+            Tier::Shared => "shared",
         };
         let protocol = if end == UnitEnd::Query { "simple" } else { "extended" };
         self.shared.telemetry.request(&Record {
             kind: protocol,
             destination,
-            server: None,
-            outcome: Outcome::Hit { cost: entry.cost },
+            outcome: Outcome::Hit,
             total: Moment::now().since(began),
             upstream: None,
         });
+        self.shared.telemetry.saved(entry.cost);
     }
 
     async fn write_large(&mut self, entry: &Entry) -> Result<(), End> {

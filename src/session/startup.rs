@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncWriteExt};
 
 /// The first byte of a TLS record: a client that negotiates TLS directly.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -77,14 +77,14 @@ fn gone() -> End {
 }
 
 /// Reads the first messages and lets the client prove itself, within the time allowed.
-pub async fn start(client: &mut Client, shared: &Arc<Shared>) -> Result<Started, End> {
-    match tokio::time::timeout(shared.config.auth_timeout, negotiate(client, shared)).await {
+pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
+    match tokio::time::timeout(shared.config.auth_timeout, negotiate(client, shared, has_seat)).await {
         Ok(started) => started,
         Err(_) => Err(Failure::fatal("57014", "canceling authentication due to timeout").into()),
     }
 }
 
-async fn negotiate(client: &mut Client, shared: &Arc<Shared>) -> Result<Started, End> {
+async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
     let mut is_encrypted = !matches!(client.stream, Stream::Tcp(_));
     let is_local = matches!(client.stream, Stream::Unix(_));
     loop {
@@ -115,8 +115,11 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>) -> Result<Started,
             }
             First::Ssl | First::Gss => client.stream.write_all(b"N").await?,
             First::Cancel { process, secret } => {
-                shared.cancels.cancel(&shared.upstream, process, &secret).await;
+                shared.common.cancels.cancel(&shared.upstream, process, &secret).await;
                 return Ok(Started::Ended);
+            }
+            First::Startup(_) if !has_seat => {
+                return Err(Failure::fatal("53300", "sorry, too many clients already").into());
             }
             First::Startup(startup) => {
                 let required = shared.config.client_tls.as_ref().is_some_and(|tls| tls.required);
@@ -159,7 +162,7 @@ async fn authenticate(client: &mut Client, shared: &Arc<Shared>, startup: Startu
     };
     let credential = shared.users.load().lookup(&user).cloned();
     let verifier = match &credential {
-        Some(Credential::Password(password)) => shared.verifiers.of_password(&user, &password.0),
+        Some(Credential::Password(password)) => shared.common.verifiers.of_password(&user, &password.0),
         Some(Credential::Scram(secret)) => Verifier {
             iterations: secret.iterations,
             salt: secret.salt.clone(),
@@ -167,7 +170,7 @@ async fn authenticate(client: &mut Client, shared: &Arc<Shared>, startup: Startu
             server_key: secret.server_key,
         },
         // An unknown user goes through the same motions, so that nothing tells that it is unknown.
-        None => shared.verifiers.mock(&user),
+        None => shared.common.verifiers.mock(&user),
     };
     let server_key = verifier.server_key;
     let failed = || Failure::fatal("28P01", format!("password authentication failed for user \"{user}\""));
@@ -284,7 +287,7 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
 /// Greets the client: from here on it is a session.
 pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Result<Session, (Client, End)> {
     let long = seed.startup.spoken_minor() >= 2;
-    let registration = shared.cancels.register(if long { LONG_SECRET } else { 4 });
+    let registration = shared.common.cancels.register(if long { LONG_SECRET } else { 4 });
     let mut session = match seed_session(client, shared, seed, registration) {
         Ok(session) => session,
         Err((client, failure)) => return Err((client, failure.into())),
@@ -323,6 +326,8 @@ fn seed_session(
         status: b'I',
         block: Block::Clean,
         wrote: false,
+        unlearned: false,
+        touched_catalog: false,
         level: shared.config.consistency,
         floor: Floor::default(),
         floor_unknown: false,
@@ -333,7 +338,6 @@ fn seed_session(
         texts: HashMap::new(),
         key: Vec::new(),
         registration,
-        _counted: shared.telemetry.session(),
     })
 }
 
@@ -372,7 +376,7 @@ impl Session {
             .collect();
         let key = (self.account.user.clone(), self.database.to_string(), parameters);
         let catalog = self.shared.catalog.load().version;
-        if let Some(known) = self.shared.greetings.0.lock().get(&key)
+        if let Some(known) = self.shared.common.greetings.0.lock().get(&key)
             && known.catalog == catalog
             && Moment::now().since(known.made) < GREETING_AGE
         {
@@ -380,7 +384,7 @@ impl Session {
         }
         let made = Moment::now();
         let greeting = self.ask_greeting(made, catalog).await?;
-        let mut greetings = self.shared.greetings.0.lock();
+        let mut greetings = self.shared.common.greetings.0.lock();
         if greetings.len() >= GREETINGS_KEPT {
             greetings.clear();
         }

@@ -7,3 +7,4 @@ pub mod frontend;
 pub mod scram;
 pub mod startup;
 pub mod stream;
+pub mod tls;
