@@ -708,7 +708,7 @@ proptest! {
         let (mut top, mut xid, mut doubts) = (1000, 200, 0);
         let mut proofs: Vec<(Proof, bool)> = Vec::new();
         for event in history {
-            let before = (coherence.locked.lock().machine.view(), coherence.newest_doubt());
+            let before = (coherence.newest_doubt(), coherence.positions.read().1);
             let starts = matches!(event, Event::Started(_));
             match event {
                 Event::Heard(by, relation) => {
@@ -752,12 +752,12 @@ proptest! {
                     proofs.extend(fill(&coherence, replica(top + ahead, top + ahead), &[B]).map(|proof| (proof, true)));
                 }
             }
-            let after = (coherence.locked.lock().machine.view(), coherence.newest_doubt());
-            prop_assert!(after.0.applied >= before.0.applied || starts);
-            prop_assert!(after.0.floor >= before.0.floor && after.0.everything >= before.0.everything);
-            prop_assert!(after.0.catalog_floor >= before.0.catalog_floor);
-            prop_assert!(after.0.catalog_version >= before.0.catalog_version);
-            prop_assert!(after.0.generation >= before.0.generation && after.1 >= before.1);
+            let after = (coherence.newest_doubt(), coherence.positions.read().1);
+            prop_assert!(after.1.applied >= before.1.applied || starts);
+            prop_assert!(after.1.floor >= before.1.floor && after.1.everything >= before.1.everything);
+            prop_assert!(after.1.catalog_floor >= before.1.catalog_floor);
+            prop_assert!(after.1.catalog_version >= before.1.catalog_version);
+            prop_assert!(after.1.generation >= before.1.generation && after.0 >= before.0);
             for (proof, servable) in &mut proofs {
                 let verdict = judge(&coherence, proof);
                 prop_assert!(*servable || verdict.is_err());
