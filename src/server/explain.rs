@@ -52,7 +52,13 @@ fn describe(plan: &Plan, catalog: &Catalog, path: &SearchPath) -> String {
             line("cached", "yes");
             let relations: Vec<_> = recipe.relations.iter().map(|id| relation(*id, catalog)).collect();
             line("depends on", &relations.join(", "));
-            line("key", &format!("session inputs, text {:?}, {} parameters and their formats", plan.identity, recipe.parameters));
+            line(
+                "key",
+                &format!(
+                    "session inputs, text {:?}, {} parameters and their formats",
+                    plan.identity, recipe.parameters
+                ),
+            );
             if recipe.time_parameters {
                 line("but", "not when a parameter says now, today, tomorrow or yesterday");
             }
@@ -93,7 +99,9 @@ fn kind(kind: &Kind) -> String {
 fn destination(plan: &Plan) -> &'static str {
     match &plan.kind {
         Kind::Read if plan.pin.is_some() => "the primary, on a connection of its own",
-        Kind::Read if plan.cache.is_ok() => "memory, the shared tier, then a replica that is fresh enough, then the primary",
+        Kind::Read if plan.cache.is_ok() => {
+            "memory, the shared tier, then a replica that is fresh enough, then the primary"
+        }
         Kind::Read => "a replica that is fresh enough, else the primary",
         Kind::Transaction(TransactionControl::Begin { .. }) => "nowhere until a statement needs a server",
         Kind::Empty => "Sidecache answers",
@@ -134,7 +142,10 @@ mod tests {
     #[test]
     fn a_cached_read_shows_what_it_depends_on() {
         let text = said(&a_plan());
-        assert!(text.contains("cached       yes") && text.contains("relation 7") && text.contains("memory, the shared"), "{text}");
+        assert!(
+            text.contains("cached       yes") && text.contains("relation 7") && text.contains("memory, the shared"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct CannotListen {
 #[derive(Debug)]
 pub enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener, #[expect(dead_code, reason = "held for what its drop does")] SocketFile),
 }
 
 /// Removes the socket's file when it is no longer listened on.
@@ -104,13 +104,8 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Accepts until stopped, and runs `session` for each arrival as a task that `sessions` tracks.
-pub async fn accept<S, F>(
-    listener: Listener,
-    seats: Seats,
-    sessions: TaskTracker,
-    session: S,
-    stop: CancellationToken,
-) where
+pub async fn accept<S, F>(listener: Listener, seats: Seats, sessions: TaskTracker, session: S, stop: CancellationToken)
+where
     S: Fn(Arrival) -> F + Send,
     F: Future<Output = ()> + Send + 'static,
 {
@@ -160,10 +155,7 @@ pub struct Seats {
 impl Seats {
     /// Seats for this many sessions.
     pub fn new(max_clients: usize) -> Self {
-        Seats {
-            sockets: Arc::new(Semaphore::new(max_clients + SPARE)),
-            clients: Arc::new(Semaphore::new(max_clients)),
-        }
+        Seats { sockets: Arc::new(Semaphore::new(max_clients + SPARE)), clients: Arc::new(Semaphore::new(max_clients)) }
     }
 
     /// The right to a socket and, if one is free, to a session; nothing if even sockets have run out.
@@ -195,7 +187,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let mut arrivals = collect(Listener::Tcp(listener), Seats::new(1), &stop);
-        let (_first, _second) = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+        let (_first, _second) =
+            (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         let first = arrivals.recv().await.unwrap();
         assert!(first.seat.is_some() && first.peer.is_some());
         assert!(arrivals.recv().await.unwrap().seat.is_none());

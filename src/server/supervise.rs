@@ -26,18 +26,18 @@ async fn keep<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-        loop {
-            let run = tokio::spawn(stop.clone().run_until_cancelled_owned(make(stop.clone())));
-            let ended = run.await;
-            if stop.is_cancelled() {
-                return;
-            }
-            match ended {
-                Err(panic) => tracing::error!(name, %panic, "a background task failed and is started again"),
-                Ok(_) => tracing::error!(name, "a background task ended by itself and is started again"),
-            }
-            tokio::time::sleep(pause).await;
+    loop {
+        let run = tokio::spawn(stop.clone().run_until_cancelled_owned(make(stop.clone())));
+        let ended = run.await;
+        if stop.is_cancelled() {
+            return;
         }
+        match ended {
+            Err(panic) => tracing::error!(name, %panic, "a background task failed and is started again"),
+            Ok(_) => tracing::error!(name, "a background task ended by itself and is started again"),
+        }
+        tokio::time::sleep(pause).await;
+    }
 }
 
 #[cfg(test)]

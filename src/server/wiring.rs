@@ -123,10 +123,11 @@ impl Instance {
         };
         // Without cache and replicas nobody asks what a statement reads or what has changed.
         let heard = cache.is_some() || !config.replicas.is_empty();
-        let feed = heard
-            .then(|| Feed::start(Arc::clone(&upstream), Arc::clone(&coherence), &config, background.clone()));
-        let catalog =
-            feed.as_ref().map_or_else(|| Arc::new(ArcSwap::from_pointee(Catalog::default())), |f| Arc::clone(&f.catalog));
+        let feed =
+            heard.then(|| Feed::start(Arc::clone(&upstream), Arc::clone(&coherence), &config, background.clone()));
+        let catalog = feed
+            .as_ref()
+            .map_or_else(|| Arc::new(ArcSwap::from_pointee(Catalog::default())), |f| Arc::clone(&f.catalog));
         let watched = Arc::clone(&upstream);
         supervise("upstream watch", &background, move |stop| Arc::clone(&watched).watch(stop));
         if let Some(cache) = cache.clone() {

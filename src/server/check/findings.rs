@@ -17,9 +17,15 @@ const SLOTS_WANTED: i64 = 2;
 pub enum Finding {
     Good(String),
     /// Works, less well than it could.
-    Warning { what: String, mend: String },
+    Warning {
+        what: String,
+        mend: String,
+    },
     /// Does not work.
-    Bad { what: String, mend: String },
+    Bad {
+        what: String,
+        mend: String,
+    },
 }
 
 impl Finding {
@@ -88,8 +94,21 @@ pub struct Headroom {
 impl PrimaryFacts {
     /// Reads the row that `PRIMARY_FACTS` asks for.
     pub fn read(row: Vec<Option<String>>, system: Option<String>) -> Option<Self> {
-        let [version, version_text, recovery, wal_level, slots, slots_used, senders, senders_used, user, replicates, rds, cloudsql, position] =
-            <[Option<String>; 13]>::try_from(row).ok()?;
+        let [
+            version,
+            version_text,
+            recovery,
+            wal_level,
+            slots,
+            slots_used,
+            senders,
+            senders_used,
+            user,
+            replicates,
+            rds,
+            cloudsql,
+            position,
+        ] = <[Option<String>; 13]>::try_from(row).ok()?;
         let truth = |text: Option<String>| text.as_deref() == Some("true");
         let headroom = |limit: Option<String>, used: Option<String>| {
             Some(Headroom { limit: limit?.parse().ok()?, used: used?.parse().ok()? })
@@ -168,7 +187,10 @@ pub fn unreachable(name: &str, cause: &str) -> Finding {
 pub fn primary(name: &str, facts: &PrimaryFacts) -> Finding {
     let version = &facts.version_text;
     if facts.in_recovery {
-        return bad(format!("{name}: PostgreSQL {version} is in recovery, so it is a replica"), "set primary to the server that takes writes");
+        return bad(
+            format!("{name}: PostgreSQL {version} is in recovery, so it is a replica"),
+            "set primary to the server that takes writes",
+        );
     }
     if facts.version < OLDEST_VERSION {
         return bad(format!("{name}: PostgreSQL {version} is older than 13"), "upgrade it");
@@ -178,7 +200,12 @@ pub fn primary(name: &str, facts: &PrimaryFacts) -> Finding {
 
 /// What the stream of changes needs.
 pub fn stream(facts: &PrimaryFacts) -> Vec<Finding> {
-    vec![wal_level(facts), privilege(facts), headroom("max_replication_slots", facts.slots, facts.host), headroom("max_wal_senders", facts.senders, facts.host)]
+    vec![
+        wal_level(facts),
+        privilege(facts),
+        headroom("max_replication_slots", facts.slots, facts.host),
+        headroom("max_wal_senders", facts.senders, facts.host),
+    ]
 }
 
 fn wal_level(facts: &PrimaryFacts) -> Finding {
@@ -188,7 +215,9 @@ fn wal_level(facts: &PrimaryFacts) -> Finding {
     }
     let mend = match facts.host {
         Host::Own => "ALTER SYSTEM SET wal_level = 'logical';\nthen restart the primary",
-        Host::Rds => "set rds.logical_replication = 1 in the parameter group (Aurora: the cluster's), then reboot the writer",
+        Host::Rds => {
+            "set rds.logical_replication = 1 in the parameter group (Aurora: the cluster's), then reboot the writer"
+        }
         Host::CloudSql => "set the flag cloudsql.logical_decoding = on, which restarts the instance",
     };
     bad(format!("wal_level is {level}: changes cannot be heard, so nothing is cached but by [[ttl]] rules"), mend)
@@ -212,7 +241,9 @@ fn headroom(setting: &str, Headroom { limit, used }: Headroom, host: Host) -> Fi
     let enough = used + SLOTS_WANTED;
     let mend = match host {
         Host::Own => format!("ALTER SYSTEM SET {setting} = {};\nthen restart the primary", enough.max(10)),
-        Host::Rds | Host::CloudSql => format!("raise {setting} to {} or more, then restart the primary", enough.max(10)),
+        Host::Rds | Host::CloudSql => {
+            format!("raise {setting} to {} or more, then restart the primary", enough.max(10))
+        }
     };
     match limit - used {
         free if free >= SLOTS_WANTED => good(what),
@@ -229,9 +260,10 @@ pub fn trial(trial: Trial) -> Finding {
             "a slot waits for transactions that are open: hits begin when they end",
             "SELECT pid, xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start;",
         ),
-        Trial::Refused(cause) if cause.contains("test_decoding") => {
-            bad(format!("a slot cannot be made: {cause}"), "install PostgreSQL's contrib modules on the primary (test_decoding)")
-        }
+        Trial::Refused(cause) if cause.contains("test_decoding") => bad(
+            format!("a slot cannot be made: {cause}"),
+            "install PostgreSQL's contrib modules on the primary (test_decoding)",
+        ),
         Trial::Refused(cause) => bad(format!("a slot cannot be made: {cause}"), "mend what the server names"),
     }
 }
@@ -248,7 +280,10 @@ pub fn replica(name: &str, facts: &ReplicaFacts, primary: Option<&PrimaryFacts>)
     if let (Some(own), Some(primary)) = systems
         && own != primary
     {
-        return vec![bad(format!("{name}: follows another cluster than the primary's"), "take it out of replicas, or rebuild it")];
+        return vec![bad(
+            format!("{name}: follows another cluster than the primary's"),
+            "take it out of replicas, or rebuild it",
+        )];
     }
     let lag = match (facts.replayed, primary.and_then(|p| p.position)) {
         (None, _) => {
@@ -321,7 +356,10 @@ mod tests {
         assert!(own.contains("> ALTER ROLE \"App\" REPLICATION;"), "{own}");
         let on_rds = [(level, Some("replica")), (replicates, Some("false")), (rds, Some("false"))];
         let on_rds = text(&stream(&row(&on_rds)));
-        assert!(on_rds.contains("rds.logical_replication = 1") && on_rds.contains("GRANT rds_replication TO \"App\";"), "{on_rds}");
+        assert!(
+            on_rds.contains("rds.logical_replication = 1") && on_rds.contains("GRANT rds_replication TO \"App\";"),
+            "{on_rds}"
+        );
         assert_eq!(text(&stream(&row(&[(replicates, Some("false")), (rds, Some("true"))]))), "", "the grant is enough");
         let cloud = text(&stream(&row(&[(level, Some("replica")), (cloudsql, Some("off"))])));
         assert!(cloud.contains("cloudsql.logical_decoding"), "{cloud}");
@@ -344,8 +382,12 @@ mod tests {
 
     #[test]
     fn a_replica_must_follow_this_primary_and_say_how_far() {
-        let facts =
-            ReplicaFacts { in_recovery: true, replayed: Some(Lsn::new(10)), version: "15.8".into(), system: Some("7".into()) };
+        let facts = ReplicaFacts {
+            in_recovery: true,
+            replayed: Some(Lsn::new(10)),
+            version: "15.8".into(),
+            system: Some("7".into()),
+        };
         let said = |facts: &ReplicaFacts| replica("replica-1", facts, Some(&row(&[])))[0].to_string();
         assert_eq!(said(&facts), "ok    replica-1: PostgreSQL 15.8, in recovery, 6 bytes behind");
         assert!(said(&ReplicaFacts { in_recovery: false, ..facts.clone() }).starts_with("FAIL"));

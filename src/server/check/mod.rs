@@ -7,7 +7,8 @@ mod findings;
 use self::findings::{Finding, PrimaryFacts, ReplicaFacts, Trial};
 use crate::config::users::Users;
 use crate::config::{CacheMode, Config, ServerUrl};
-use crate::store::shared::{BreakerState, Shared, SharedOptions};
+use crate::store::shared::breaker::BreakerState;
+use crate::store::shared::{Shared, SharedOptions};
 use crate::types::Lsn;
 use crate::upstream::{Control, Upstream};
 use crate::wire::tls;
@@ -34,7 +35,8 @@ SELECT current_setting('server_version_num'), current_setting('server_version'),
  current_setting('cloudsql.logical_decoding', true),
  CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn() END::text";
 
-const REPLICA_FACTS: &str = "SELECT pg_is_in_recovery()::text, pg_last_wal_replay_lsn()::text, current_setting('server_version')";
+const REPLICA_FACTS: &str =
+    "SELECT pg_is_in_recovery()::text, pg_last_wal_replay_lsn()::text, current_setting('server_version')";
 
 const SYSTEM: &str = "SELECT system_identifier::text FROM pg_control_system()";
 
@@ -151,8 +153,8 @@ async fn system(control: &Control) -> Option<String> {
 
 async fn ask_replica(config: &Config, url: &ServerUrl) -> Result<ReplicaFacts, String> {
     let control = connect(config, url).await?;
-    let [recovery, replayed, version] =
-        <[_; 3]>::try_from(row(&control, REPLICA_FACTS).await?).map_err(|_| "the server's answer could not be understood")?;
+    let [recovery, replayed, version] = <[_; 3]>::try_from(row(&control, REPLICA_FACTS).await?)
+        .map_err(|_| "the server's answer could not be understood")?;
     Ok(ReplicaFacts {
         in_recovery: recovery.as_deref() == Some("true"),
         replayed: replayed.and_then(|text| text.parse::<Lsn>().ok()),
@@ -198,5 +200,9 @@ async fn shared_tier(config: &Config) -> Option<Finding> {
 }
 
 fn place(url: &ServerUrl) -> String {
-    if url.host.starts_with('/') { format!("{}/.s.PGSQL.{}", url.host, url.port) } else { format!("{}:{}", url.host, url.port) }
+    if url.host.starts_with('/') {
+        format!("{}/.s.PGSQL.{}", url.host, url.port)
+    } else {
+        format!("{}:{}", url.host, url.port)
+    }
 }
