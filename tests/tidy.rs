@@ -42,7 +42,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
     ("http_body_util", &["server"]),
-    ("serde_json", &["server"]),
+    ("serde_json", &["server", "catalog"]),
     ("clap", &["config", "main"]),
     ("toml", &["config"]),
     ("url", &["config"]),
