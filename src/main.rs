@@ -62,10 +62,16 @@ fn main() -> ExitCode {
         Ok(read) => read,
         Err(wrong) => return refuse(&wrong),
     };
-    if let Err(wrong) = logs::start(config.log_format, &config.log_level) {
+    let command = cli.command.unwrap_or(Command::Serve);
+    let log_level = match (&command, config.log_level.as_str()) {
+        // Their findings are what there is to read; only who asks for more gets it.
+        (Command::Check | Command::Explain { .. }, "info") => "error",
+        (_, level) => level,
+    };
+    if let Err(wrong) = logs::start(config.log_format, log_level) {
         return refuse(&wrong);
     }
-    match cli.command.unwrap_or(Command::Serve) {
+    match command {
         Command::Serve => match run(serve(config, users)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(wrong @ ServeError::Configuration { .. }) => refuse(&wrong),

@@ -65,3 +65,22 @@ fn comment(text: &str) -> String {
     }
     lines + &line + "\n"
 }
+
+/// The table of settings in the README.
+pub fn readme_table() -> String {
+    let mut text = "| setting | environment | default | |\n|---|---|---|---|\n".to_owned();
+    for setting in SETTINGS {
+        let name = match (setting.flag, setting.count) {
+            ("", _) => format!("`{}` in the file", setting.key),
+            (flag, Count::One) => format!("`--{flag} {}`", setting.value),
+            (flag, Count::Many) => format!("`--{flag} {}` …", setting.value),
+        };
+        let default = match setting.fallback {
+            Fallback::Value(value) => format!("`{value}`"),
+            Fallback::Required(_) => "required".to_owned(),
+            Fallback::Absent(_) => "none".to_owned(),
+        };
+        text += &format!("| {name} | `{}` | {default} | {} |\n", setting.environment(), setting.doc);
+    }
+    text
+}

@@ -161,3 +161,19 @@ fn secrets_are_never_printed() {
     assert!(!format!("{config:?}").contains("hunter2"));
     assert!(!format!("{:?}", Users::load(&config).unwrap()).contains("hunter2"));
 }
+
+#[test]
+fn the_readme_has_every_setting() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = readme.split_once("<!-- settings -->\n").expect("the table's beginning is marked");
+    let (_, tail) = rest.split_once("<!-- /settings -->").expect("and its end");
+    let wanted = format!("{head}<!-- settings -->\n{}<!-- /settings -->{tail}", super::template::readme_table());
+    if readme != wanted {
+        assert!(
+            std::env::var_os("SIDECACHE_BLESS").is_some(),
+            "README.md differs: run with SIDECACHE_BLESS=1 to write it"
+        );
+        std::fs::write(path, wanted).unwrap();
+    }
+}

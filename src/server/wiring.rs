@@ -181,7 +181,9 @@ impl Instance {
             }
         });
         let Some(listener) = listener else { return };
-        tracing::info!(on = ?self.shared.config.http, "answering HTTP");
+        if let Some(on) = self.shared.config.http {
+            tracing::info!(%on, "answering HTTP");
+        }
         let instance = Arc::clone(self);
         let look: http::Look = Arc::new(move || instance.picture());
         let telemetry = Arc::clone(&self.shared.telemetry);
@@ -205,7 +207,6 @@ impl Instance {
     fn picture(&self) -> Picture {
         let shared = &self.shared;
         let (stream, stream_reason) = self.stream();
-        let servers = std::iter::once(shared.upstream.primary()).chain(shared.upstream.replicas());
         Picture {
             epoch: shared.coherence.epoch().to_string(),
             stream,
@@ -219,7 +220,7 @@ impl Instance {
             },
             entries: shared.cache.as_ref().map_or(0, |cache| cache.entries()),
             bytes: shared.cache.as_ref().map_or(0, |cache| cache.bytes()),
-            servers: servers.map(server_picture).collect(),
+            servers: shared.upstream.servers().map(server_picture).collect(),
             totals: shared.telemetry.totals(),
             readiness: self.readiness(),
         }

@@ -180,7 +180,21 @@ pub fn certificate(loaded: Result<(), String>) -> Finding {
 
 /// A server that cannot be asked.
 pub fn unreachable(name: &str, cause: &str) -> Finding {
-    bad(format!("{name}: {cause}"), "check the URL, pg_hba.conf and the network between here and there")
+    // Causes often begin with the server's address, which the name ends with.
+    let place = name.rsplit(' ').next().unwrap_or_default();
+    let cause = cause.strip_prefix(place).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(cause);
+    let mend = match cause {
+        _ if cause.contains("28P01") => {
+            "the password in the URL is not that user's: mend the URL, or ALTER ROLE … PASSWORD"
+        }
+        _ if cause.contains("28000") => {
+            "let this user and address in: a line in pg_hba.conf, then SELECT pg_reload_conf();"
+        }
+        _ if cause.contains("3D000") => "name a database that exists in the URL",
+        _ if cause.contains("53300") => "no connection is free there: raise max_connections, or lower pool_size",
+        _ => "check the URL, and that the server runs and can be reached from here",
+    };
+    bad(format!("{name}: {cause}"), mend)
 }
 
 /// The primary itself.
@@ -393,6 +407,17 @@ mod tests {
         assert!(said(&ReplicaFacts { in_recovery: false, ..facts.clone() }).starts_with("FAIL"));
         assert!(said(&ReplicaFacts { system: Some("8".into()), ..facts.clone() }).contains("another cluster"));
         assert!(said(&ReplicaFacts { replayed: None, ..facts }).starts_with("warn"));
+    }
+
+    #[test]
+    fn a_server_that_refuses_is_named_once_with_what_to_do() {
+        let refused =
+            unreachable("replica-1 10.0.0.2:5432", "10.0.0.2:5432: no entry for host (SQLSTATE 28000)").to_string();
+        assert!(
+            refused.starts_with("FAIL  replica-1 10.0.0.2:5432: no entry") && refused.contains("pg_hba.conf"),
+            "{refused}"
+        );
+        assert!(unreachable("primary h:1", "Connection refused").to_string().contains("that the server runs"));
     }
 
     #[test]

@@ -113,7 +113,7 @@ async fn primary(config: &Config, report: &mut Report<'_>) -> Option<PrimaryFact
         }
     };
     report.add(findings::primary(&name, &facts));
-    if config.cache == CacheMode::Off && config.replicas.is_empty() {
+    if facts.in_recovery || (config.cache == CacheMode::Off && config.replicas.is_empty()) {
         return Some(facts);
     }
     let stream = findings::stream(&facts);
