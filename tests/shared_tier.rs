@@ -1,10 +1,13 @@
 //! The shared tier against a real Redis that is down, frozen, locked, full, flushed or hostile: everything is a miss with
 //! a name, and the tier comes back by itself. Each test starts its own server in a directory that goes with it.
 
+use sidecache::cache::{Answer, Cache, Entry, Filled, Options, Permit, SharedMiss, Tier};
+use sidecache::coherence::{Coherence, Commit, Demand, Evidence, Floor, Touch};
 use sidecache::config::Secret;
 use sidecache::store::memory::Key;
 use sidecache::store::shared::breaker::BreakerState;
 use sidecache::store::shared::{Encode, Miss, Shared, SharedOptions, Trouble, Unwritten, Writes};
+use sidecache::types::{Epoch, FullXid, Level, Lsn, Moment, RelationId, Snapshot, Xid};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -284,6 +287,106 @@ async fn a_flushed_redis_is_a_miss() {
     put(&shared, b"key", b"rows").await;
     redis::cmd("FLUSHALL").query::<()>(&mut redis.beside()).expect("redis answers");
     assert_eq!(shared.lookup(SCOPE, b"key").await, Err(Miss::Absent));
+}
+
+const EPOCH: Epoch = Epoch::new(0xE1);
+const ORDERS: RelationId = RelationId::new(16_401);
+const NOW: Moment = Moment::from_micros(1_000_000);
+const DEMAND: Demand = Demand {
+    level: Level::Session,
+    floor: Floor { epoch: EPOCH, position: Lsn::ZERO, after: Moment::START },
+    now: NOW,
+};
+
+fn snapshot(text: &str) -> Snapshot {
+    text.parse().expect("a snapshot")
+}
+
+/// An instance that hears a stream of its own, which began at `start`.
+async fn instance(redis: &Redis, start: u64) -> Arc<Cache> {
+    let coherence = Coherence::new(Duration::from_secs(1));
+    coherence.stream_started(EPOCH, Lsn::new(start));
+    coherence.probed(FullXid::new(50), &snapshot("51:51:"));
+    let _ = coherence.catalog_verified(coherence.newest_doubt(), NOW, &snapshot("51:51:"));
+    coherence.pinged(NOW, Lsn::new(start));
+    coherence.applied(Lsn::new(start));
+    let shared = SharedOptions {
+        url: Secret(redis.url()),
+        secret: Secret("secret".to_owned()),
+        timeout: Duration::from_millis(500),
+        value_limit: LIMIT,
+    };
+    let options = Options { memory: 1 << 20, entry_limit: LIMIT, shared: Some(shared) };
+    let cache = Cache::new(coherence, &options).expect("a usable URL");
+    tokio::spawn(Arc::clone(&cache).run());
+    closed(cache.shared().expect("given")).await;
+    cache
+}
+
+fn permit(cache: &Arc<Cache>) -> Permit {
+    match cache.lookup(b"select", true, &DEMAND) {
+        Answer::Permit(permit) => permit,
+        other => panic!("no permit: {other:?}"),
+    }
+}
+
+async fn fill(cache: &Arc<Cache>, text: &str, body: &'static str) {
+    let before = cache.shared().expect("given").written();
+    let mut permit = permit(cache);
+    permit.begin_fill(NOW).expect("live");
+    let answer = Filled {
+        evidence: Evidence::Primary { snapshot: snapshot(text), high: Lsn::ZERO },
+        row_description: Some("T".into()),
+        body: body.into(),
+        cost: Duration::from_secs(1),
+    };
+    permit.commit(answer, &[ORDERS], NOW).expect("proven");
+    until("it is shared", || cache.shared().is_some_and(|shared| shared.written() > before)).await;
+}
+
+async fn shared(cache: &Arc<Cache>) -> Option<Arc<Entry>> {
+    permit(cache).ask_shared(true, &DEMAND).await
+}
+
+fn change(cache: &Cache, end: u64, xid: u32) {
+    let touch = Touch::Relations(smallvec::smallvec![ORDERS]);
+    cache.coherence().heard(&Commit { end: Lsn::new(end), xid: Xid::new(xid), touch });
+    cache.coherence().applied(Lsn::new(end));
+}
+
+fn missed(cache: &Cache, why: SharedMiss) -> u64 {
+    cache.stats().shared_misses().filter(|(miss, _)| *miss == why).map(|(_, count)| count).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c4_an_instance_serves_from_the_shared_tier_only_what_its_own_positions_prove() {
+    let redis = Redis::start(&[]);
+    let (first, second) = (instance(&redis, 1000).await, instance(&redis, 900).await);
+    fill(&first, "60:60:", "one").await;
+    let entry = shared(&second).await.expect("the second instance has heard of no change");
+    assert_eq!(entry.body, "one");
+    assert!(matches!(second.lookup(b"select", true, &DEMAND), Answer::Hit(_)), "it lies in memory now");
+    assert_eq!((second.stats().hits(Tier::Shared), second.stats().hits(Tier::Memory)), (1, 1));
+
+    // The second hears of a change; what the first wrote before it is refused, however valid its seal is.
+    let old: Vec<u8> = redis::cmd("GET").arg(only_key(&redis)).query(&mut redis.beside()).expect("redis answers");
+    change(&second, 1100, 60);
+    assert!(shared(&second).await.is_none());
+    assert_eq!(missed(&second, SharedMiss::NotProven), 1);
+    change(&first, 1100, 60);
+    fill(&first, "70:70:", "two").await;
+    assert_eq!(shared(&second).await.expect("filled after the change").body, "two");
+    second.clear();
+
+    // Somebody restores an old snapshot of Redis.
+    redis::cmd("SET").arg(only_key(&redis)).arg(old).query::<()>(&mut redis.beside()).expect("redis answers");
+    assert!(shared(&second).await.is_none());
+    assert_eq!(missed(&second, SharedMiss::NotProven), 2);
+
+    // An instance whose stream began later cannot hold the entry against anything it heard.
+    let third = instance(&redis, 5000).await;
+    assert!(shared(&third).await.is_none());
+    assert_eq!(missed(&third, SharedMiss::NotProven), 1);
 }
 
 #[test]

@@ -123,13 +123,7 @@ impl StoreRefusal {
     /// The name in metrics and status.
     pub const fn label(self) -> &'static str {
         match self {
-            StoreRefusal::Fill(FillRefusal::NotLive) => "not_live",
-            StoreRefusal::Fill(FillRefusal::CatalogInDoubt) => "catalog_in_doubt",
-            StoreRefusal::Fill(FillRefusal::CommitNotVisible) => "commit_not_visible",
-            StoreRefusal::Fill(FillRefusal::Suspect) => "suspect",
-            StoreRefusal::Fill(FillRefusal::TooOld) => "too_old",
-            StoreRefusal::Fill(FillRefusal::Overtaken) => "overtaken",
-            StoreRefusal::Fill(FillRefusal::ReplicaNotProven) => "replica_not_proven",
+            StoreRefusal::Fill(why) => why.label(),
             StoreRefusal::TooLarge => "too_large",
             StoreRefusal::NotClean => "not_clean",
             StoreRefusal::NotBegun => "not_begun",
