@@ -2,6 +2,8 @@
 //! what the server says they mean? Starts a server of its own, on a socket in a temporary directory; knows nothing
 //! of the proxy.
 
+mod corpus;
+
 use sidecache::catalog::{
     Catalog, CatalogVersion, FINGERPRINT, QUERIES, RelationKind, SearchPath, Volatility, differences,
 };
@@ -324,7 +326,7 @@ async fn c16_names_mean_what_the_server_says() {
                 .await
                 .unwrap();
             for name in names {
-                let sql = format!("SELECT to_regclass('{}')::oid", format!("\"{}\"", name.replace('"', "\"\"")));
+                let sql = format!("SELECT to_regclass('\"{}\"')::oid", name.replace('"', "\"\""));
                 let said = value(client, &sql).await.map(|oid| oid.parse::<u32>().unwrap());
                 let found = catalog.relation(None, name, &path(schemas)).map(|relation| relation.id.oid());
                 match (found, said) {
@@ -442,4 +444,107 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
         let catalog = Catalog::build(CatalogVersion(2), &results).unwrap();
         assert!(catalog.has_unsafe_casts(), "{unsafe_cast}");
     }
+}
+
+/// A parameter as the corpus writes it: text, whatever its type.
+#[derive(Debug)]
+struct Text(Option<&'static str>);
+
+impl tokio_postgres::types::ToSql for Text {
+    fn to_sql(
+        &self,
+        _: &tokio_postgres::types::Type,
+        out: &mut bytes::BytesMut,
+    ) -> Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let Some(text) = self.0 else { return Ok(tokio_postgres::types::IsNull::Yes) };
+        out.extend_from_slice(text.as_bytes());
+        Ok(tokio_postgres::types::IsNull::No)
+    }
+    fn accepts(_: &tokio_postgres::types::Type) -> bool {
+        true
+    }
+    fn encode_format(&self, _: &tokio_postgres::types::Type) -> tokio_postgres::types::Format {
+        tokio_postgres::types::Format::Text
+    }
+    tokio_postgres::types::to_sql_checked!();
+}
+
+/// A value as it came.
+struct Raw(Option<Vec<u8>>);
+
+impl<'a> tokio_postgres::types::FromSql<'a> for Raw {
+    fn from_sql(
+        _: &tokio_postgres::types::Type,
+        raw: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Raw(Some(raw.to_vec())))
+    }
+    fn from_sql_null(_: &tokio_postgres::types::Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Raw(None))
+    }
+    fn accepts(_: &tokio_postgres::types::Type) -> bool {
+        true
+    }
+}
+
+/// What a statement answers: rows, or the error's code.
+type Answer = Result<Vec<Vec<Option<Vec<u8>>>>, String>;
+
+fn code(error: tokio_postgres::Error) -> String {
+    error.code().map_or_else(|| error.to_string(), |code| code.code().to_owned())
+}
+
+async fn simple(client: &Client, case: &corpus::Case) -> Answer {
+    let row = |message| match message {
+        SimpleQueryMessage::Row(row) => {
+            Some((0..row.len()).map(|i| row.get(i).map(|text| text.as_bytes().to_vec())).collect())
+        }
+        _ => None,
+    };
+    Ok(client.simple_query(&case.sql).await.map_err(code)?.into_iter().filter_map(row).collect())
+}
+
+async fn extended(client: &Client, case: &corpus::Case) -> Answer {
+    let statement = client.prepare(&case.sql).await.map_err(code)?;
+    if statement.params().len() != case.params.len() {
+        return Err("08P01".to_owned());
+    }
+    let params: Vec<Text> = case.params.iter().map(|param| Text(*param)).collect();
+    let params: Vec<_> = params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+    let rows = client.query(&statement, &params).await.map_err(code)?;
+    Ok(rows.iter().map(|row| (0..row.len()).map(|i| row.get::<_, Raw>(i).0).collect()).collect())
+}
+
+#[tokio::test]
+async fn the_corpus_is_what_it_says() {
+    let server = Server::start();
+    let admin = server.connect("postgres").await;
+    admin.batch_execute(corpus::setup()).await.unwrap_or_else(|error| panic!("{error:?}"));
+    admin.batch_execute(corpus::setup()).await.expect("it can be made anew");
+    let other = server.connect("postgres").await;
+    let cases = corpus::statements();
+    let mut names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "every name is used once");
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let mut answers =
+            vec![extended(&admin, case).await, extended(&other, case).await, extended(&admin, case).await];
+        let texts = if case.params.is_empty() {
+            vec![simple(&admin, case).await, simple(&other, case).await]
+        } else {
+            Vec::new()
+        };
+        if answers.iter().any(|answer| *answer != answers[0]) || texts.iter().any(|text| *text != texts[0]) {
+            wrong.push(format!("{}: not always the same", case.name));
+        }
+        answers.extend(texts);
+        for answer in answers {
+            if answer.is_err() != (case.expectation == corpus::Expectation::Error) {
+                wrong.push(format!("{}: {:?}", case.name, answer.map(|rows| rows.len())));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    println!("{} statements", cases.len());
 }
