@@ -42,7 +42,14 @@ fn bind(id: u32) -> [u8; 12] {
 }
 
 fn write_key(out: &mut Vec<u8>, inputs: &[u8], parameters: &[u8]) {
-    let parts = KeyParts { inputs, statement: TEXT, parameter_types: &[23], parameters, result_formats: &[0, 1, 0, 1] };
+    let parts = KeyParts {
+        inputs,
+        statement: TEXT,
+        relations: &[],
+        parameter_types: &[23],
+        parameters,
+        result_formats: &[0, 1, 0, 1],
+    };
     compose(out, &parts);
 }
 

@@ -13,7 +13,7 @@ pub struct KeyParts<'a> {
     /// What the session brings: database, effective role, session user, and every setting that can change a result.
     /// Already unambiguous: see [`compose_inputs`].
     pub inputs: &'a [u8],
-    /// The statement's identity, made once when it is planned: see [`compose_statement`].
+    /// The statement's identity, its text without comments.
     pub statement: &'a [u8],
     /// What its names mean: an entry that comes from another instance lists what it depends on, and that the list is also right
     /// for the reader's own catalog rests on both having resolved the names alike.
@@ -64,17 +64,6 @@ pub fn compose_inputs<'a>(
     }
 }
 
-/// Writes a statement's identity into `out`, whose earlier content goes: its text without comments, and what its names mean.
-/// An entry that comes from another instance lists what it depends on; that the list is also right for the reader's own
-/// catalog rests on both having resolved the names alike.
-pub fn compose_statement(out: &mut Vec<u8>, text: &[u8], relations: &[RelationId]) {
-    out.clear();
-    field(out, text);
-    for relation in relations {
-        out.extend_from_slice(&relation.oid().to_le_bytes());
-    }
-}
-
 /// No code, or one code 0 for all, both mean text. A code for each column is kept as it is: PostgreSQL refuses a count
 /// that is not the number of columns, which is not known here, so it must not share a key with one that is right.
 fn normal_formats(raw: &[u8]) -> &[u8] {
@@ -100,7 +89,8 @@ mod tests {
 
     fn key(inputs: &[u8], statement: &[u8], types: &[u32], parameters: &[u8], formats: &[u8]) -> Vec<u8> {
         let mut out = b"what was there before".to_vec();
-        let parts = KeyParts { inputs, statement, relations: &[], parameter_types: types, parameters, result_formats: formats };
+        let parts =
+            KeyParts { inputs, statement, relations: &[], parameter_types: types, parameters, result_formats: formats };
         compose(&mut out, &parts);
         out
     }
@@ -187,21 +177,6 @@ mod tests {
             inputs("shop", "alice", "alice", &[("Time", "ZoneUTC")]),
             inputs("shop", "alice", "alice", &[("TimeZone", ""), ("UTC", "")]),
         ];
-        let count = all.len();
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), count);
-    }
-
-    #[test]
-    fn r19_the_same_text_over_other_relations_is_another_statement() {
-        let of = |text: &str, relations: &[u32]| {
-            let mut out = Vec::new();
-            let relations: Vec<_> = relations.iter().map(|oid| RelationId::new(*oid)).collect();
-            compose_statement(&mut out, text.as_bytes(), &relations);
-            out
-        };
-        let mut all = vec![of("s", &[]), of("s", &[1]), of("s", &[2]), of("s", &[1, 2]), of("s\u{1}\0\0\0", &[])];
         let count = all.len();
         all.sort();
         all.dedup();

@@ -120,12 +120,13 @@ fn relation(id: RelationId, catalog: &Catalog) -> String {
 mod tests {
     use super::*;
     use crate::catalog::CatalogVersion;
-    use crate::route::plan::{Hint, PinReason, Recipe, Refusal};
+    use crate::route::plan::{Hint, PinReason, Place, Recipe, Refusal};
 
     fn a_plan() -> Plan {
         let relations = Box::new([RelationId::new(7)]);
         Plan {
             kind: Kind::Read,
+            place: Place::Anywhere,
             cache: Ok(Recipe { relations, parameters: 1, time_parameters: false }),
             pin: None,
             may_change_catalog: false,

@@ -190,7 +190,9 @@ impl Held {
                     match Pin::new(&mut connection.stream).poll_write(cx, out) {
                         Poll::Ready(Ok(n)) => out.advance(n),
                         Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                        Poll::Pending => return poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.input),
+                        Poll::Pending => {
+                            return poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.input);
+                        }
                     }
                 }
                 Poll::Ready(Ok(1))

@@ -156,9 +156,7 @@ impl Flow {
                 let status = body.first().copied().unwrap_or(b'I');
                 (owner, true, Verdict::RelayReady(status))
             }
-            (Step::Call, b'Z') => {
-                (Owner::Client, true, Verdict::RelayReady(body.first().copied().unwrap_or(b'I')))
-            }
+            (Step::Call, b'Z') => (Owner::Client, true, Verdict::RelayReady(body.first().copied().unwrap_or(b'I'))),
             _ => return Err(Unexpected(tag)),
         };
         if done {
@@ -260,13 +258,10 @@ mod tests {
     #[test]
     fn an_error_of_our_own_group_stays_ours() {
         let mut flow = flow(&[Step::Bind(OWN), Step::Execute(OWN), Step::Sync(OWN), Step::Query(Owner::Client)]);
-        assert_eq!(run(&mut flow, b"NEZTC"), [
-            Verdict::Swallow,
-            Verdict::OwnError,
-            Verdict::OwnReady(b'I'),
-            Verdict::RelayRow,
-            Verdict::RelayDone
-        ]);
+        assert_eq!(
+            run(&mut flow, b"NEZTC"),
+            [Verdict::Swallow, Verdict::OwnError, Verdict::OwnReady(b'I'), Verdict::RelayRow, Verdict::RelayDone]
+        );
     }
 
     #[test]

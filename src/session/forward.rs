@@ -7,12 +7,12 @@ use super::exchange::{Again, Broken, Capture, Held, Round};
 use super::flow::Probe;
 use super::serve::Intent;
 use super::{Block, End, Session};
-use crate::cache::Filled;
+use crate::cache::{Filled, StoreRefusal};
 use crate::coherence::Evidence;
-use crate::route::destination::{Choice, Reason, choose};
-use crate::route::plan::{Isolation, Kind, PinReason, SettingChange, TransactionControl};
-use crate::telemetry::{Outcome, Record};
 use crate::config::PoolMode;
+use crate::route::destination::{Choice, Reason, choose};
+use crate::route::plan::{Isolation, Kind, PinReason, Place, SettingChange, TransactionControl};
+use crate::telemetry::{Outcome, Record};
 use crate::types::Moment;
 use crate::upstream::{LeaseError, Server};
 use crate::wire::backend::Failure;
@@ -59,8 +59,7 @@ impl Session {
         intent: Intent,
         began: Moment,
     ) -> Result<(), End> {
-        let survey =
-            self.survey(&unit, end).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
+        let survey = self.survey(&unit, end).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
         let (mut fill, outcome) = match intent {
             Intent::Fill { permit, plan, .. } => (Some(Fill { permit, plan }), Outcome::Miss),
             Intent::Pass(reason) => (None, Outcome::Bypass(reason)),
@@ -69,7 +68,8 @@ impl Session {
         let reads = self.is_read(&survey);
         // A batch that goes on after this unit may write yet, and all of it goes to one server.
         let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
-        let mut to_primary = !reads || may_go_on || self.shared.config.pool == PoolMode::Session;
+        let anywhere = survey.runs.iter().flatten().chain(&survey.touches).all(|plan| plan.place == Place::Anywhere);
+        let mut to_primary = !reads || !anywhere || may_go_on || self.shared.config.pool == PoolMode::Session;
         let catalog = self.heard && survey.runs.iter().flatten().any(|plan| plan.may_change_catalog);
         if catalog {
             // Before, since the catalog may change while the answer is on its way; and after, since only then it has.
@@ -258,8 +258,7 @@ impl Session {
         let held_back = (self.status == b'I' && !self.is_mid_batch() && end != UnitEnd::Open && end != UnitEnd::Flush)
             .then_some(self.client.output.len());
         let mut round = Round {
-            capture: fills
-                .then(|| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit()))),
+            capture: fills.then(|| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit()))),
             held_back: held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty()),
             on_replica: side == Side::Replica,
             tick: Moment::now().micros(),
@@ -277,8 +276,7 @@ impl Session {
         let _request = server.request();
         let mut flow = std::mem::take(&mut held.flow);
         let mut carried = std::mem::take(&mut held.lease.carried);
-        let mut composer =
-            Composer { out: BytesMut::new(), flow: &mut flow, carried: &mut carried, tick: round.tick };
+        let mut composer = Composer { out: BytesMut::new(), flow: &mut flow, carried: &mut carried, tick: round.tick };
         self.compose(unit, end, survey, (beside, side), &mut composer, &mut round);
         let mut out = composer.out;
         held.flow = flow;
@@ -387,14 +385,12 @@ impl Session {
         match &plan.kind {
             Kind::Setting(change) => self.set(change, in_block),
             Kind::Transaction(control) => self.transaction(control, was_idle),
-            Kind::Deallocate { name } => {
-                match name {
-                    Some(name) => {
-                        self.statements.close(name.as_bytes());
-                    }
-                    None => self.deallocated_all(),
+            Kind::Deallocate { name } => match name {
+                Some(name) => {
+                    self.statements.close(name.as_bytes());
                 }
-            }
+                None => self.deallocated_all(),
+            },
             Kind::Unlisten { all: true } => {
                 self.pins.remove(&PinReason::Listen);
             }
@@ -568,38 +564,30 @@ impl Session {
         }
     }
 
-    fn store(
-        &mut self,
-        fill: Fill,
-        round: Round,
-        side: Side,
-        cost: std::time::Duration,
-        server: &Arc<Server>,
-    ) {
-        let refuse = |reason| self.shared.telemetry.fill_refused(reason);
+    fn store(&mut self, fill: Fill, round: Round, side: Side, cost: std::time::Duration, server: &Arc<Server>) {
+        let telemetry = &self.shared.telemetry;
         let Some(capture) = round.capture else { return };
-        if let Some(reason) = capture.spoiled {
-            return refuse(reason);
-        }
-        if round.failed || round.done.len() != 1 {
-            return refuse("not_whole");
+        let spoiled = capture.spoiled.or((round.failed || round.done.len() != 1).then_some("not_whole"));
+        if let Some(reason) = spoiled {
+            telemetry.fill_refused(reason);
+            let refusal = if reason == "too_large" { StoreRefusal::TooLarge } else { StoreRefusal::NotClean };
+            return fill.permit.refuse(refusal);
         }
         let high = match round.high {
             Some(high) => high,
-            None => return refuse("no_position"),
+            None => return telemetry.fill_refused("no_position"),
         };
         let evidence = match (side, round.snapshot, round.replayed) {
             (Side::Primary, Some(snapshot), _) => Evidence::Primary { snapshot, high },
             (Side::Replica, _, Some(replayed)) => Evidence::Replica { replayed, high },
-            _ => return refuse("no_proof"),
+            _ => return telemetry.fill_refused("no_proof"),
         };
         let Ok(recipe) = &fill.plan.cache else { return };
-        let filled =
-            Filled { evidence, row_description: capture.description, body: capture.body.freeze(), cost };
+        let filled = Filled { evidence, row_description: capture.description, body: capture.body.freeze(), cost };
         tracing::trace!(server = server.name(), bytes = filled.body.len(), "fill");
-        if let Err(refusal) = fill.permit.commit(filled, &recipe.relations, Moment::now()) {
-            self.shared.telemetry.fill_refused(refusal.label());
+        match fill.permit.commit(filled, &recipe.relations, Moment::now()) {
+            Ok(()) => telemetry.fill_stored(),
+            Err(refusal) => telemetry.fill_refused(refusal.label()),
         }
     }
 }
-

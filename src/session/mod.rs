@@ -18,7 +18,6 @@ mod serve;
 mod settings;
 mod startup;
 
-
 use crate::cache::Cache;
 use crate::catalog::Catalog;
 use crate::coherence::{Coherence, Floor};
@@ -27,15 +26,15 @@ use crate::config::users::Users;
 use crate::feed::Feed;
 use crate::route::plan::PinReason;
 use crate::telemetry::Telemetry;
-use crate::types::{Level, Moment};
+use crate::types::Level;
 use crate::upstream::{Account, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
 use crate::wire::tls::TlsAcceptor;
 use arc_swap::ArcSwap;
+use cancel::Registry;
 use client::{BadFrame, Client, UnitEnd};
 use exchange::Held;
-use cancel::Registry;
 use plans::{Names, Plans};
 use portal::Statements;
 use settings::Settings;

@@ -6,7 +6,7 @@ use super::request::{Form, Request, has_time_word};
 use super::settings::Settings;
 use super::{Block, End, Session};
 use crate::cache::key::{KeyParts, compose};
-use crate::cache::{Answer, Entry, Permit, Tier, Waiter};
+use crate::cache::{Answer, Entry, Permit, Tier, Waited, Waiter};
 use crate::coherence::Demand;
 use crate::config::CacheMode;
 use crate::route::plan::{Kind, PinReason, Plan, Recipe, SettingChange};
@@ -68,20 +68,23 @@ impl Session {
                 Served::No(next) => intent = next,
             }
             if let Intent::Wait(waiter) = intent {
-                waiter.wait(FLIGHT_WAIT).await;
-                // Look again; who finds it still in flight asks the server itself, and stores nothing.
-                match self.serve(unit, Moment::now()) {
-                    Served::Yes => {
-                        self.client.discard(unit);
-                        return Ok(());
-                    }
-                    Served::Large(entry) => {
-                        self.client.discard(unit);
-                        return self.write_large(&entry).await;
-                    }
-                    Served::No(Intent::Wait(_)) => intent = Intent::Pass("flight_slow"),
-                    Served::No(next) => intent = next,
-                }
+                intent = match waiter.wait(FLIGHT_WAIT).await {
+                    // Look again; who finds it in flight once more asks a server itself, and stores nothing.
+                    Waited::Stored | Waited::Abandoned => match self.serve(unit, Moment::now()) {
+                        Served::Yes => {
+                            self.client.discard(unit);
+                            return Ok(());
+                        }
+                        Served::Large(entry) => {
+                            self.client.discard(unit);
+                            return self.write_large(&entry).await;
+                        }
+                        Served::No(Intent::Wait(_)) => Intent::Pass("flight_slow"),
+                        Served::No(next) => next,
+                    },
+                    Waited::NotStored => Intent::Pass("not_storable"),
+                    Waited::TimedOut => Intent::Pass("flight_slow"),
+                };
             }
             if let Intent::Fill { permit, demand, describe, .. } = &mut intent
                 && let Some(entry) = permit.ask_shared(*describe, demand).await
@@ -159,14 +162,17 @@ impl Session {
         }
         let cache = Arc::clone(self.shared.cache.as_ref().expect("asked by `uncached`"));
         self.key.clear();
-        compose(&mut self.key, &KeyParts {
-            inputs: &self.inputs,
-            statement: plan.identity.as_bytes(),
-            relations: &recipe.relations,
-            parameter_types: request.types(),
-            parameters: request.parameters,
-            result_formats: request.result_formats,
-        });
+        compose(
+            &mut self.key,
+            &KeyParts {
+                inputs: &self.inputs,
+                statement: plan.identity.as_bytes(),
+                relations: &recipe.relations,
+                parameter_types: request.types(),
+                parameters: request.parameters,
+                result_formats: request.result_formats,
+            },
+        );
         let level = plan.hint.level.unwrap_or(self.level);
         let demand = Demand { level, floor: self.floor, now };
         match cache.lookup(&self.key, request.form.describe, &demand) {

@@ -1,6 +1,7 @@
 //! The settings of one session: what it set, how that is put back on another connection, and what of it decides an
 //! answer. Knows nothing of connections; every change comes from a statement that has succeeded.
 
+use crate::cache::key::compose_inputs;
 use crate::catalog::SearchPath;
 use crate::route::plan::SettingChange;
 use std::collections::BTreeMap;
@@ -218,25 +219,17 @@ impl Settings {
     /// All that can change an answer, as bytes for a key: user, role, search path and every other setting that is not proven
     /// harmless.
     pub fn key(&self, database: &str, out: &mut Vec<u8>) {
-        let mut put = |text: &str| {
-            out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
-            out.extend_from_slice(text.as_bytes());
-        };
-        put(database);
-        put(&self.user);
-        put(self.role());
         let path = self.search_path().0;
-        put(&path.len().to_string());
-        path.iter().for_each(|schema| put(schema));
-        let mut all: Map = self.current.clone();
-        all.extend(self.local.clone());
-        for (name, setting) in &all {
+        let mut all: BTreeMap<&str, &Setting> = BTreeMap::new();
+        for (name, setting) in self.current.iter().chain(&self.local) {
             if !HARMLESS.contains(&name.as_str()) && name != "search_path" && name != "role" {
-                put(name);
-                put(&setting.values.len().to_string());
-                setting.values.iter().for_each(|value| put(value));
+                all.insert(name, setting);
             }
         }
+        let path = path.iter().map(|schema| ("search_path", schema.as_str()));
+        let rest =
+            all.iter().flat_map(|(name, setting)| setting.values.iter().map(move |value| (*name, value.as_str())));
+        compose_inputs(out, database, self.role(), &self.user, path.chain(rest));
     }
 }
 

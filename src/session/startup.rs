@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 /// The first byte of a TLS record: a client that negotiates TLS directly.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -217,8 +217,7 @@ async fn scram(client: &mut Client, verifier: Verifier) -> Result<Option<[u8; 32
 /// Reads one `p` message.
 async fn read_proof(client: &mut Client) -> Result<BytesMut, End> {
     loop {
-        let next = header(&client.input, |_| AUTH_LIMIT)
-            .map_err(|bad| Failure::fatal("08P01", bad.to_string()))?;
+        let next = header(&client.input, |_| AUTH_LIMIT).map_err(|bad| Failure::fatal("08P01", bad.to_string()))?;
         match next {
             Some(next) if next.tag != b'p' => {
                 let text = format!("expected SASL response, got message type {}", next.tag);

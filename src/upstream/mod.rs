@@ -5,7 +5,6 @@
 //! the stream themselves. Beside them stand Sidecache's own connections: [`control`] for questions, one for each
 //! server that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it.
 
-pub mod replication;
 mod cancel;
 mod control;
 mod lag;
@@ -13,6 +12,7 @@ mod leading;
 mod login;
 pub mod message;
 mod pool;
+pub mod replication;
 mod scram;
 mod server;
 mod transport;
