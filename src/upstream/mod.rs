@@ -12,7 +12,6 @@ mod leading;
 mod login;
 pub mod message;
 mod pool;
-pub mod replication;
 mod scram;
 mod server;
 mod transport;
