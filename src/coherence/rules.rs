@@ -51,10 +51,10 @@ impl Rules {
 
     /// All but those in a list with commas, as `SIDECACHE_TEST_DISABLE` gives it. Empty: all.
     pub fn all_but(list: &str) -> Result<Rules, UnknownRule> {
-        let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
-        names.fold(Ok(Rules::ALL), |rules, name| {
+        let mut names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.try_fold(Rules::ALL, |rules, name| {
             let rule = Rule::ALL.into_iter().find(|rule| rule.label() == name);
-            Ok(rules?.without(rule.ok_or_else(|| UnknownRule(name.to_owned()))?))
+            Ok(rules.without(rule.ok_or_else(|| UnknownRule(name.to_owned()))?))
         })
     }
 
