@@ -23,7 +23,7 @@ mod parse;
 mod relation;
 mod scan;
 mod types;
-mod words;
+pub mod words;
 
 /// Why a text is not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

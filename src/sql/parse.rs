@@ -12,15 +12,22 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 /// Levels of the grammar that the parser may enter; it grows its stack itself where it recurses.
 const RECURSION: usize = 200;
 
-/// Parses one statement.
+/// Parses one query.
 pub(super) fn parse(lexed: &Lexed<'_>) -> Result<Statement, Refused> {
     if let Some(doubt) = lexed.doubt() {
         return Err(doubt);
     }
-    let tokens: Option<Vec<Token>> = (0..lexed.len()).map(|at| token(lexed, at)).collect();
+    let mut tokens = Vec::with_capacity(lexed.len() + 8);
+    for at in 0..lexed.len() {
+        if lexed.is(at, "table") && !at.checked_sub(1).is_some_and(|before| lexed.is(before, "into")) {
+            // TABLE t is SELECT * FROM t; the parser knows it only behind UNION.
+            tokens.extend([Token::make_word("select", None), Token::Mul, Token::make_word("from", None)]);
+        } else {
+            tokens.push(token(lexed, at).ok_or(Refused::UncertainSyntax)?);
+        }
+    }
     let dialect = PostgreSqlDialect {};
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(RECURSION).with_tokens(tokens.ok_or(Refused::UncertainSyntax)?);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(RECURSION).with_tokens(tokens);
     let statement = parser.parse_statement().map_err(|error| match error {
         ParserError::RecursionLimitExceeded => Refused::TooDeep,
         ParserError::TokenizerError(_) | ParserError::ParserError(_) => Refused::Unparsed,

@@ -2,13 +2,13 @@
 
 use super::Refused;
 use super::expression::{Walk, text_of};
-use super::facts::{Facts, Into, Name, SourceKind};
+use super::facts::{Facts, Into, SourceKind};
 use super::parse::parse;
 use super::token::Lexed;
 use super::words::calls_nothing;
 use sqlparser::ast::{
     Cte, Distinct, Expr, GroupByExpr, GroupByWithModifier, LimitClause, NamedWindowExpr, OrderByKind, Query, Select,
-    SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetQuantifier, Statement, Table, Values,
+    SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetQuantifier, Statement, Values,
     WildcardAdditionalOptions, With,
 };
 
@@ -30,6 +30,7 @@ fn all_calls_accounted(lexed: &Lexed<'_>, walk: &Walk) -> Result<(), Refused> {
         if let Some(name) = lexed.name(at)
             && !walk.is_accounted(&name)
             && !(lexed.is_word(at) && calls_nothing(&name))
+            && !at.checked_sub(1).is_some_and(|before| lexed.is(before, "tablesample"))
         {
             return Err(Refused::UncertainSyntax);
         }
@@ -120,20 +121,13 @@ impl Walk {
             SetExpr::Select(select) => self.select(select),
             SetExpr::Query(query) => self.query(query),
             SetExpr::Values(values) => self.values(values),
-            SetExpr::Table(table) => self.table(table),
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                 self.facts.modifies = true;
                 self.facts.modifying_cte |= self.in_cte;
                 Ok(())
             }
-            SetExpr::SetOperation { .. } => Err(Refused::UncertainSyntax),
+            SetExpr::Table(_) | SetExpr::SetOperation { .. } => Err(Refused::UncertainSyntax),
         }
-    }
-
-    fn table(&mut self, table: &Table) -> Result<(), Refused> {
-        let name = table.table_name.clone().ok_or(Refused::UncertainSyntax)?;
-        self.read(Name { schema: table.schema_name.clone(), name });
-        Ok(())
     }
 
     fn values(&mut self, values: &Values) -> Result<(), Refused> {

@@ -92,7 +92,12 @@ impl<'a> Lexed<'a> {
 
     /// The tokens from `at` on.
     pub fn tail(&self, at: usize) -> Lexed<'a> {
-        let tokens = self.tokens.get(at..).unwrap_or_default().to_vec();
+        self.part(at, self.len())
+    }
+
+    /// The tokens from `from` to before `to`.
+    pub fn part(&self, from: usize, to: usize) -> Lexed<'a> {
+        let tokens = self.tokens.get(from..to).unwrap_or_default().to_vec();
         Lexed { text: self.text, tokens, doubt: self.doubt }
     }
 

@@ -8,6 +8,9 @@ use sqlparser::ast::{ArrayElemTypeDef, DataType, ExactNumberInfo, GeometricTypeK
 
 impl Walk {
     pub(super) fn type_name(&mut self, data_type: &DataType) -> Result<TypeName, Refused> {
+        for typed in ["timestamptz", "timetz", "varbit"] {
+            self.account(typed);
+        }
         let grammar = |name: &str| Ok(TypeName { name: Name::built_in(name), array: false });
         let path = |name: &str| Ok(TypeName { name: Name::plain(name), array: false });
         match data_type {

@@ -169,6 +169,7 @@ const CALL_NOTHING: &[&str] = &[
     "over",
     "overlay",
     "position",
+    "repeatable",
     "rollup",
     "row",
     "select",
@@ -191,7 +192,7 @@ const CALL_NOTHING: &[&str] = &[
 ];
 
 /// Whether an unquoted word may stand before a parenthesis without calling a function of that name.
-pub(super) fn calls_nothing(word: &str) -> bool {
+pub fn calls_nothing(word: &str) -> bool {
     CALL_NOTHING.binary_search(&word).is_ok()
 }
 
