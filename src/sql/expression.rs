@@ -26,6 +26,8 @@ pub(super) struct Walk {
     pub in_cte: bool,
     /// Column and function names met, in order: a computed column of a subquery is named after one of them.
     pub met: Vec<String>,
+    /// Aliases that are keywords: such stand only behind AS.
+    pub labels: Vec<String>,
     levels: usize,
     accounted: HashSet<String>,
 }

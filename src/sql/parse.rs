@@ -22,6 +22,9 @@ pub(super) fn parse(lexed: &Lexed<'_>) -> Result<Statement, Refused> {
         if lexed.is(at, "table") && !at.checked_sub(1).is_some_and(|before| lexed.is(before, "into")) {
             // TABLE t is SELECT * FROM t; the parser knows it only behind UNION.
             tokens.extend([Token::make_word("select", None), Token::Mul, Token::make_word("from", None)]);
+        } else if lexed.is(at, "isnull") && !at.checked_sub(1).is_some_and(|before| follows_as_label(lexed, before)) {
+            // A test, which the parser takes for an alias.
+            tokens.extend([Token::make_word("is", None), Token::make_word("null", None)]);
         } else {
             tokens.push(token(lexed, at).ok_or(Refused::UncertainSyntax)?);
         }
@@ -36,6 +39,11 @@ pub(super) fn parse(lexed: &Lexed<'_>) -> Result<Statement, Refused> {
         Token::EOF => Ok(statement),
         _ => Err(Refused::Unparsed),
     }
+}
+
+/// Whether any keyword may follow as a name: behind AS or a dot.
+pub(super) fn follows_as_label(lexed: &Lexed<'_>, before: usize) -> bool {
+    lexed.is(before, "as") || lexed.sign(before) == Some('.')
 }
 
 fn token(lexed: &Lexed<'_>, at: usize) -> Option<Token> {

@@ -3,9 +3,9 @@
 use super::Refused;
 use super::expression::{Walk, text_of};
 use super::facts::{Facts, Into, SourceKind};
-use super::parse::parse;
+use super::parse::{follows_as_label, parse};
 use super::token::Lexed;
-use super::words::calls_nothing;
+use super::words::{calls_nothing, is_reserved};
 use sqlparser::ast::{
     Cte, Distinct, Expr, GroupByExpr, GroupByWithModifier, LimitClause, NamedWindowExpr, OrderByKind, Query, Select,
     SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetQuantifier, Statement, Values,
@@ -18,6 +18,7 @@ pub fn facts(lexed: &Lexed<'_>) -> Result<Facts, Refused> {
     let mut walk = Walk::default();
     walk.query(&query)?;
     all_calls_accounted(lexed, &walk)?;
+    all_labels_follow_as(lexed, &walk)?;
     Ok(walk.facts)
 }
 
@@ -36,6 +37,12 @@ fn all_calls_accounted(lexed: &Lexed<'_>, walk: &Walk) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// A keyword without AS before it was no alias: the parser has swallowed grammar.
+fn all_labels_follow_as(lexed: &Lexed<'_>, walk: &Walk) -> Result<(), Refused> {
+    let labelled = |label: &String| (1..lexed.len()).any(|at| lexed.is(at, label) && follows_as_label(lexed, at - 1));
+    if walk.labels.iter().all(labelled) { Ok(()) } else { Err(Refused::UncertainSyntax) }
 }
 
 impl Walk {
@@ -198,8 +205,11 @@ impl Walk {
                 Ok(())
             }
             SelectItem::ExprWithAlias { expr, alias } => {
-                let alias = text_of(alias)?.to_owned();
-                self.facts.aliases.push(alias);
+                let name = text_of(alias)?.to_owned();
+                if alias.quote_style.is_none() && is_reserved(&name) {
+                    self.labels.push(name.clone());
+                }
+                self.facts.aliases.push(name);
                 self.expr(expr)
             }
             SelectItem::Wildcard(options) => plain(options),

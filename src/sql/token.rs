@@ -90,11 +90,6 @@ impl<'a> Lexed<'a> {
         statements
     }
 
-    /// The tokens from `at` on.
-    pub fn tail(&self, at: usize) -> Lexed<'a> {
-        self.part(at, self.len())
-    }
-
     /// The tokens from `from` to before `to`.
     pub fn part(&self, from: usize, to: usize) -> Lexed<'a> {
         let tokens = self.tokens.get(from..to).unwrap_or_default().to_vec();

@@ -211,19 +211,29 @@ impl Command<'_> {
     /// `DECLARE c CURSOR … FOR query`: as harmless as its query.
     fn declare(&self) -> Draft {
         let lexed = self.lexed;
-        let begins = |at: &usize| {
-            lexed.is(*at, "for")
-                && (lexed.sign(at + 1) == Some('(') || lexed.is_any(at + 1, &["select", "values", "with", "table"]))
+        let Some(at) = (0..lexed.len()).find(|at| lexed.is(*at, "for")) else {
+            return Draft::unknown(Refusal::Unparsed);
         };
-        let Some(at) = (0..lexed.len()).find(begins) else { return Draft::unknown(Refusal::NotARead) };
+        if lexed.sign(at + 1) != Some('(') && !lexed.is_any(at + 1, &["select", "values", "with", "table"]) {
+            return Draft::unknown(Refusal::Unparsed);
+        }
         let hold = (0..at).any(|at| lexed.is(at, "with") && lexed.is(at + 1, "hold"));
         let draft = self.inner(at + 1).because(Refusal::NotARead);
         let draft = Draft { place: Place::Primary, ..draft };
-        if hold { draft.pinned(PinReason::HoldCursor) } else { draft }
+        // It outlives the transaction, on the server that it was made on.
+        if hold { Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::HoldCursor) } else { draft }
     }
 
     fn inner(&self, at: usize) -> Draft {
-        draft(&self.lexed.tail(at), self.path, self.names)
+        self.inner_part(at, self.lexed.len())
+    }
+
+    /// The statement inside another. None of those that hold statements may stand there, so that nothing nests without end.
+    fn inner_part(&self, from: usize, to: usize) -> Draft {
+        if self.lexed.is_any(from, &["explain", "copy"]) {
+            return Draft::unknown(Refusal::Unparsed);
+        }
+        draft(&self.lexed.part(from, to), self.path, self.names)
     }
 
     fn create(&self) -> Draft {
@@ -280,7 +290,7 @@ impl Command<'_> {
                 depth == 0
             });
             let Some(close) = close else { return Draft::unknown(Refusal::Unparsed) };
-            let inner = draft(&lexed.part(2, close), self.path, self.names).because(Refusal::NotARead);
+            let inner = self.inner_part(2, close).because(Refusal::NotARead);
             return if lexed.is(close + 1, "to") && lexed.is(close + 2, "stdout") {
                 Draft { place: Place::Primary, ..inner }
             } else {

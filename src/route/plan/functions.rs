@@ -28,6 +28,7 @@ const CACHEABLE: &[&str] = &[
     "json_object_agg_strict",
     "json_object_agg_unique",
     "json_object_agg_unique_strict",
+    "json_to_tsvector",
     "jsonb_agg",
     "jsonb_agg_strict",
     "jsonb_build_array",
@@ -36,6 +37,7 @@ const CACHEABLE: &[&str] = &[
     "jsonb_object_agg_strict",
     "jsonb_object_agg_unique",
     "jsonb_object_agg_unique_strict",
+    "jsonb_to_tsvector",
     "make_timestamptz",
     "overlaps",
     "phraseto_tsquery",
@@ -72,6 +74,11 @@ pub(super) fn tells_time(name: &str, arguments: usize) -> bool {
         "age" => arguments == 1,
         _ => false,
     }
+}
+
+/// Whether the number of arguments tells the immutable functions of this name from the others.
+pub(super) fn tells_apart(name: &str) -> bool {
+    matches!(name, "age" | "length" | "ts_rewrite")
 }
 
 /// Volatile built-in functions that change nothing and may run anywhere.
