@@ -21,7 +21,10 @@ pub struct Entry {
 
 /// Where a hit came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tier { Memory, Shared }
+pub enum Tier {
+    Memory,
+    Shared,
+}
 
 /// What a lookup found.
 pub enum Answer {
@@ -41,10 +44,18 @@ pub struct Waiter {}
 
 /// Why a finished answer was not stored. One variant, one label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum StoreRefusal { Fill(FillRefusal), TooLarge }
+pub enum StoreRefusal {
+    Fill(FillRefusal),
+    TooLarge,
+}
 
 /// A finished, clean answer.
-pub struct Filled { pub evidence: Evidence, pub row_description: Option<Bytes>, pub body: Bytes, pub cost: Duration }
+pub struct Filled {
+    pub evidence: Evidence,
+    pub row_description: Option<Bytes>,
+    pub body: Bytes,
+    pub cost: Duration,
+}
 
 #[derive(Debug)]
 pub struct Cache {}
@@ -52,24 +63,42 @@ pub struct Cache {}
 #[allow(unused_variables, missing_docs)]
 impl Cache {
     /// `description`: the reader needs the RowDescription, so an entry without one is not a hit for it.
-    pub fn lookup(self: &Arc<Self>, key: &[u8], description: bool, demand: &Demand) -> Answer { todo!() }
-    pub fn coherence(&self) -> &Arc<Coherence> { todo!() }
-    pub fn entries(&self) -> u64 { todo!() }
-    pub fn bytes(&self) -> u64 { todo!() }
-    pub fn entry_limit(&self) -> usize { todo!() }
+    pub fn lookup(self: &Arc<Self>, key: &[u8], description: bool, demand: &Demand) -> Answer {
+        todo!()
+    }
+    pub fn coherence(&self) -> &Arc<Coherence> {
+        todo!()
+    }
+    pub fn entries(&self) -> u64 {
+        todo!()
+    }
+    pub fn bytes(&self) -> u64 {
+        todo!()
+    }
+    pub fn entry_limit(&self) -> usize {
+        todo!()
+    }
 }
 
 #[allow(unused_variables, missing_docs)]
 impl Permit {
     /// Asks the shared tier, if there is one and it is healthy; what it proves is put into memory and served.
-    pub async fn ask_shared(&mut self, description: bool, demand: &Demand) -> Option<Arc<Entry>> { todo!() }
+    pub async fn ask_shared(&mut self, description: bool, demand: &Demand) -> Option<Arc<Entry>> {
+        todo!()
+    }
     /// Takes the stamp's lower bound. Before the query is sent.
-    pub fn begin_fill(&mut self, now: Moment) -> Result<(), FillRefusal> { todo!() }
+    pub fn begin_fill(&mut self, now: Moment) -> Result<(), FillRefusal> {
+        todo!()
+    }
     /// Stores the answer if it is proven, in memory and (in the background) in the shared tier. Wakes those who wait.
-    pub fn commit(self, filled: Filled, dependencies: &[RelationId], now: Moment) -> Result<(), StoreRefusal> { todo!() }
+    pub fn commit(self, filled: Filled, dependencies: &[RelationId], now: Moment) -> Result<(), StoreRefusal> {
+        todo!()
+    }
 }
 
 impl Waiter {
     /// Until the fill ends, at most `limit`.
-    pub async fn wait(self, _limit: Duration) { todo!() }
+    pub async fn wait(self, _limit: Duration) {
+        todo!()
+    }
 }

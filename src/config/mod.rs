@@ -17,7 +17,13 @@ impl std::fmt::Debug for Secret {
 
 /// How TLS towards an upstream server is used (libpq's `sslmode`; `allow` is read as `prefer`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SslMode { Disable, Prefer, Require, VerifyCa, VerifyFull }
+pub enum SslMode {
+    Disable,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
 
 /// A PostgreSQL server, from a URL `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&zone=…`;
 /// a host that begins with `/` (percent-encoded, or `?host=/dir`) is a Unix socket's directory.
@@ -35,27 +41,50 @@ pub struct ServerUrl {
 
 /// Where clients connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen { Tcp(SocketAddr), Unix(PathBuf) }
+pub enum Listen {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
 
 /// Whether hits are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CacheMode { On, Off, /** does everything but serve */ Shadow }
+pub enum CacheMode {
+    On,
+    Off,
+    /** does everything but serve */
+    Shadow,
+}
 
 /// When a client's connection goes back to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PoolMode { Transaction, Session }
+pub enum PoolMode {
+    Transaction,
+    Session,
+}
 
 /// A rule that lets named tables be cached for a time where no WAL stream proves them.
 #[derive(Debug, Clone)]
-pub struct TtlRule { /** `schema.table` */ pub table: String, pub ttl: Duration }
+pub struct TtlRule {
+    /** `schema.table` */
+    pub table: String,
+    pub ttl: Duration,
+}
 
 /// TLS towards clients.
 #[derive(Debug, Clone)]
-pub struct ClientTls { pub certificate: PathBuf, pub key: PathBuf, /** refuse plain connections */ pub required: bool }
+pub struct ClientTls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /** refuse plain connections */
+    pub required: bool,
+}
 
 /// Text or JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat { Text, Json }
+pub enum LogFormat {
+    Text,
+    Json,
+}
 
 /// Everything that was configured, validated.
 #[derive(Debug, Clone)]
