@@ -4,6 +4,7 @@
 //! The reader keeps only the first [`KEPT`] bytes of a message and throws the rest away as it arrives, so that a row of a
 //! gigabyte costs no memory. Reading and confirming are two halves, so that neither ever waits for the other.
 
+use super::{LeaseError, Upstream};
 use crate::types::Lsn;
 use crate::wire::frame::{self, BadLength, HEADER};
 use crate::wire::stream::Stream;
@@ -355,6 +356,16 @@ fn server_error(body: &[u8]) -> ReplicationError {
         }
     }
     ReplicationError::Server { sqlstate, message }
+}
+
+impl Upstream {
+    /// A connection to the primary for replication, as the primary URL's user to its database.
+    ///
+    /// # Errors
+    /// As for any connection.
+    pub async fn replication(&self) -> Result<ReplicationConnection, LeaseError> {
+        todo!()
+    }
 }
 
 #[cfg(test)]
