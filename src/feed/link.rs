@@ -13,9 +13,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// For reading the catalog, which may be large.
 pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the role's or the database's settings could do to our statements.
-const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-     SET default_transaction_isolation = 'read committed'; SET search_path = pg_catalog";
+/// What the role's or the database's settings could do to our statements. Those that can change the meaning of a query stay as they
+/// are, since the catalog's fingerprint reads them.
+const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = 0; \
+     SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog";
 
 /// A connection and whose it is.
 pub(super) struct Link {
@@ -88,7 +89,7 @@ impl Link {
     /// Commits a transaction that has an xid and changes nothing; `expect` learns the xid before it commits, so that whoever
     /// hears the commit can know it. Does not wait for standbys.
     pub async fn own_commit(&self, expect: impl FnOnce(FullXid)) -> Result<FullXid, Broken> {
-        self.rows("BEGIN READ WRITE").await?;
+        self.rows("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
         self.rows("SET LOCAL synchronous_commit = local").await?;
         let xid = FullXid::new(self.value("SELECT pg_current_xact_id()::text").await?);
         expect(xid);

@@ -25,7 +25,7 @@ const OPTIONS: [(&str, &str); 3] = [("include-xids", "on"), ("skip-empty-xacts",
 /// lead them to different ones.
 const WITNESS: &str = "SELECT concat_ws('|', (SELECT system_identifier FROM pg_catalog.pg_control_system()), \
      extract(epoch FROM pg_catalog.pg_postmaster_start_time()), pg_catalog.pg_is_in_recovery(), \
-     (SELECT stats_reset FROM pg_catalog.pg_stat_bgwriter)::timestamptz AT TIME ZONE 'UTC', \
+     (SELECT extract(epoch FROM stats_reset) FROM pg_catalog.pg_stat_bgwriter), \
      (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
 
 /// How many of the things heard are taken in at once.
