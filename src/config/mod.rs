@@ -1,4 +1,25 @@
-//! Configuration, parsed once into what will be done. Nothing else reads flags, environment or files.
+//! Configuration, parsed once into what will be done. Nothing else reads flags, environment or files, and nothing
+//! here knows what becomes of it.
+//!
+//! `settings` declares every setting once; `sources` finds its text; `values`, `server_url` and `users` read texts;
+//! `build` makes a [`Config`] of them or refuses.
+
+mod build;
+mod error;
+mod server_url;
+mod settings;
+mod sources;
+#[cfg(test)]
+mod template;
+#[cfg(test)]
+mod tests;
+mod users;
+mod values;
+
+pub use error::{ConfigError, Origin};
+pub use settings::{Count, Fallback, Form, SETTINGS, Secrecy, Setting};
+pub use sources::Flags;
+pub use users::{Credential, ScramSecret, Users};
 
 use crate::types::Level;
 use std::net::SocketAddr;
@@ -27,7 +48,7 @@ pub enum SslMode {
 
 /// A PostgreSQL server, from a URL `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&zone=…`;
 /// a host that begins with `/` (percent-encoded, or `?host=/dir`) is a Unix socket's directory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     pub host: String,
     pub port: u16,

@@ -1,0 +1,21 @@
+//! The tests that need real servers, in one program, so that linking and the shared cluster are paid for once.
+//!
+//! To add some: make `tests/it/yours.rs`, add `mod yours;` below, and begin a test with
+//!
+//! ```ignore
+//! let cluster = Cluster::shared();                  // a primary and two replicas, shared by all ordinary tests
+//! let database = cluster.database("r6_multi");      // an empty one of your own
+//! let sidecache = Sidecache::start(cluster, &database);
+//! let mut client = sidecache.connect("app");
+//! assert_eq!(client.value("SELECT 1"), "1");
+//! ```
+//!
+//! A test that stops, pauses, crashes or holds anything makes its own `Cluster::build().replicas(1).start()`: while a
+//! commit is held, no other test on that cluster could begin to stream. `crate::harness` says what else there is:
+//! faults (`harness::faults`), a raw protocol client (`harness::wire`), Redis, a bad network (`harness::proxy`).
+//! Run a part with `cargo test --test it -- yours`.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod harness_smoke;
