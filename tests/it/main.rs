@@ -18,4 +18,6 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod delivery;
+mod feed;
 mod harness_smoke;
