@@ -7,16 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a statement of ours may take before its connection is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// For reading the catalog, which may be large.
-pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(60);
-
-/// What the role's or the database's settings could do to our statements. Those that can change the meaning of a query stay as they
-/// are, since the catalog's fingerprint reads them.
-const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = 0; \
-     SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog";
+/// How long a statement of ours may take before its connection is given up: reading a large catalog takes seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection and whose it is.
 pub(super) struct Link {
@@ -45,7 +37,6 @@ impl Link {
     /// Connects, and asks who answers.
     pub async fn open(upstream: &Arc<Upstream>) -> Result<Self, Broken> {
         let control = within(PATIENCE, upstream.control()).await?;
-        within(PATIENCE, control.rows(SETTINGS)).await?;
         let identity = within(PATIENCE, control.identity()).await?;
         Ok(Link { control, identity })
     }
@@ -54,14 +45,9 @@ impl Link {
         self.identity.epoch
     }
 
-    /// All rows, with the usual patience.
+    /// All rows.
     pub async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Broken> {
         within(PATIENCE, self.control.rows(sql)).await
-    }
-
-    /// All rows, however long it takes within reason.
-    pub async fn long_rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Broken> {
-        within(LONG_PATIENCE, self.control.rows(sql)).await
     }
 
     /// The first column of the first row.
@@ -80,6 +66,10 @@ impl Link {
     /// An instant, and the insert position read after it.
     pub async fn ping(&self) -> Result<(Moment, Lsn), Broken> {
         within(PATIENCE, self.control.ping()).await
+    }
+
+    pub async fn insert_position(&self) -> Result<Lsn, Broken> {
+        self.value("SELECT pg_current_wal_insert_lsn()::text").await
     }
 
     pub async fn snapshot(&self) -> Result<Snapshot, Broken> {

@@ -9,7 +9,6 @@ pub mod decode;
 mod hearing;
 mod link;
 mod load;
-mod pages;
 mod ping;
 pub mod queue;
 mod sockets;

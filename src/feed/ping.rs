@@ -59,7 +59,7 @@ async fn on_link(
         let (sent, position) = link.ping().await?;
         hearing.coherence.pinged(sent, position);
         ask.position();
-        hearing.saw_snapshot(&link.snapshot().await?);
+        hearing.coherence.saw_snapshot(&link.snapshot().await?);
         if tail.is_stuck(hearing.coherence.position(), position)
             && link.value::<Lsn>("SELECT pg_current_wal_flush_lsn()::text").await? < position
         {

@@ -4,7 +4,6 @@
 use super::decode::NameEncoding;
 use super::hearing::Hearing;
 use super::link::{Broken, Link};
-use super::pages::Pages;
 use super::queue::{self, Receiver};
 use super::sockets::{self, Ask};
 use super::state::{End, FeedState, Lost, Off};
@@ -65,7 +64,7 @@ impl Attempt<'_> {
         if link.identity.wal_level != "logical" {
             return Err(End::Off(Off::WalLevel(link.identity.wal_level.clone())));
         }
-        let (encoding, pages) = settings(&link).await?;
+        let encoding = encoding(&link).await?;
         let mut connection = self.connect(&link).await?;
         let (slot, start) = self.create_slot(&mut connection).await?;
         let (reader, confirmer) = connection.start(&slot, start, &OPTIONS).await?;
@@ -76,7 +75,7 @@ impl Attempt<'_> {
         let ask = Ask::new(start);
         let read = AbortOnDropHandle::new(tokio::spawn(sockets::read(reader, encoding, sender, ask.clone())));
         let confirm = AbortOnDropHandle::new(tokio::spawn(sockets::confirm(confirmer, ask.clone())));
-        self.hearing.begin(link.epoch(), start, pages);
+        self.hearing.begin(link.epoch(), start);
         self.hearing.counters.streams.raise();
         self.state.send_replace(FeedState::Proving);
 
@@ -90,7 +89,7 @@ impl Attempt<'_> {
             ended = read => Err(End::Lost(ended.unwrap_or(Lost::NotUnderstood))),
             ended = confirm => Err(End::Lost(ended.unwrap_or(Lost::NotUnderstood))),
             ended = prove => ended,
-            lost = self.take_in(receiver) => Err(End::Lost(lost)),
+            ended = self.take_in(receiver) => ended,
             lost = silent(&ask) => Err(End::Lost(lost)),
         }
     }
@@ -136,12 +135,10 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    async fn take_in(&self, mut receiver: Receiver) -> Lost {
+    async fn take_in(&self, mut receiver: Receiver) -> Result<std::convert::Infallible, End> {
         let mut batch = Vec::with_capacity(BATCH);
         while receiver.take(&mut batch, BATCH).await > 0 {
-            if self.hearing.take(&mut batch).is_err() {
-                return Lost::Overflow;
-            }
+            self.hearing.take(&mut batch);
         }
         // The reader has ended, and says why.
         std::future::pending().await
@@ -157,14 +154,9 @@ async fn silent(ask: &Ask) -> Lost {
     }
 }
 
-async fn settings(link: &Link) -> Result<(NameEncoding, Pages), Broken> {
-    let encoding = match link.text("SHOW server_encoding").await?.as_str() {
+async fn encoding(link: &Link) -> Result<NameEncoding, Broken> {
+    Ok(match link.text("SHOW server_encoding").await?.as_str() {
         "UTF8" => NameEncoding::Utf8,
         _ => NameEncoding::Other,
-    };
-    let size = |name| format!("SELECT setting FROM pg_settings WHERE name = '{name}'");
-    let block = link.value(&size("wal_block_size")).await?;
-    let segment = link.value(&size("wal_segment_size")).await?;
-    let pages = Pages::new(block, segment).ok_or_else(|| Broken(format!("WAL sizes {block} and {segment}")))?;
-    Ok((encoding, pages))
+    })
 }

@@ -4,7 +4,7 @@
 //! The reader keeps only the first [`KEPT`] bytes of a message and throws the rest away as it arrives, so that a row of a
 //! gigabyte costs no memory. Reading and confirming are two halves, so that neither ever waits for the other.
 
-use super::{LeaseError, Upstream};
+use super::{LeaseError, Upstream, login};
 use crate::types::Lsn;
 use crate::wire::frame::{self, BadLength, HEADER};
 use crate::wire::stream::Stream;
@@ -364,7 +364,9 @@ impl Upstream {
     /// # Errors
     /// As for any connection.
     pub async fn replication(&self) -> Result<ReplicationConnection, LeaseError> {
-        todo!()
+        let site = self.primary_site();
+        let opened = login::connect(site.server.target(), &site.account, &site.database, &STARTUP).await?;
+        Ok(ReplicationConnection::new(opened.stream, opened.input))
     }
 }
 
