@@ -215,7 +215,7 @@ impl Touched {
         if self.names.is_empty() {
             return Names::Empty;
         }
-        let read = |raw: &Box<[u8]>| {
+        let read = |raw: &[u8]| {
             if encoding == NameEncoding::Other && !raw.is_ascii() {
                 return Err(Unclear::Encoding);
             }
@@ -225,7 +225,7 @@ impl Touched {
             let (Some(schema), Some(name)) = (schema, name) else { return Err(Unclear::Line) };
             Ok(QualifiedName { schema: unquote(schema), name: unquote(name) })
         };
-        match self.names.iter().map(read).collect() {
+        match self.names.iter().map(|raw| read(raw)).collect() {
             Ok(names) => Names::Listed(names),
             Err(why) => Names::Everything(why),
         }

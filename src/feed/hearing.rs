@@ -6,11 +6,9 @@ use super::decode::{Names, QualifiedName, RawCommit};
 use super::queue::Heard;
 use crate::catalog::Catalog;
 use crate::coherence::{CatalogNeed, Coherence, Commit, Touch, Verification};
-use crate::types::{Epoch, FullXid, Lsn, Moment, RelationId, Snapshot, Xid};
+use crate::types::{Epoch, FullXid, Lsn, Moment, RelationId, Snapshot};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
-use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
@@ -33,8 +31,6 @@ struct Taken {
     epoch: Option<Epoch>,
     /// The highest position told.
     last: Lsn,
-    /// Transactions of our own, that change nothing.
-    own: HashSet<Xid>,
 }
 
 /// What stood when a verification began: taken before it asks.
@@ -72,7 +68,7 @@ impl Hearing {
     /// A stream of this incarnation begins: what happened to the catalog before it was not told.
     pub fn begin(&self, epoch: Epoch, start: Lsn) {
         let mut taken = self.taken.lock();
-        *taken = Taken { epoch: Some(epoch), last: start, ..Taken::default() };
+        *taken = Taken { epoch: Some(epoch), last: start };
         self.coherence.stream_started(epoch, start);
         self.doubted.notify_one();
     }
@@ -90,11 +86,6 @@ impl Hearing {
         self.taken.lock().epoch
     }
 
-    /// A transaction of our own is about to commit: its empty bracket is no reason to doubt the catalog.
-    pub fn expect_own(&self, xid: FullXid) {
-        self.taken.lock().own.insert(short(xid));
-    }
-
     /// The answer of the probe at the stream's start.
     pub fn probed(&self, probe: FullXid, snapshot: &Snapshot) {
         self.coherence.probed(probe, snapshot);
@@ -110,9 +101,14 @@ impl Hearing {
             match item {
                 Heard::Position(end) => taken.last = taken.last.max(end),
                 Heard::Commit(raw) => {
-                    let commit = self.resolve(&mut taken, &catalog, raw);
+                    let commit = self.resolve(&catalog, raw);
                     taken.last = taken.last.max(commit.end);
                     self.coherence.heard(&commit);
+                    if commit.touch == Touch::Everything {
+                        // It may have changed the catalog as well, so that only a verification that sees it settles the doubt:
+                        // which is what an empty bracket asks for.
+                        self.coherence.heard(&Commit { touch: Touch::Unknown, ..commit });
+                    }
                 }
             }
         }
@@ -122,14 +118,12 @@ impl Hearing {
         }
     }
 
-    /// Names become relations. Anything that cannot be named touches everything; and since the catalog then seems not to be the one
-    /// that the commit was made under, it is doubted before the commit counts as heard. (An empty bracket is doubted by
-    /// `coherence` itself.)
-    fn resolve(&self, taken: &mut Taken, catalog: &Catalog, raw: RawCommit) -> Commit {
+    /// Names become relations. Anything that cannot be named touches everything, and the catalog then seems not to be the one that the
+    /// commit was made under.
+    fn resolve(&self, catalog: &Catalog, raw: RawCommit) -> Commit {
         let RawCommit { end, xid, names } = raw;
         self.counters.commits.raise();
         let touch = match names {
-            Names::Empty if taken.own.remove(&xid) => Touch::Relations(SmallVec::new()),
             Names::Empty => {
                 self.counters.empty.raise();
                 Touch::Unknown
@@ -137,14 +131,12 @@ impl Hearing {
             Names::Everything(why) => {
                 self.counters.unclear(why).raise();
                 tracing::warn!(reason = why.label(), %end, "a commit was not understood: it invalidates everything");
-                self.coherence.doubt_catalog();
                 Touch::Everything
             }
             Names::Listed(names) => match names.iter().map(|name| relation(catalog, name)).collect() {
                 Some(relations) => Touch::Relations(relations),
                 None => {
                     self.counters.unknown_names.raise();
-                    self.coherence.doubt_catalog();
                     Touch::Everything
                 }
             },
@@ -208,10 +200,4 @@ impl Hearing {
 
 fn relation(catalog: &Catalog, name: &QualifiedName) -> Option<RelationId> {
     catalog.heard(&name.schema, &name.name)
-}
-
-/// The id as the stream writes it.
-fn short(xid: FullXid) -> Xid {
-    let low = xid.bits() & u64::from(u32::MAX);
-    Xid::new(u32::try_from(low).expect("the low 32 bits fit"))
 }

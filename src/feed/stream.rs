@@ -129,7 +129,7 @@ impl Attempt<'_> {
     /// Finds out which transactions may have committed before the slot's consistent point and still be invisible: the stream will
     /// never tell of them.
     async fn probe(&self, link: &Link) -> Result<(), End> {
-        let probe = link.own_commit(|xid| self.hearing.expect_own(xid)).await?;
+        let probe = link.own_commit().await?;
         let snapshot = link.snapshot().await?;
         self.hearing.probed(probe, &snapshot);
         Ok(())

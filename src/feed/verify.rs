@@ -50,7 +50,8 @@ pub(super) async fn run(
     loop {
         match Link::open(&upstream).await {
             Ok(link) => {
-                let verifier = Verifier { link: &link, hearing: &hearing, period: period(staleness), versions: &versions };
+                let verifier =
+                    Verifier { link: &link, hearing: &hearing, period: period(staleness), versions: &versions };
                 let Err(broken) = verifier.run(&mut loaded).await;
                 tracing::warn!(%broken, "catalog connection lost");
             }

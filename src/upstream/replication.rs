@@ -364,8 +364,8 @@ impl Upstream {
     /// # Errors
     /// As for any connection.
     pub async fn replication(&self) -> Result<ReplicationConnection, LeaseError> {
-        let site = self.primary_site();
-        let opened = login::connect(site.server.target(), &site.account, &site.database, &STARTUP).await?;
+        let (account, database) = (self.own_account(), self.own_database());
+        let opened = login::connect(self.primary().target(), account, database, &STARTUP).await?;
         Ok(ReplicationConnection::new(opened.stream, opened.input))
     }
 }

@@ -5,8 +5,8 @@ use crate::harness::eventually;
 use crate::harness::wire::Wire;
 use sidecache::catalog::SearchPath;
 use sidecache::coherence::{Coherence, FillRefusal};
-use sidecache::config::Config;
-use sidecache::config::sources::Flags;
+
+use sidecache::config::{Config, Flags};
 use sidecache::feed::state::{FeedState, Off};
 use sidecache::feed::{Feed, Settled};
 use sidecache::types::{Lsn, Moment};
@@ -59,9 +59,7 @@ impl Heard {
     }
 
     fn until_position(&self, position: Lsn) {
-        let wait = async {
-            tokio::time::timeout(Duration::from_secs(60), self.coherence.wait_for(position)).await
-        };
+        let wait = async { tokio::time::timeout(Duration::from_secs(60), self.coherence.wait_for(position)).await };
         self.runtime.block_on(wait).unwrap_or_else(|_| panic!("{position} was never heard"));
     }
 
@@ -142,7 +140,7 @@ fn c19_ddl_that_is_heard_but_not_yet_visible_keeps_the_catalog_in_doubt() {
     let database = cluster.database("feed_held");
     let heard = Heard::of(&cluster, &database);
     let mut watcher = cluster.connect("postgres", &database);
-    let held = cluster.primary.hold_commits();
+    let held = cluster.hold_commits();
     let before = heard.feed.counters().empty.read();
     let mut client = cluster.connect("app", &database);
     let ddl = std::thread::spawn(move || client.rows("CREATE TABLE held(x int)"));
@@ -167,7 +165,7 @@ fn c5_a_broken_stream_comes_back_and_is_another_one() {
     let heard = Heard::of(&cluster, &database);
     let epoch = heard.coherence.epoch();
     let streams = heard.feed.counters().streams.read();
-    assert!(cluster.primary.break_streams(&database) > 0);
+    assert!(cluster.break_streams(&database) > 0);
     eventually("a new stream", || (heard.feed.counters().streams.read() > streams).then_some(()));
     heard.until_serving();
     assert_eq!(heard.coherence.epoch(), epoch, "the primary is the same");
