@@ -174,6 +174,42 @@ fn c5_a_broken_stream_comes_back_and_is_another_one() {
 }
 
 #[test]
+fn c5_a_stalled_stream_ends_freshness_and_goes_on_where_it_was() {
+    let cluster = Cluster::build().replicas(0).start();
+    let database = cluster.database("feed_stalled");
+    let heard = Heard::of(&cluster, &database);
+    let mut client = cluster.connect("app", &database);
+    let stalled = cluster.stall_streams(&database);
+    client.rows("CREATE TABLE t(x int)");
+    let end = position(&mut client);
+    eventually("freshness to end", || heard.coherence.staleness(Moment::now()).is_none().then_some(()));
+    assert!(heard.coherence.position() < end);
+    stalled.resume();
+    heard.until_position(end);
+    heard.until_serving();
+    assert!(heard.knows("t"));
+    assert_eq!(heard.feed.counters().streams.read(), 1);
+}
+
+#[test]
+fn c25_a_large_transaction_is_one_commit_and_keeps_nobody_waiting_for_ever() {
+    let cluster = Cluster::build().replicas(0).start();
+    let database = cluster.database("feed_large");
+    let heard = Heard::of(&cluster, &database);
+    let mut client = cluster.connect("app", &database);
+    client.rows("CREATE TABLE t(x int, y text)");
+    heard.until_position(position(&mut client));
+    heard.until_serving();
+    let (commits, streams) = (heard.feed.counters().commits.read(), heard.feed.counters().streams.read());
+    client.rows("INSERT INTO t SELECT n, repeat('y', 1000) FROM generate_series(1, 100000) n");
+    heard.until_position(position(&mut client));
+    let counters = heard.feed.counters();
+    assert_eq!((counters.commits.read() - commits, counters.unknown_names.read()), (1, 0));
+    assert_eq!(counters.streams.read(), streams);
+    heard.until_serving();
+}
+
+#[test]
 fn c6_a_crash_of_the_primary_is_another_epoch() {
     let mut cluster = Cluster::build().replicas(0).start();
     let database = cluster.database("feed_crash");
