@@ -209,3 +209,7 @@ impl Hearing {
 fn relation(catalog: &Catalog, name: &QualifiedName) -> Option<RelationId> {
     catalog.heard(&name.schema, &name.name)
 }
+
+#[cfg(test)]
+#[path = "hearing_tests.rs"]
+mod tests;
