@@ -1,35 +1,40 @@
 //! One statement whose answer changes whenever the catalog changes in a way that can alter what a cached query
 //! means, or who may run it. Text only: `feed` decides when to ask and what a difference leads to.
 //!
-//! **Why it is exact.** Every new or changed row of a system catalog carries the id of the transaction that wrote it
-//! (`xmin`), and that id was never seen before. So the bag of all `xmin`s of a catalog changes with every INSERT,
-//! UPDATE and DELETE, and a DELETE with an INSERT cannot cancel out. The bag is compared by its size and by the sum of
-//! 64-bit hashes: sums do not depend on the order of rows, and hashing keeps two changes from adding up to nothing.
-//! What VACUUM and ANALYZE write (`relpages`, `relfrozenxid`, …) is overwritten in place and keeps `xmin`, and freezing
-//! keeps it too (only a flag is set), so that maintenance changes nothing here.
+//! **Why it is exact.** Every new or changed row of a system catalog carries the id of the transaction that wrote
+//! it (`xmin`), and that id was never seen before. So the bag of all `xmin`s of a catalog changes with every
+//! INSERT, UPDATE and DELETE, and a DELETE with an INSERT cannot cancel out. The bag is compared by its size and by
+//! the sum of 64-bit hashes: sums do not depend on the order of rows, and hashing keeps two changes from adding up
+//! to nothing. What VACUUM and ANALYZE write (`relpages`, `relfrozenxid`, …) is overwritten in place and keeps
+//! `xmin`, and freezing keeps it too (only a flag is set), so that maintenance changes nothing here.
 //!
-//! Comparing columns instead would be blind to a change that is taken back before the next look (a table renamed away
-//! and back, a privilege granted and revoked, UNLOGGED and LOGGED again), though answers from between may have been stored.
+//! Comparing columns instead would be blind to a change that is taken back before the next look (a table renamed
+//! away and back, a privilege granted and revoked, UNLOGGED and LOGGED again), though answers from between may have
+//! been stored.
 //!
-//! **What is left out.** Temporary objects: other sessions cannot name them, and busy users of temporary tables would
-//! otherwise have the catalog read again all the time. Of indexes and TOAST tables all but their columns (a primary
-//! key dropped is noticed by them; REINDEX changes nothing). `pg_depend`, statistics, publications, comments.
-//! **What differs.** `pg_authid` is closed to ordinary roles and `pg_roles` has no `xmin`: roles are compared by columns,
-//! and a role altered and altered back between two looks is missed. TRUNCATE, CLUSTER and VACUUM FULL give a table a new
+//! **What is left out.** Temporary objects: other sessions cannot name them, and busy users of temporary tables
+//! would otherwise have the catalog read again all the time. Of indexes and TOAST tables all but their columns (a
+//! primary key dropped is noticed by them; REINDEX changes nothing). `pg_depend`, statistics, publications,
+//! comments.
+//! **What differs.** `pg_authid` is closed to ordinary roles and `pg_roles` has no `xmin`: roles are compared by
+//! columns, and a role altered and altered back between two looks is missed, as is an object or a membership that
+//! was made and removed again (its rows leave nothing behind). TRUNCATE, CLUSTER and VACUUM FULL give a table a new
 //! file and so a new row: they count as a change of the catalog.
 //!
-//! **What it costs.** Shapes were timed on PostgreSQL 15, as prepared statements run 200 times, with 10 and with 3,000
-//! tables of nine columns (117,000 rows in `pg_attribute`, 12,000 triggers). For `pg_attribute`, against merely scanning it:
-//! `age(xmin)` made absolute and hashed takes twice the time, half of the difference for touching `xmin` at all;
-//! `hash_array_extended(array_agg(xmin))` as much, but depends on the order of the scan; grouping by `xmin` and hashing
-//! once a group, or `hash_array_extended(ARRAY[xmin])`, two and a half times; `xmin::text::bigint` and
-//! `hash_record_extended` (missing in 13) three times. `NOT IN` (temporary relations, as a rule none) is cheaper than `IN`
-//! (all others). In all: little over a millisecond with few tables, and five more for each further thousand, two thirds
-//! of it for `pg_attribute`. Planning takes longer than running where tables are few: prepare it.
+//! **What it costs.** Shapes were timed on PostgreSQL 15, as prepared statements run 200 times, with 10 and with
+//! 3,000 tables of nine columns (117,000 rows in `pg_attribute`, 12,000 triggers). For `pg_attribute`, against
+//! merely scanning it: `age(xmin)` made absolute and hashed takes twice the time, half of the difference for
+//! touching `xmin` at all; `hash_array_extended(array_agg(xmin))` as much, but depends on the order of the scan;
+//! grouping by `xmin` and hashing once a group, or `hash_array_extended(ARRAY[xmin])`, two and a half times;
+//! `xmin::text::bigint` and `hash_record_extended` (missing in 13) three times. `NOT IN` (temporary relations, as a
+//! rule none) is cheaper than `IN` (all others). In all: little over a millisecond with few tables, and five more
+//! for each further thousand, two thirds of it for `pg_attribute`. Planning takes longer than running where tables
+//! are few: prepare it.
 
-/// The bag of row versions of a catalog, as `label=rows:hash`. `age()` counts back from an id that stands still during a
-/// statement; taken from the age of the first ordinary id it is absolute again, modulo 2^32. Rows made by initdb have an id
-/// without an age (reported as 2147483647): they are only counted, and when changed they get an ordinary one.
+/// The bag of row versions of a catalog, as `label=rows:hash`. `age()` counts back from an id that stands still
+/// during a statement; taken from the age of the first ordinary id it is absolute again, modulo 2^32. Rows made by
+/// initdb have an id without an age (reported as 2147483647): they are only counted, and when changed they get an
+/// ordinary one.
 macro_rules! versions {
     ($label:literal, $rows:literal) => {
         concat!(
@@ -43,8 +48,8 @@ macro_rules! versions {
     };
 }
 
-/// One row, one column of text: compare it with what it was. Runs with the privileges of any role, on PostgreSQL 13 to
-/// 18, with `search_path = pg_catalog`; takes no lock that DDL would wait for long, or wait itself.
+/// One row, one column of text: compare it with what it was. Runs with the privileges of any role, on PostgreSQL 13
+/// to 18, with `search_path = pg_catalog`; takes no lock that DDL would wait for long, or wait itself.
 ///
 /// The text names each catalog, so that a log can say which one changed ([`differences`]).
 pub const FINGERPRINT: &str = concat!(

@@ -1,5 +1,5 @@
-//! Name resolution as PostgreSQL does it, except where the answer depends on who asks: then there is none. Knows no role, no session and no
-//! temporary objects (sessions that have any are not asked about here).
+//! Name resolution as PostgreSQL does it, except where the answer depends on who asks: then there is none. Knows no
+//! role, no session and no temporary objects (sessions that have any are not asked about here).
 
 use super::{Catalog, Function, Names, Relation, SearchPath, Type, Usage, Volatility};
 use crate::types::RelationId;
@@ -33,8 +33,9 @@ impl Catalog {
     /// By name: in `schema` if given, else the first schema of the path that has it. System catalogs are found too
     /// (schema `pg_catalog`, `information_schema`), indexes and temporary relations never.
     ///
-    /// A schema of the path that the asking role may not use is passed over by PostgreSQL. So where a name is found in a schema that is
-    /// not open to everybody and in a later one too, it depends on the role which is meant, and nothing is found.
+    /// A schema of the path that the asking role may not use is passed over by PostgreSQL. So where a name is found
+    /// in a schema that is not open to everybody and in a later one too, it depends on the role which is meant, and
+    /// nothing is found.
     pub fn relation(&self, schema: Option<&str>, name: &str, path: &SearchPath) -> Option<&Relation> {
         let id = match schema {
             Some(schema) => *self.schemas.get(schema)?.relations.get(name)?,
@@ -45,7 +46,8 @@ impl Catalog {
         self.relations.get(&id)
     }
 
-    /// All overloads that the name could mean: in `schema` if given, else in `pg_catalog` and every schema of the path.
+    /// All overloads that the name could mean: in `schema` if given, else in `pg_catalog` and every schema of the
+    /// path.
     pub fn functions<'a>(&'a self, schema: Option<&str>, name: &str, path: &SearchPath) -> Vec<&'a Function> {
         let meant = |function: &&Function| match schema {
             Some(schema) => function.schema == schema,
@@ -54,8 +56,8 @@ impl Catalog {
         self.functions.get(name).map(|all| all.iter().filter(meant).collect()).unwrap_or_default()
     }
 
-    /// The volatility of the worst operator of this name in `schema`, or in `pg_catalog` and the path; `None` if there is none. An
-    /// operator that users made and that is not immutable counts as volatile.
+    /// The volatility of the worst operator of this name in `schema`, or in `pg_catalog` and the path; `None` if
+    /// there is none. An operator that users made and that is not immutable counts as volatile.
     pub fn operator(&self, schema: Option<&str>, name: &str, path: &SearchPath) -> Option<Volatility> {
         match schema {
             Some(schema) => self.schemas.get(schema)?.operators.get(name).copied(),
@@ -63,8 +65,8 @@ impl Catalog {
         }
     }
 
-    /// The type's oid; arrays as `name[]`. Without a schema the spellings of the grammar (`integer`, `character varying`) are known too. No
-    /// answer for row types of relations, and where it depends on the role.
+    /// The type's oid; arrays as `name[]`. Without a schema the spellings of the grammar (`integer`, `character
+    /// varying`) are known too. No answer for row types of relations, and where it depends on the role.
     pub fn type_oid(&self, schema: Option<&str>, name: &str, path: &SearchPath) -> Option<u32> {
         if let Some(element) = name.strip_suffix("[]") {
             let element = element.trim_end_matches("[]");
@@ -107,8 +109,8 @@ impl Catalog {
         self.schemas.get(schema)?.relations.get(name).copied()
     }
 
-    /// The schemas that are searched for unqualified names, in order: those of the path that exist, `pg_catalog` before
-    /// them unless the path places it. `pg_temp` is no schema of that name and so never searched.
+    /// The schemas that are searched for unqualified names, in order: those of the path that exist, `pg_catalog`
+    /// before them unless the path places it. `pg_temp` is no schema of that name and so never searched.
     fn searched<'a>(&'a self, path: &'a SearchPath) -> impl Iterator<Item = &'a Names> {
         let implied = if path.0.iter().any(|schema| schema == "pg_catalog") { None } else { Some("pg_catalog") };
         implied.into_iter().chain(path.0.iter().map(String::as_str)).filter_map(|schema| self.schemas.get(schema))
@@ -130,7 +132,8 @@ impl Catalog {
 }
 
 impl Names {
-    /// The type of this name: `Some(None)` for one that exists but is not listed, the row type of a relation or its array.
+    /// The type of this name: `Some(None)` for one that exists but is not listed, the row type of a relation or its
+    /// array.
     fn type_here(&self, name: &str) -> Option<Option<u32>> {
         if let Some(&oid) = self.types.get(name) {
             return Some(Some(oid));

@@ -89,7 +89,8 @@ pub struct Function {
     pub argument_types: Vec<u32>,
 }
 
-/// The schemas that unqualified names are looked up in, in order, `"$user"` already replaced; `pg_catalog` is searched first unless named.
+/// The schemas that unqualified names are looked up in, in order, `"$user"` already replaced; `pg_catalog` is
+/// searched first unless named.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct SearchPath(pub Vec<String>);
 
@@ -192,7 +193,8 @@ impl Catalog {
         rows::parts(results).map(|parts| Catalog::new(version, parts))
     }
 
-    /// Puts the parts in order. A schema that is not listed but holds something counts as one that some roles may use.
+    /// Puts the parts in order. A schema that is not listed but holds something counts as one that some roles may
+    /// use.
     pub fn new(version: CatalogVersion, parts: Parts) -> Self {
         let mut schemas: HashMap<String, Names> =
             parts.schemas.into_iter().map(|schema| (schema.name, Names::new(schema.usage))).collect();

@@ -1,20 +1,21 @@
 //! The statements that fetch a catalog, in the order in which their rows are given to `Catalog::build`. Text only.
 //!
 //! All of them belong in one REPEATABLE READ READ ONLY transaction, so that they see one snapshot, with
-//! `search_path = pg_catalog`, so that `pg_get_viewdef` qualifies every name outside it, with `jit = off` (plans are large, runs are
-//! short) and a `lock_timeout` (`pg_get_viewdef` takes an ACCESS SHARE lock on what a view reads, so it waits for DDL in progress). They
-//! read nothing that an ordinary role may not read, on PostgreSQL 13 to 18.
+//! `search_path = pg_catalog`, so that `pg_get_viewdef` qualifies every name outside it, with `jit = off` (plans
+//! are large, runs are short) and a `lock_timeout` (`pg_get_viewdef` takes an ACCESS SHARE lock on what a view
+//! reads, so it waits for DDL in progress). They read nothing that an ordinary role may not read, on PostgreSQL 13
+//! to 18.
 
-/// What of `pg_class` is kept. Indexes, TOAST tables and composite types cannot be selected from by an ordinary query;
-/// temporary relations belong to other sessions.
+/// What of `pg_class` is kept. Indexes, TOAST tables and composite types cannot be selected from by an ordinary
+/// query; temporary relations belong to other sessions.
 macro_rules! kept {
     () => {
         "c.relkind IN ('r','p','v','m','f','S') AND c.relpersistence <> 't'"
     };
 }
 
-/// A function of `f` that users made and whose result may depend on more than its arguments. Functions in language `internal` are PostgreSQL's own
-/// code under another name: what is stable in them depends on settings alone.
+/// A function of `f` that users made and whose result may depend on more than its arguments. Functions in language
+/// `internal` are PostgreSQL's own code under another name: what is stable in them depends on settings alone.
 macro_rules! unproven {
     () => {
         "f.oid >= 16384 AND (f.prosecdef OR f.provolatile = 'v' OR f.provolatile = 's' AND f.prolang <> 12)"
@@ -82,8 +83,8 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 );
 
 /// Functions: oid, schema, name, volatility, security definer, argument types. `CREATE AGGREGATE` marks everything
-/// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its function volatile, since
-/// a call that leaves it out evaluates it.
+/// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
+/// function volatile, since a call that leaves it out evaluates it.
 const FUNCTIONS: &str = concat!(
     "SELECT p.oid, p.pronamespace, p.proname,
     CASE WHEN p.oid >= 16384 AND p.prokind = 'a' THEN (
@@ -103,7 +104,8 @@ FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
 );
 
-/// Operators, a row a name: schema, name, worst volatility, where one of users that is not immutable counts as volatile.
+/// Operators, a row a name: schema, name, worst volatility, where one of users that is not immutable counts as
+/// volatile.
 const OPERATORS: &str = concat!(
     "SELECT o.oprnamespace, o.oprname, max(CASE WHEN ",
     unproven!(),

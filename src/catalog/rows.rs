@@ -1,5 +1,6 @@
-//! Rows of text to the parts of a catalog. What does not have the agreed shape is an error, never a guess: a catalog half read would
-//! prove statements that it should refuse. Knows the order of the queries and of their columns, nothing of lookups.
+//! Rows of text to the parts of a catalog. What does not have the agreed shape is an error, never a guess: a
+//! catalog half read would prove statements that it should refuse. Knows the order of the queries and of their
+//! columns, nothing of lookups.
 
 use super::{
     Column, Function, Operator, Parts, Persistence, QUERIES, Relation, RelationKind, Schema, Type, TypeKind, Usage,
