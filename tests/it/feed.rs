@@ -3,13 +3,12 @@
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::wire::Wire;
-use sidecache::catalog::SearchPath;
-use sidecache::coherence::{Coherence, FillRefusal};
+use sidecache::coherence::{Coherence, Evidence, FillRefusal, Rule, Rules};
 
 use sidecache::config::{Config, Flags};
 use sidecache::feed::state::{FeedState, Off};
 use sidecache::feed::{Feed, Settled};
-use sidecache::types::{Lsn, Moment};
+use sidecache::types::{Lsn, Moment, RelationId};
 use sidecache::upstream::Upstream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +31,15 @@ struct Heard {
 
 impl Heard {
     fn start(primary: &str) -> Heard {
+        Heard::start_with(primary, Rules::ALL)
+    }
+
+    fn start_with(primary: &str, rules: Rules) -> Heard {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let _entered = runtime.enter();
         let config = config(primary);
-        let coherence = Coherence::new(config.staleness);
+        let coherence = Coherence::with_rules(config.staleness, rules);
         let stop = CancellationToken::new();
         let feed = Feed::start(Upstream::new(&config), coherence.clone(), &config, stop.clone());
         drop(_entered);
@@ -64,7 +67,11 @@ impl Heard {
     }
 
     fn knows(&self, table: &str) -> bool {
-        self.feed.catalog.load().relation(Some("public"), table, &SearchPath::default()).is_some()
+        self.feed.catalog.load().heard("public", table).is_some()
+    }
+
+    fn table(&self, name: &str) -> RelationId {
+        self.feed.catalog.load().heard("public", name).expect("the catalog knows the table")
     }
 }
 
@@ -156,6 +163,73 @@ fn c19_ddl_that_is_heard_but_not_yet_visible_keeps_the_catalog_in_doubt() {
     ddl.join().expect("the table is made");
     heard.until_serving();
     assert!(heard.knows("held"));
+}
+
+/// A transaction whose commit record lies before the stream's start, and that is visible to nobody until later, is never told. A fill
+/// in between reads the old row: nothing would ever invalidate it.
+#[test]
+fn t0_what_committed_unseen_before_the_stream_began_is_suspected() {
+    let (before, after) = fills_in_the_hole(Rules::ALL);
+    assert_eq!(before, ("0".to_owned(), Err(FillRefusal::Suspect)));
+    assert_eq!(after, ("1".to_owned(), Ok(())));
+}
+
+#[test]
+fn t0_without_the_probe_the_old_row_is_stored_for_good() {
+    let (before, _after) = fills_in_the_hole(Rules::ALL.without(Rule::SuspectProbe));
+    assert_eq!(before, ("0".to_owned(), Ok(())), "stored, and the stream told of no change since");
+}
+
+/// A value read, and whether it may be stored.
+type FillSeen = (String, Result<(), FillRefusal>);
+
+/// Fills while the commit is in the hole, and once it is visible.
+fn fills_in_the_hole(rules: Rules) -> (FillSeen, FillSeen) {
+    let cluster = Cluster::build().replicas(0).start();
+    let database = cluster.database("feed_hole");
+    let mut watcher = cluster.connect("postgres", &database);
+    watcher.rows("CREATE TABLE h AS SELECT 0 AS v");
+    let held = cluster.hold_commits();
+    let waits_for = |watcher: &mut Wire, xid: &str| {
+        let sql = format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = '{xid}'");
+        eventually("the slot to wait for a transaction", || (watcher.value(&sql) != "0").then_some(()));
+    };
+    let open = || {
+        let mut client = cluster.connect("app", &database);
+        client.rows("BEGIN");
+        let xid = client.value("SELECT pg_current_xact_id()");
+        (client, xid)
+    };
+    // The slot waits for those that run when it is begun, then for those that run when these have ended.
+    let (mut first, first_xid) = open();
+    let heard = Heard::start_with(&cluster.primary_url("sidecache", &database), rules);
+    waits_for(&mut watcher, &first_xid);
+    let (mut second, second_xid) = open();
+    first.rows("ROLLBACK");
+    waits_for(&mut watcher, &second_xid);
+    let mut writer = cluster.connect("postgres", &database);
+    let write = std::thread::spawn(move || writer.rows("UPDATE h SET v = 1"));
+    held.wait_for(1);
+    second.rows("ROLLBACK");
+    heard.until_serving();
+    assert_eq!(heard.coherence.status().suspects, usize::from(rules.has(Rule::SuspectProbe)));
+
+    let table = heard.table("h");
+    let mut read = || {
+        let ticket = heard.coherence.begin_fill(Moment::now()).expect("a fill may begin");
+        let snapshot = watcher.value("SELECT pg_current_snapshot()").parse().expect("a snapshot");
+        let value = watcher.value("SELECT v FROM h");
+        let evidence = Evidence::Primary { snapshot, high: position(&mut watcher) };
+        (value, heard.coherence.admit(ticket, &evidence, &[table], Moment::now()).map(drop))
+    };
+    let before = read();
+    held.release();
+    write.join().expect("the write goes on");
+    eventually("the suspect to be seen to end", || (heard.coherence.status().suspects == 0).then_some(()));
+    eventually("the catalog to settle", || heard.coherence.begin_fill(Moment::now()).is_ok().then_some(()));
+    let after = read();
+    assert_eq!(heard.feed.counters().commits.read(), 0, "the stream never told of it");
+    (before, after)
 }
 
 #[test]
