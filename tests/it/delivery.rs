@@ -391,7 +391,7 @@ fn t5_positions_are_ends_of_commit_records_and_xids_are_top_level() {
         // Nothing else writes: the record's end is where the next will go, but for a page's header.
         let gap = after.bytes() - commits[0].end.bytes();
         assert!(
-            gap == 0 || gap == 24 && commits[0].end.bytes() % 8192 == 0,
+            gap == 0 || gap == 24 && commits[0].end.bytes().is_multiple_of(8192),
             "{} is not the end {after}",
             commits[0].end
         );
