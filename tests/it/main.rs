@@ -18,4 +18,6 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../drivers/mod.rs"]
+mod drivers;
 mod harness_smoke;
