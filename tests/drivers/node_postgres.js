@@ -167,7 +167,7 @@ async function main() {
 
   await attempt('wrong password', async () => {
     const wrong = new pg.Client({ connectionString: url.replace('app:app@', 'app:wrong@') });
-    await wrong.connect();
+    await wrong.connect().finally(() => wrong.end());
   });
 }
 

@@ -232,9 +232,9 @@ out("# pipeline")
 def pipeline():
     with conn.pipeline():
         cursors = [conn.execute("SELECT %s::int + id FROM py.t WHERE id = 1", (n,)) for n in range(20)]
-        cursors.append(conn.execute("UPDATE py.t SET i8 = 1000 WHERE id = 2"))
+        update = conn.execute("UPDATE py.t SET i8 = 1000 WHERE id = 2")
         cursors.append(conn.execute("SELECT i8 FROM py.t WHERE id = 2"))
-        return [c.fetchone() if c.description else c.statusmessage for c in cursors]
+    return [c.fetchone() for c in cursors], update.statusmessage
 
 
 def pipeline_error():
