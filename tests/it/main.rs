@@ -18,6 +18,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../drivers/mod.rs"]
 mod delivery;
+mod drivers;
 mod feed;
 mod harness_smoke;
