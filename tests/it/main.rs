@@ -18,8 +18,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-#[path = "../drivers/mod.rs"]
 mod delivery;
+#[path = "../drivers/mod.rs"]
 mod drivers;
 mod feed;
 mod harness_smoke;
