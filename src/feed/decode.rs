@@ -22,7 +22,9 @@ pub struct QualifiedName {
 /// What a commit's bracket held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Names {
-    /// No change of a row at all: perhaps the catalog was changed.
+    /// No change of a row: as a rule, the catalog was changed. (A transaction that changed nothing decodable and no catalog has no
+    /// bracket at all: row locks, unlogged tables, sequences, a bare transaction id. And one that changed the catalog beside rows
+    /// looks like any other.)
     Empty,
     /// Changes of these relations.
     Listed(Vec<QualifiedName>),
@@ -117,8 +119,8 @@ impl Assembler {
     /// Takes the next line, or as much of it as was kept, with the position that its message carried.
     ///
     /// For COMMIT that position (`dataStart`) is where the commit record *ends*: `ReorderBufferProcessTXN` gives the plugin
-    /// `txn->end_lsn` to write under. Seen on 15.18: `pg_waldump` shows the next record to begin where COMMIT's `dataStart` points,
-    /// up to alignment and page headers.
+    /// `txn->end_lsn` to write under. Seen on 15.18: `pg_waldump` shows a COMMIT record of 46 bytes at 0/1516CA8, `dataStart` was
+    /// 0/1516CD8, its aligned end, and so was `pg_current_wal_insert_lsn()` right after.
     ///
     /// # Errors
     /// A commit of which not even the transaction is known.

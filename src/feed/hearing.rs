@@ -160,7 +160,7 @@ impl Hearing {
     pub fn settle_same(&self, epoch: Epoch, question: &Question, seen: &Snapshot) -> Outcome {
         let taken = self.taken.lock();
         if taken.epoch != Some(epoch) {
-            return Outcome::Unheard;
+            return self.unheard(question, taken.epoch);
         }
         let verification = self.coherence.catalog_verified(question.doubt, question.sent, seen);
         self.announce(question, verification)
@@ -176,11 +176,19 @@ impl Hearing {
             // nothing, which is what a doubt from before every stream says.
             self.coherence.doubt_catalog();
             let _settles_nothing = self.coherence.catalog_changed(0, question.sent, seen, taken.last);
-            return Outcome::Unheard;
+            return self.unheard(question, taken.epoch);
         }
         let at = at.max(taken.last);
         let verification = self.coherence.catalog_changed(question.doubt, question.sent, seen, at);
         self.announce(question, verification)
+    }
+
+    /// Without any stream there is nobody to tell, but the catalog that plans are made with was looked at.
+    fn unheard(&self, question: &Question, heard: Option<Epoch>) -> Outcome {
+        if heard.is_none() {
+            self.announce(question, Verification::Settled);
+        }
+        Outcome::Unheard
     }
 
     fn announce(&self, question: &Question, verification: Verification) -> Outcome {
@@ -201,3 +209,7 @@ impl Hearing {
 fn relation(catalog: &Catalog, name: &QualifiedName) -> Option<RelationId> {
     catalog.heard(&name.schema, &name.name)
 }
+
+#[cfg(test)]
+#[path = "hearing_tests.rs"]
+mod tests;

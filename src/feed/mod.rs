@@ -25,7 +25,7 @@ use counters::Counters;
 use hearing::Hearing;
 use state::{End, FeedState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stream::Attempt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -33,9 +33,12 @@ use tokio_util::sync::CancellationToken;
 /// Between two attempts while only a change of the primary's setup can help.
 const OFF: Duration = Duration::from_secs(15);
 
-/// Between two attempts at a stream that broke: doubled each time, and spread by half, until one lives.
+/// Between two attempts at a stream that broke: doubled each time, and spread by half, until one lives for long.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// A stream that lived this long broke by itself, and is made again at once.
+const LONG_LIFE: Duration = Duration::from_secs(10);
 
 /// The running feed, as others see it.
 #[derive(Debug, Clone)]
@@ -132,10 +135,10 @@ async fn keep_streaming(
 ) {
     let mut backoff = SHORTEST_BACKOFF;
     loop {
-        let streams = hearing.counters.streams.read();
+        let begun = Instant::now();
         let attempt = Attempt { upstream: &upstream, hearing: &hearing, staleness, state: &state };
         let end = attempt.run().await;
-        if hearing.counters.streams.read() > streams {
+        if begun.elapsed() > LONG_LIFE {
             backoff = SHORTEST_BACKOFF;
         }
         let now = match end {

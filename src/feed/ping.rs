@@ -32,12 +32,13 @@ pub(super) async fn run(
     staleness: Duration,
     ask: Arc<Ask>,
 ) -> Lost {
+    let pinger = Pinger { upstream: &upstream, hearing: &hearing, staleness, ask: &ask, watched: upstream.epoch() };
     loop {
         match Link::open(&upstream).await {
-            Ok(link) if link.epoch() == epoch && !link.identity.in_recovery => {
-                let Err(broken) = on_link(&link, &hearing, staleness, &ask).await;
-                tracing::debug!(%broken, "ping connection lost");
-            }
+            Ok(link) if link.epoch() == epoch && !link.identity.in_recovery => match pinger.run(&link).await {
+                Stopped::Broken(broken) => tracing::debug!(%broken, "ping connection lost"),
+                Stopped::OtherPrimary => return Lost::OtherIncarnation,
+            },
             Ok(_) => return Lost::OtherIncarnation,
             Err(broken) => tracing::debug!(%broken, "no ping connection"),
         }
@@ -45,27 +46,60 @@ pub(super) async fn run(
     }
 }
 
-async fn on_link(
-    link: &Link,
-    hearing: &Hearing,
+struct Pinger<'a> {
+    upstream: &'a Upstream,
+    hearing: &'a Hearing,
     staleness: Duration,
-    ask: &Ask,
-) -> Result<std::convert::Infallible, Broken> {
-    let mut ticks = tokio::time::interval(interval(staleness));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut tail = Tail::new(staleness);
-    loop {
-        ticks.tick().await;
+    ask: &'a Ask,
+    /// What the watch of all servers held for the primary's incarnation as the stream began; it may lag behind us.
+    watched: Epoch,
+}
+
+/// Why pinging on one connection ended.
+#[derive(Debug)]
+enum Stopped {
+    Broken(Broken),
+    /// The watch has since found that another server, or another life of this one, is the primary: ours may go on answering,
+    /// alone on its side of a broken network.
+    OtherPrimary,
+}
+
+impl From<Broken> for Stopped {
+    fn from(broken: Broken) -> Self {
+        Stopped::Broken(broken)
+    }
+}
+
+impl Pinger<'_> {
+    async fn run(&self, link: &Link) -> Stopped {
+        let mut ticks = tokio::time::interval(interval(self.staleness));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tail = Tail::new(self.staleness);
+        loop {
+            ticks.tick().await;
+            if let Err(stopped) = self.ping(link, &mut tail).await {
+                return stopped;
+            }
+        }
+    }
+
+    async fn ping(&self, link: &Link, tail: &mut Tail) -> Result<(), Stopped> {
+        let now = self.upstream.epoch();
+        if now != self.watched && now != link.epoch() && now != Epoch::default() {
+            return Err(Stopped::OtherPrimary);
+        }
         let (sent, position) = link.ping().await?;
-        hearing.coherence.pinged(sent, position);
-        ask.position();
-        hearing.coherence.saw_snapshot(&link.snapshot().await?);
-        if tail.is_stuck(hearing.coherence.position(), position)
+        self.hearing.coherence.pinged(sent, position);
+        self.upstream.saw_primary(link.epoch(), sent, position);
+        self.ask.position();
+        self.hearing.coherence.saw_snapshot(&link.snapshot().await?);
+        if tail.is_stuck(self.hearing.coherence.position(), position)
             && link.value::<Lsn>("SELECT pg_current_wal_flush_lsn()::text").await? < position
         {
-            hearing.counters.nudges.raise();
+            self.hearing.counters.nudges.raise();
             link.own_commit().await?;
         }
+        Ok(())
     }
 }
 

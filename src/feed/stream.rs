@@ -21,10 +21,9 @@ const PLUGIN: &str = "test_decoding";
 const OPTIONS: [(&str, &str); 3] = [("include-xids", "on"), ("skip-empty-xacts", "off"), ("include-timestamp", "off")];
 
 /// What tells two servers, and two lives of one server, apart: asked on both kinds of connection, since a name or a balancer may
-/// lead them to different ones.
-const WITNESS: &str = "SELECT concat_ws('|', (SELECT system_identifier FROM pg_catalog.pg_control_system()), \
-     extract(epoch FROM pg_catalog.pg_postmaster_start_time()), pg_catalog.pg_is_in_recovery(), \
-     (SELECT extract(epoch FROM stats_reset) FROM pg_catalog.pg_stat_bgwriter), \
+/// lead them to different ones. Any role may ask it.
+const WITNESS: &str = "SELECT pg_catalog.concat_ws('|', extract(epoch FROM pg_catalog.pg_postmaster_start_time()), \
+     (SELECT extract(epoch FROM stats_reset) FROM pg_catalog.pg_stat_bgwriter), pg_catalog.pg_is_in_recovery(), \
      (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
 
 /// How many of the things heard are taken in at once.

@@ -12,6 +12,7 @@ mod leading;
 mod login;
 pub mod message;
 mod pool;
+pub mod replication;
 mod scram;
 mod server;
 mod transport;

@@ -18,4 +18,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod delivery;
+#[path = "../drivers/mod.rs"]
+mod drivers;
+mod feed;
 mod harness_smoke;

@@ -1,0 +1,34 @@
+# Every task of this project by name. `make test` is what CI runs (by way of .ci/run).
+
+.PHONY: help test test-all demo bench figures ci install-deps install-servers
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+install-deps: ## installs what tests need and is missing: servers by apt-get, drivers into target/
+	@.ci/install all
+
+install-servers:
+	@.ci/install servers
+
+test: install-deps ## all tests but the long ones
+	cargo test --locked
+
+test-all: install-deps ## all tests, the long ones too
+	cargo test --locked -- --include-ignored
+
+# SECONDS shortens or lengthens its two phases; KEEP=1 keeps its servers until Ctrl-C.
+demo: install-servers ## a real workload on a real cluster, direct and through Sidecache
+	cargo build --release --quiet --locked --bin sidecache --example demo
+	@exec target/release/examples/demo $(if $(KEEP),--keep) $(if $(SECONDS),--seconds $(SECONDS))
+
+bench: ## microbenches
+	cargo bench --locked
+
+figures: install-deps ## throughput and CPU against PostgreSQL, PgBouncer and a server that only answers
+	cargo build --release --quiet --locked --bin sidecache --example figures
+	@exec target/release/examples/figures
+
+ci: ## the whole gate
+	.ci/run

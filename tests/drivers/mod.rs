@@ -1,0 +1,125 @@
+//! Real clients run the same script straight to the primary and through Sidecache, in both pool modes, with the cache
+//! on and off: what they see must be the same to the last byte that they show.
+//!
+//! The scripts print nothing that differs between two runs on one server. `SIDECACHE_DRIVERS` names the directory
+//! where `make install-deps` has put the drivers, if not `target/drivers`.
+
+mod tokio;
+
+use crate::harness::cluster::Cluster;
+use crate::harness::process::run;
+use crate::harness::sidecache::Sidecache;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs the script directly, twice (or the comparison would prove nothing), and through every kind of Sidecache.
+fn compare(label: &str, script: impl Fn(&str) -> String) {
+    let cluster = Cluster::shared();
+    let database = cluster.database(label);
+    let direct_url = cluster.primary_url("app", &database);
+    let direct = script(&direct_url);
+    assert_same("a second time", &direct, &script(&direct_url));
+    for pool in ["transaction", "session"] {
+        for cache in ["on", "off"] {
+            let sidecache = Sidecache::build(cluster, &database).pool(pool).cache(cache).start();
+            if cache == "on" {
+                sidecache.await_stream(cluster);
+            }
+            let through = script(&sidecache.url("app"));
+            assert_same(&format!("pool {pool}, cache {cache}"), &direct, &through);
+        }
+    }
+}
+
+/// Panics at the first line that differs, with a few lines around it.
+fn assert_same(how: &str, direct: &str, other: &str) {
+    let (a, b): (Vec<&str>, Vec<&str>) = (direct.lines().collect(), other.lines().collect());
+    let longest = a.len().max(b.len());
+    if let Some(at) = (0..longest).find(|&n| a.get(n) != b.get(n)) {
+        let before = a[at.saturating_sub(5)..at].join("\n");
+        let line = |lines: &[&str]| lines.get(at).map_or("(the end)".to_owned(), |l| l.chars().take(2000).collect());
+        panic!("{how}: line {} differs, after\n{before}\ndirect:\n{}\nnow:\n{}", at + 1, line(&a), line(&b));
+    }
+}
+
+fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drivers").join(name)
+}
+
+fn installed(name: &str) -> PathBuf {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/drivers");
+    let path = std::env::var_os("SIDECACHE_DRIVERS").map_or_else(default, PathBuf::from).join(name);
+    assert!(path.exists(), "{} is missing: run `make install-deps`", path.display());
+    path
+}
+
+/// A program with nothing of libpq's variables around it.
+fn client(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[test]
+fn psycopg_sees_no_difference() {
+    let python = installed("venv/bin/python");
+    compare("psycopg", |url| run(client(&python).arg(here("psycopg_script.py")).arg(url)));
+}
+
+#[test]
+fn node_postgres_sees_no_difference() {
+    let modules = installed("node/node_modules");
+    compare("node", |url| {
+        run(client(Path::new("node")).env("NODE_PATH", &modules).arg(here("node_postgres.js")).arg(url))
+    });
+}
+
+#[test]
+fn tokio_postgres_sees_no_difference() {
+    let runtime = ::tokio::runtime::Runtime::new().expect("a runtime");
+    compare("tokio", |url| runtime.block_on(tokio::transcript(url)).unwrap_or_else(|e| panic!("{url}: {e:?}")));
+}
+
+#[test]
+fn psql_sees_no_difference() {
+    let psql = Cluster::shared().program("psql");
+    compare("psql", |url| {
+        let mut command = client(Path::new(psql.get_program()));
+        command.args(psql.get_args()).args(["-X", "-a", "-f"]).arg(here("script.sql")).arg(url).env("LC_ALL", "C");
+        let output = command.output().expect("psql starts");
+        assert!(output.status.success(), "psql ended with {}", output.status);
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        text(output.stdout) + "\n" + &text(output.stderr).replace(&*here("script.sql").to_string_lossy(), "script.sql")
+    });
+}
+
+/// pgbench judges itself (a failed statement or a wrong result ends it), and its books must balance.
+#[test]
+fn pgbench_balances_in_every_query_mode() {
+    let pgbench = |url: &str, arguments: &[&str]| {
+        let own = Cluster::shared().program("pgbench");
+        let mut command = client(Path::new(own.get_program()));
+        run(command.args(own.get_args()).args(arguments).arg(url))
+    };
+    compare("pgbench", |url| {
+        pgbench(url, &["--initialize", "--scale=1", "--quiet"]);
+        let mut told = String::new();
+        for mode in ["simple", "extended", "prepared"] {
+            for workload in ["tpcb-like", "simple-update", "select-only"] {
+                let said =
+                    pgbench(url, &["--no-vacuum", "--protocol", mode, "--builtin", workload, "-c4", "-j2", "-t25"]);
+                let telling = |l: &&str| l.starts_with("number of transactions") || l.starts_with("query mode");
+                told += &said.lines().filter(telling).collect::<Vec<_>>().join("\n");
+                told += "\n";
+            }
+        }
+        let login = Cluster::shared();
+        let database = url.rsplit('/').next().expect("a URL with a database");
+        let balance = "SELECT count(*), (SELECT sum(abalance) FROM pgbench_accounts) = sum(delta), \
+                       (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT sum(bbalance) FROM pgbench_branches) \
+                       FROM pgbench_history";
+        told + &format!("{:?}", login.connect("app", database).rows(balance))
+    });
+}
