@@ -127,15 +127,16 @@ async fn scram_ending_with(proof: LoginProof, last: BytesMut) -> Result<Greeting
         startup(&mut theirs).await;
         theirs.write_all(&authentication(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")).await.unwrap();
         let first = sent(&mut theirs).await;
-        let nonce = first.rsplit(|&byte| byte == b'=').next().unwrap();
+        let nonce = &first[memchr::memmem::find(&first, b",r=").unwrap() + 3..];
         let answer = [b"r=", nonce, b"more,s=c2FsdA==,i=4096"].concat();
         theirs.write_all(&authentication(11, &answer)).await.unwrap();
         sent(&mut theirs).await;
         theirs.write_all(&last).await.unwrap();
         theirs
     };
-    let (outcome, _theirs) = tokio::join!(login(&mut ours, Cleartext::Kept, &account, "shop", &[]), server);
-    outcome
+    // Ours is closed as soon as the login ends, so that a server that still waits fails instead of hanging.
+    let client = async move { login(&mut ours, Cleartext::Kept, &account, "shop", &[]).await };
+    tokio::join!(client, server).0
 }
 
 #[tokio::test]
