@@ -19,8 +19,14 @@ fn r5_what_is_not_understood_goes_to_the_primary() {
             "{ x }",
         ],
     );
-    let bytes = plan_with(b"SELECT '\xff' FROM orders", &path(&["public"]), true, &Fake::shop());
-    assert_eq!((bytes.kind, bytes.cache), (Kind::Unproven, Err(Refusal::NotUtf8)));
+    let bytes = |text: &[u8]| {
+        let plan = plan_with(text, &path(&["public"]), true, &Fake::shop());
+        assert_eq!(plan.cache, Err(Refusal::NotUtf8));
+        (plan.kind, plan.pin)
+    };
+    assert_eq!(bytes(b"SELECT '\xff' FROM orders"), (Kind::Unproven, None));
+    assert_eq!(bytes(b"SET application_name = 'caf\xe9'"), (Kind::Unproven, Some(PinReason::Opaque)));
+    assert_eq!(bytes(b"INSERT INTO orders VALUES ('\xe9')"), (Kind::Write, None));
     let long = format!("SELECT id FROM orders WHERE note = '{}'", "x".repeat(40_000));
     all_refused(Refusal::TooLong, &Kind::Unproven, &[&long]);
     // Long writes are still known for writes.
