@@ -18,6 +18,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../consistency/mod.rs"]
+mod consistency;
 #[path = "../drivers/mod.rs"]
 mod drivers;
 mod harness_smoke;
