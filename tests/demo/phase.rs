@@ -22,7 +22,7 @@ pub const SESSIONS: u32 = 16;
 /// What Sidecache's cache says of itself, summed over instances.
 #[derive(Clone, Default)]
 pub struct Counts {
-    /// By tier where it tells them apart.
+    /// By tier.
     pub hits: BTreeMap<String, u64>,
     pub misses: u64,
     pub bypasses: u64,
@@ -35,11 +35,8 @@ impl Counts {
         for instance in instances {
             let status = http::get(*instance, "/status").and_then(|(_, body)| serde_json::from_str(&body).ok());
             let cache = status.as_ref().map_or(&Value::Null, |status: &Value| &status["cache"]);
-            match &cache["hits"] {
-                Value::Object(tiers) => tiers.iter().for_each(|(tier, hits)| {
-                    *counts.hits.entry(tier.clone()).or_default() += sum(hits);
-                }),
-                all => *counts.hits.entry("all tiers".to_owned()).or_default() += sum(all),
+            for (tier, hits) in cache["hits_by_tier"].as_object().into_iter().flatten() {
+                *counts.hits.entry(tier.clone()).or_default() += sum(hits);
             }
             counts.misses += sum(&cache["misses"]);
             counts.bypasses += sum(&cache["bypasses"]);

@@ -83,7 +83,7 @@ pub async fn load(client: &Client) -> Result<(), Error> {
     let sequences = "SELECT setval(pg_get_serial_sequence('orders', 'id'), max(id)) FROM orders; \
                      SELECT setval(pg_get_serial_sequence('reviews', 'id'), max(id)) FROM reviews";
     client.batch_execute(sequences).await?;
-    client.batch_execute("ANALYZE").await
+    client.batch_execute("ANALYZE customers, categories, products, orders, order_items, reviews").await
 }
 
 /// The shop's statements, prepared on one connection.
