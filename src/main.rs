@@ -1,1 +1,121 @@
-fn main() {}
+//! The command line: reads it, says what is wrong with it, and starts one of three commands. Exit codes: 0; 1 for a
+//! failure while running; 64 for a wrong configuration or usage.
+
+use clap::{Parser, Subcommand};
+use sidecache::config::users::Users;
+use sidecache::config::{Config, ConfigError, Flags};
+use sidecache::server::check::{Checked, check};
+use sidecache::server::explain::explain;
+use sidecache::server::{ServeError, serve};
+use sidecache::telemetry::logs;
+use std::fmt::Display;
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// As `EX_USAGE` in sysexits.h.
+const WRONG_USAGE: u8 = 64;
+
+/// Bytes of a worker's stack. Deeply nested statements are refused before they are parsed; this is what that limit
+/// was measured with.
+const STACK: usize = 8 << 20;
+
+/// How long what still runs in the background may take to end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// A PostgreSQL proxy whose cache is never wrong: hits are coherent with the WAL.
+///
+/// Point an application's DATABASE_URL at it and change nothing else. Settings come from flags, then the
+/// environment, then the file that --config names, then their defaults.
+#[derive(Parser)]
+#[command(name = "sidecache", version, max_term_width = 120)]
+struct Cli {
+    #[command(flatten)]
+    settings: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve clients (what happens without a command).
+    Serve,
+    /// Test configuration, servers, privileges and Redis, and print what to run to mend each failure.
+    Check,
+    /// Say where a statement would go, and why it would or would not be cached. Runs nothing.
+    Explain {
+        /// The statement, as the application would send it.
+        sql: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Fails only where nobody reads.
+            let _ = usage.print();
+            return if usage.use_stderr() { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let (config, users) = match configuration(&cli.settings) {
+        Ok(read) => read,
+        Err(wrong) => return refuse(&wrong),
+    };
+    let command = cli.command.unwrap_or(Command::Serve);
+    let log_level = match (&command, config.log_level.as_str()) {
+        // Their findings are what there is to read; only who asks for more gets it.
+        (Command::Check | Command::Explain { .. }, "info") => "error",
+        (_, level) => level,
+    };
+    if let Err(wrong) = logs::start(config.log_format, log_level) {
+        return refuse(&wrong);
+    }
+    match command {
+        Command::Serve => match run(serve(config, users)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(wrong @ ServeError::Configuration { .. }) => refuse(&wrong),
+            Err(failure) => fail(&failure),
+        },
+        Command::Check => match run(check(&config, &users, |line| println!("{line}"))) {
+            Checked::Good => ExitCode::SUCCESS,
+            Checked::Bad => ExitCode::FAILURE,
+        },
+        Command::Explain { sql } => match run(explain(&config, &sql)) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(failure) => fail(&failure),
+        },
+    }
+}
+
+fn configuration(settings: &Flags) -> Result<(Config, Users), ConfigError> {
+    // What is not UTF-8 is refused by whoever reads the value, not passed over.
+    let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let config = Config::load(settings, &environment)?;
+    let users = Users::load(&config)?;
+    Ok((config, users))
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build()
+        .expect("the system gives threads");
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WAIT);
+    done
+}
+
+fn refuse(wrong: &dyn Display) -> ExitCode {
+    eprintln!("sidecache: {wrong}");
+    ExitCode::from(WRONG_USAGE)
+}
+
+fn fail(failure: &dyn Display) -> ExitCode {
+    eprintln!("sidecache: {failure}");
+    ExitCode::FAILURE
+}

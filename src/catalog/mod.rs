@@ -1,5 +1,17 @@
 //! What names mean: one immutable snapshot a version, built from rows that `feed` fetches. Does no I/O and knows no
 //! session; who asks brings the search path.
+//!
+//! `feed` runs [`QUERIES`] in one REPEATABLE READ transaction, gives their rows to [`Catalog::build`], and asks for
+//! [`FINGERPRINT`] to learn when to do so again. Everybody else only looks up.
+
+mod fingerprint;
+mod lookup;
+mod queries;
+mod rows;
+
+pub use fingerprint::{FINGERPRINT, differences};
+pub use queries::QUERIES;
+pub use rows::BuildError;
 
 use crate::types::RelationId;
 use std::collections::HashMap;
@@ -77,41 +89,143 @@ pub struct Function {
     pub argument_types: Vec<u32>,
 }
 
-/// The schemas that unqualified names are looked up in, in order, `"$user"` already replaced; `pg_catalog` is searched first unless named.
+/// The schemas that unqualified names are looked up in, in order, `"$user"` already replaced; `pg_catalog` is
+/// searched first unless named.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct SearchPath(pub Vec<String>);
+
+/// What a type is, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeKind {
+    Base,
+    Composite,
+    /// Stands for the type with this oid, with constraints.
+    Domain {
+        base: u32,
+    },
+    Enum,
+    Range,
+    Multirange,
+    /// Of elements of the type with this oid.
+    Array {
+        element: u32,
+    },
+    Pseudo,
+}
+
+/// A type, but for the row types of relations and their arrays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Type {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    pub kind: TypeKind,
+    /// The type of arrays of it, or 0.
+    pub array: u32,
+}
+
+/// A schema, temporary ones left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    pub name: String,
+    pub usage: Usage,
+}
+
+/// Who may look names up in a schema. PostgreSQL passes over a schema of the path that a role may not use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    Everybody,
+    /// Some roles: the catalog does not know who asks.
+    Some,
+}
+
+/// All operators of one name in one schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    pub schema: String,
+    pub name: String,
+    /// Of the worst; one that users made and that is not immutable counts as volatile.
+    pub volatility: Volatility,
+}
+
+/// What a catalog is made of, before it is put in order for lookups. Tests make catalogs from it.
+#[derive(Debug, Default)]
+pub struct Parts {
+    pub schemas: Vec<Schema>,
+    pub relations: Vec<Relation>,
+    /// With their names.
+    pub functions: Vec<(String, Function)>,
+    pub operators: Vec<Operator>,
+    pub types: Vec<Type>,
+    /// What users made that runs unnamed and is not immutable: its kind and its name.
+    pub unsafe_casts: Vec<String>,
+}
 
 /// One version of the catalog.
 #[derive(Debug, Default)]
 pub struct Catalog {
     pub version: CatalogVersion,
     pub relations: HashMap<RelationId, Relation>,
+    schemas: HashMap<String, Names>,
+    functions: HashMap<String, Vec<Function>>,
+    types: HashMap<u32, Type>,
+    unsafe_casts: Vec<String>,
 }
 
-#[allow(unused_variables, missing_docs)]
+/// What one schema holds, by name.
+#[derive(Debug)]
+struct Names {
+    usage: Usage,
+    relations: HashMap<String, RelationId>,
+    types: HashMap<String, u32>,
+    operators: HashMap<String, Volatility>,
+}
+
+impl Names {
+    fn new(usage: Usage) -> Self {
+        Names { usage, relations: HashMap::new(), types: HashMap::new(), operators: HashMap::new() }
+    }
+}
+
 impl Catalog {
-    /// By name: in `schema` if given, else the first schema of the path that has it. System catalogs are found too (schema `pg_catalog`, `information_schema`).
-    pub fn relation(&self, schema: Option<&str>, name: &str, path: &SearchPath) -> Option<&Relation> {
-        todo!()
+    /// From the rows of [`QUERIES`], in their order, as text.
+    pub fn build(version: CatalogVersion, results: &[Vec<Vec<Option<String>>>]) -> Result<Self, BuildError> {
+        rows::parts(results).map(|parts| Catalog::new(version, parts))
     }
-    /// All overloads that the name could mean: in `schema` if given, else in `pg_catalog` and every schema of the path.
-    pub fn functions<'a>(&'a self, schema: Option<&str>, name: &str, path: &SearchPath) -> Vec<&'a Function> {
-        todo!()
-    }
-    /// The volatility of the worst operator of this name in `pg_catalog` or the path; `None` if there is none.
-    pub fn operator(&self, schema: Option<&str>, name: &str, path: &SearchPath) -> Option<Volatility> {
-        todo!()
-    }
-    /// The type's oid; arrays as `name[]`.
-    pub fn type_oid(&self, schema: Option<&str>, name: &str, path: &SearchPath) -> Option<u32> {
-        todo!()
-    }
-    /// Whether any cast, input or output function that users made is not immutable.
-    pub fn has_unsafe_casts(&self) -> bool {
-        todo!()
-    }
-    /// The relation that the stream names `schema.name` (already unquoted).
-    pub fn heard(&self, schema: &str, name: &str) -> Option<RelationId> {
-        todo!()
+
+    /// Puts the parts in order. A schema that is not listed but holds something counts as one that some roles may
+    /// use.
+    pub fn new(version: CatalogVersion, parts: Parts) -> Self {
+        let mut schemas: HashMap<String, Names> =
+            parts.schemas.into_iter().map(|schema| (schema.name, Names::new(schema.usage))).collect();
+        fn inside<'a>(schemas: &'a mut HashMap<String, Names>, schema: &str) -> &'a mut Names {
+            if !schemas.contains_key(schema) {
+                schemas.insert(schema.to_owned(), Names::new(Usage::Some));
+            }
+            schemas.get_mut(schema).expect("it was there or has just been put there")
+        }
+        for relation in &parts.relations {
+            inside(&mut schemas, &relation.schema).relations.insert(relation.name.clone(), relation.id);
+        }
+        for r#type in &parts.types {
+            inside(&mut schemas, &r#type.schema).types.insert(r#type.name.clone(), r#type.oid);
+        }
+        for operator in parts.operators {
+            let known =
+                inside(&mut schemas, &operator.schema).operators.entry(operator.name).or_insert(operator.volatility);
+            *known = operator.volatility.max(*known);
+        }
+        let mut functions: HashMap<String, Vec<Function>> = HashMap::new();
+        for (name, function) in parts.functions {
+            functions.entry(name).or_default().push(function);
+        }
+        Catalog {
+            version,
+            relations: parts.relations.into_iter().map(|relation| (relation.id, relation)).collect(),
+            schemas,
+            functions,
+            types: parts.types.into_iter().map(|r#type| (r#type.oid, r#type)).collect(),
+            unsafe_casts: parts.unsafe_casts,
+        }
     }
 }

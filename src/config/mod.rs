@@ -1,4 +1,24 @@
-//! Configuration, parsed once into what will be done. Nothing else reads flags, environment or files.
+//! Configuration, parsed once into what will be done. Nothing else reads flags, environment or files, and nothing
+//! here knows what becomes of it.
+//!
+//! `settings` declares every setting once; `sources` finds its text; `values`, `server_url` and `users` read texts;
+//! `build` makes a [`Config`] of them or refuses.
+
+mod build;
+mod error;
+mod server_url;
+mod settings;
+mod sources;
+#[cfg(test)]
+mod template;
+#[cfg(test)]
+mod tests;
+pub mod users;
+mod values;
+
+pub use error::{ConfigError, Origin};
+pub use settings::{Count, Fallback, Form, SETTINGS, Secrecy, Setting};
+pub use sources::Flags;
 
 use crate::types::Level;
 use std::net::SocketAddr;
@@ -17,11 +37,17 @@ impl std::fmt::Debug for Secret {
 
 /// How TLS towards an upstream server is used (libpq's `sslmode`; `allow` is read as `prefer`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SslMode { Disable, Prefer, Require, VerifyCa, VerifyFull }
+pub enum SslMode {
+    Disable,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
 
 /// A PostgreSQL server, from a URL `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&zone=…`;
 /// a host that begins with `/` (percent-encoded, or `?host=/dir`) is a Unix socket's directory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     pub host: String,
     pub port: u16,
@@ -35,27 +61,59 @@ pub struct ServerUrl {
 
 /// Where clients connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen { Tcp(SocketAddr), Unix(PathBuf) }
+pub enum Listen {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(f),
+            Listen::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
 
 /// Whether hits are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CacheMode { On, Off, /** does everything but serve */ Shadow }
+pub enum CacheMode {
+    On,
+    Off,
+    /** does everything but serve */
+    Shadow,
+}
 
 /// When a client's connection goes back to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PoolMode { Transaction, Session }
+pub enum PoolMode {
+    Transaction,
+    Session,
+}
 
 /// A rule that lets named tables be cached for a time where no WAL stream proves them.
 #[derive(Debug, Clone)]
-pub struct TtlRule { /** `schema.table` */ pub table: String, pub ttl: Duration }
+pub struct TtlRule {
+    /** `schema.table` */
+    pub table: String,
+    pub ttl: Duration,
+}
 
 /// TLS towards clients.
 #[derive(Debug, Clone)]
-pub struct ClientTls { pub certificate: PathBuf, pub key: PathBuf, /** refuse plain connections */ pub required: bool }
+pub struct ClientTls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /** refuse plain connections */
+    pub required: bool,
+}
 
 /// Text or JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat { Text, Json }
+pub enum LogFormat {
+    Text,
+    Json,
+}
 
 /// Everything that was configured, validated.
 #[derive(Debug, Clone)]

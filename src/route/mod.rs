@@ -2,3 +2,5 @@
 //! destination. Each with its reason.
 
 pub mod plan;
+
+pub mod destination;

@@ -1,1 +1,13 @@
-//! server
+//! Listens, limits, answers operators, drains; wires everything together. Does not know what a request is: a
+//! client's stream is handed to `session` unread.
+
+pub mod check;
+mod drain;
+pub mod explain;
+mod http;
+mod listen;
+mod picture;
+mod supervise;
+mod wiring;
+
+pub use wiring::{ServeError, serve};

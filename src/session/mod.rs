@@ -1,1 +1,290 @@
-//! session
+//! One client's connection, from the startup message to its end. Simple and extended queries meet in one `Request` before
+//! anything is decided. Knows neither Redis nor SQL text: `route` understands statements, `cache` keeps answers.
+//!
+//! The way of a unit (a simple query, or the messages up to a Sync): `serve` answers it from the cache if it can;
+//! else `forward` picks a server, sends it with what we want to know beside it, and `exchange` relays the answer.
+
+mod cancel;
+mod client;
+mod compose;
+mod copy;
+mod exchange;
+mod flow;
+mod forward;
+mod plans;
+mod portal;
+mod request;
+mod serve;
+mod settings;
+mod startup;
+
+use crate::cache::Cache;
+use crate::catalog::Catalog;
+use crate::coherence::{Coherence, Floor};
+use crate::config::Config;
+use crate::config::users::Users;
+use crate::feed::Feed;
+use crate::route::plan::PinReason;
+use crate::telemetry::Telemetry;
+use crate::types::Level;
+use crate::upstream::{Account, Upstream};
+use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
+use crate::wire::stream::Stream;
+use crate::wire::tls::TlsAcceptor;
+use arc_swap::ArcSwap;
+use cancel::Registry;
+use client::{BadFrame, Client, UnitEnd};
+use exchange::Held;
+use plans::{Names, Plans};
+use portal::Statements;
+use settings::Settings;
+use startup::{Greetings, Verifiers};
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+/// What all sessions share.
+pub struct Shared {
+    pub config: Arc<Config>,
+    pub users: ArcSwap<Users>,
+    pub upstream: Arc<Upstream>,
+    pub coherence: Arc<Coherence>,
+    /// None: the cache is off.
+    pub cache: Option<Arc<Cache>>,
+    pub catalog: Arc<ArcSwap<Catalog>>,
+    pub feed: Option<Feed>,
+    pub telemetry: Arc<Telemetry>,
+    pub tls: Option<TlsAcceptor>,
+    pub common: Common,
+    /// Idle sessions end once it is cancelled.
+    pub stop: CancellationToken,
+}
+
+/// What sessions keep in common among themselves.
+#[derive(Debug, Default)]
+pub struct Common {
+    cancels: Arc<Registry>,
+    plans: Plans,
+    greetings: Greetings,
+    verifiers: Verifiers,
+}
+
+/// Why a session ended early.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    /// The client's side failed or closed: nobody is there to tell.
+    #[error("the client's connection broke: {0}")]
+    Client(#[from] io::Error),
+    /// The client is told, and the connection closes.
+    #[error("{0}")]
+    Failure(Failure),
+    /// Everything was said already.
+    #[error("closed")]
+    Closed,
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        End::Failure(failure)
+    }
+}
+
+impl From<BadFrame> for End {
+    fn from(bad: BadFrame) -> Self {
+        End::Failure(Failure::fatal("08P01", bad.to_string()))
+    }
+}
+
+/// What the transaction block that is open has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Block {
+    /// READ COMMITTED, and nothing but proven reads: hits are sound.
+    #[default]
+    Clean,
+    /// It may have written or locked, or sees one snapshot: every statement goes upstream.
+    Dirty,
+}
+
+/// One client's session, after authentication.
+struct Session {
+    shared: Arc<Shared>,
+    client: Client,
+    database: Arc<str>,
+    account: Arc<Account>,
+    settings: Settings,
+    /// `settings` as key bytes, and how names are read: made anew when settings change.
+    inputs: Vec<u8>,
+    names: Arc<Names>,
+    /// Whether this session's database is the one whose changes are heard.
+    heard: bool,
+    /// As the client was last told: `I`, `T` or `E`.
+    status: u8,
+    block: Block,
+    /// Whether the transaction (or the autocommit statement) under way may have written.
+    wrote: bool,
+    /// Whether it read rows of which it is not known how new they are.
+    unlearned: bool,
+    /// Whether it may have changed the catalog.
+    touched_catalog: bool,
+    level: Level,
+    floor: Floor,
+    /// A write whose position could not be learned: the primary alone is fresh enough.
+    floor_unknown: bool,
+    pins: BTreeSet<PinReason>,
+    held: Option<Held>,
+    /// After a local error in a batch that has not seen its Sync: messages are skipped up to it.
+    skipping: bool,
+    statements: Statements,
+    /// Plans of simple queries' texts that this session asked lately.
+    texts: HashMap<Box<[u8]>, Arc<crate::route::plan::Plan>>,
+    key: Vec<u8>,
+    registration: cancel::Registration,
+}
+
+/// Serves one client until it leaves. `seat`: its right to a session; without one it may cancel a query, and nothing more.
+pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSemaphorePermit>, shared: Arc<Shared>) {
+    tracing::trace!(?peer, "a client has connected");
+    let mut client = Client::new(stream);
+    let end = match startup::start(&mut client, &shared, seat.is_some()).await {
+        Ok(startup::Started::Session(seed)) => match startup::open(client, &shared, *seed).await {
+            Ok(mut session) => {
+                let end = session.run().await;
+                session.close(end).await;
+                return;
+            }
+            Err((returned, end)) => {
+                client = returned;
+                end
+            }
+        },
+        Ok(startup::Started::Ended) => return,
+        Err(end) => end,
+    };
+    say_goodbye(&mut client, &end).await;
+}
+
+async fn say_goodbye(client: &mut Client, end: &End) {
+    if let End::Failure(failure) = end {
+        tracing::debug!(%failure, "session refused");
+        put_failure(&mut client.output, failure);
+        // The client may be gone; there is nobody else to tell.
+        let _ = client.flush().await;
+    }
+}
+
+impl Session {
+    async fn close(mut self, end: Result<(), End>) {
+        if let Err(end) = end {
+            tracing::debug!(%end, "session ended");
+            say_goodbye(&mut self.client, &end).await;
+        }
+        // A connection that is still held is closed with the session: PostgreSQL rolls back what was open, and what the session
+        // left on it need not be proven harmless.
+    }
+
+    async fn run(&mut self) -> Result<(), End> {
+        loop {
+            let Some(unit) = self.client.unit()? else {
+                self.client.flush().await?;
+                if !self.wait().await? {
+                    return Ok(());
+                }
+                continue;
+            };
+            match unit.end {
+                UnitEnd::Terminate => return Ok(()),
+                UnitEnd::Stray => self.client.discard(unit),
+                UnitEnd::Sync if self.skipping => {
+                    self.client.discard(unit);
+                    self.skipping = false;
+                    self.ready();
+                }
+                UnitEnd::Flush | UnitEnd::Open if self.skipping => self.client.discard(unit),
+                _ => self.answer(unit).await?,
+            }
+            if self.client.is_full() {
+                self.client.flush().await?;
+            }
+        }
+    }
+
+    /// Waits for the client's next bytes, relaying what a held connection says unasked. `false`: the client left.
+    async fn wait(&mut self) -> Result<bool, End> {
+        self.client.rest();
+        loop {
+            let idle = self.status == b'I' && self.client.input.is_empty();
+            let Some(held) = &mut self.held else {
+                return tokio::select! {
+                    biased;
+                    read = self.client.read() => Ok(read?),
+                    () = self.shared.stop.cancelled(), if idle => Err(shutting_down()),
+                };
+            };
+            let mut round = exchange::Round::default();
+            tokio::select! {
+                biased;
+                read = self.client.read() => return Ok(read?),
+                said = held.pull(&mut round) => match said {
+                    Ok(said) => {
+                        self.client.output.extend_from_slice(&said);
+                        self.client.flush().await?;
+                    }
+                    Err(broken) => return Err(self.lost(broken).await),
+                },
+                () = self.shared.stop.cancelled(), if idle => return Err(shutting_down()),
+            }
+        }
+    }
+
+    fn ready(&mut self) {
+        put_ready(&mut self.client.output, self.status);
+    }
+
+    /// Tells the client of an error of ours that its statement failed with.
+    fn fail(&mut self, failure: Failure, end: UnitEnd) -> Result<(), End> {
+        if failure.severity == Severity::Fatal {
+            return Err(failure.into());
+        }
+        put_failure(&mut self.client.output, &failure);
+        if self.status == b'T' {
+            self.status = b'E';
+        }
+        match end {
+            UnitEnd::Flush | UnitEnd::Open => self.skipping = true,
+            _ => self.ready(),
+        }
+        Ok(())
+    }
+
+    /// Settings changed: what depends on them is made anew.
+    fn settings_changed(&mut self) {
+        self.inputs.clear();
+        self.settings.key(&self.database, &mut self.inputs);
+        let names = Names { path: self.settings.search_path(), standard_strings: self.settings.standard_strings() };
+        if *self.names != names {
+            self.names = Arc::new(names);
+            self.texts.clear();
+        }
+    }
+
+    /// The session read or wrote at or before `position`.
+    fn raise_floor(&mut self, position: crate::types::Lsn) {
+        self.floor = self.floor.risen(self.shared.coherence.epoch(), position);
+    }
+
+    /// A transaction of hits alone has nothing to learn; positions matter where a cache or replicas could answer.
+    fn learns_positions(&self) -> bool {
+        self.heard && self.level == Level::Session && (self.shared.cache.is_some() || self.has_replicas())
+    }
+
+    fn has_replicas(&self) -> bool {
+        !self.shared.upstream.replicas().is_empty()
+    }
+}
+
+fn shutting_down() -> End {
+    Failure::fatal("57P01", "terminating connection due to administrator command").into()
+}

@@ -1,1 +1,346 @@
-//! telemetry
+//! Every metric, label and log format. Others return outcomes; this module knows what they are called outside, and
+//! nothing else: not what a session or an entry is.
+//!
+//! A request costs a few atomic additions here: no name is formatted and no map is locked on its way. What
+//! Prometheus reads is made from the counts when it asks.
+
+mod export;
+mod labelled;
+pub mod logs;
+mod names;
+
+use self::export::Exporter;
+use self::labelled::Labelled;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+pub use self::export::{Observation, ServerObservation};
+
+/// Who answers requests: the tiers, the upstream servers, and Sidecache itself (its own settings, a deferred BEGIN),
+/// which also stands for any other label.
+const DESTINATIONS: [&str; 5] = ["memory", "shared", "primary", "replica", "sidecache"];
+
+/// Where a destination's counts are.
+fn place(destination: &str) -> usize {
+    DESTINATIONS.iter().position(|label| *label == destination).unwrap_or(DESTINATIONS.len() - 1)
+}
+
+/// What became of a request, as the cache sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Served from an entry.
+    Hit,
+    /// Could have been served, was not there.
+    Miss,
+    /// The cache was not asked, for the reason with this label.
+    Bypass(&'static str),
+    /// It writes.
+    Write,
+}
+
+impl Outcome {
+    const LABELS: [&'static str; 4] = ["hit", "miss", "bypass", "write"];
+
+    const fn index(self) -> usize {
+        match self {
+            Outcome::Hit => 0,
+            Outcome::Miss => 1,
+            Outcome::Bypass(_) => 2,
+            Outcome::Write => 3,
+        }
+    }
+}
+
+/// One finished request.
+#[derive(Debug, Clone, Copy)]
+pub struct Record {
+    /// What it is: a stable label.
+    pub kind: &'static str,
+    /// Who answered: `memory`, `shared`, `primary`, `replica` or `sidecache`.
+    pub destination: &'static str,
+    pub outcome: Outcome,
+    /// From its last frame read to its last byte handed to the socket.
+    pub total: Duration,
+    /// How much of that was spent upstream.
+    pub upstream: Option<Duration>,
+}
+
+/// Counts of one kind of statement, by destination and outcome.
+type Cells = [[AtomicU64; 4]; 5];
+
+/// All counts of this process.
+pub struct Telemetry {
+    exporter: Exporter,
+    requests: Labelled<Cells>,
+    bypasses: Labelled<AtomicU64>,
+    fills_stored: AtomicU64,
+    fills_refused: Labelled<AtomicU64>,
+    pins: Labelled<AtomicU64>,
+    passed_over: Labelled<AtomicU64>,
+    refused_clients: Labelled<AtomicU64>,
+    sessions: AtomicU64,
+    sessions_begun: AtomicU64,
+    saved_nanoseconds: AtomicU64,
+}
+
+/// Counts a session as long as it lives.
+pub struct SessionGuard(Arc<Telemetry>);
+
+impl Drop for SessionGuard {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The counts as plain numbers, for `/status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Totals {
+    pub hits_memory: u64,
+    pub hits_shared: u64,
+    pub misses: u64,
+    pub bypasses: Vec<(&'static str, u64)>,
+    pub writes: u64,
+    pub fills_stored: u64,
+    pub fills_refused: Vec<(&'static str, u64)>,
+    pub pins: Vec<(&'static str, u64)>,
+    pub sessions: u64,
+    pub saved: Duration,
+}
+
+impl Telemetry {
+    /// Counts from zero.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Telemetry {
+            exporter: Exporter::new(),
+            requests: Labelled::new(),
+            bypasses: Labelled::new(),
+            fills_stored: AtomicU64::new(0),
+            fills_refused: Labelled::new(),
+            pins: Labelled::new(),
+            passed_over: Labelled::new(),
+            refused_clients: Labelled::new(),
+            sessions: AtomicU64::new(0),
+            sessions_begun: AtomicU64::new(0),
+            saved_nanoseconds: AtomicU64::new(0),
+        })
+    }
+
+    /// A request ended.
+    pub fn request(&self, record: &Record) {
+        let destination = place(record.destination);
+        self.requests.cell(record.kind)[destination][record.outcome.index()].fetch_add(1, Relaxed);
+        if let Outcome::Bypass(reason) = record.outcome {
+            self.bypasses.cell(reason).fetch_add(1, Relaxed);
+        }
+        self.exporter.request(destination, record.total, record.upstream);
+    }
+
+    /// A hit spared the upstream what the entry's fill had cost.
+    pub fn saved(&self, cost: Duration) {
+        self.saved_nanoseconds.fetch_add(nanoseconds(cost), Relaxed);
+    }
+
+    /// A fill ended and was stored.
+    pub fn fill_stored(&self) {
+        self.fills_stored.fetch_add(1, Relaxed);
+    }
+
+    /// A fill was not begun or not stored, for the reason with this label.
+    pub fn fill_refused(&self, reason: &'static str) {
+        self.fills_refused.cell(reason).fetch_add(1, Relaxed);
+    }
+
+    /// A session was pinned to its connection.
+    pub fn pinned(&self, reason: &'static str) {
+        self.pins.cell(reason).fetch_add(1, Relaxed);
+    }
+
+    /// A replica did not get a read that it could have had.
+    pub fn passed_over(&self, reason: &'static str) {
+        self.passed_over.cell(reason).fetch_add(1, Relaxed);
+    }
+
+    /// A client was turned away before its session began (too many, a failed proof, …).
+    pub fn client_refused(&self, reason: &'static str) {
+        self.refused_clients.cell(reason).fetch_add(1, Relaxed);
+    }
+
+    /// A session waited this long for a connection.
+    pub fn pool_wait(&self, waited: Duration) {
+        self.exporter.pool_wait(waited);
+    }
+
+    /// A session began.
+    pub fn session(self: &Arc<Self>) -> SessionGuard {
+        self.sessions.fetch_add(1, Relaxed);
+        self.sessions_begun.fetch_add(1, Relaxed);
+        SessionGuard(Arc::clone(self))
+    }
+
+    /// The counts as numbers.
+    pub fn totals(&self) -> Totals {
+        let at = |destination: usize, outcome: Outcome| -> u64 {
+            self.requests.iter().map(|(_, cells)| cells[destination][outcome.index()].load(Relaxed)).sum()
+        };
+        let all = |outcome: Outcome| -> u64 { (0..DESTINATIONS.len()).map(|place| at(place, outcome)).sum() };
+        let list = |counts: &Labelled<AtomicU64>| counts.iter().map(|(label, n)| (label, n.load(Relaxed))).collect();
+        Totals {
+            hits_memory: at(place("memory"), Outcome::Hit),
+            hits_shared: at(place("shared"), Outcome::Hit),
+            misses: all(Outcome::Miss),
+            bypasses: list(&self.bypasses),
+            writes: all(Outcome::Write),
+            fills_stored: self.fills_stored.load(Relaxed),
+            fills_refused: list(&self.fills_refused),
+            pins: list(&self.pins),
+            sessions: self.sessions.load(Relaxed),
+            saved: Duration::from_nanos(self.saved_nanoseconds.load(Relaxed)),
+        }
+    }
+
+    /// The text that Prometheus reads.
+    pub fn render(&self, observation: &Observation) -> String {
+        self.exporter.observe(observation);
+        self.export_counts();
+        self.exporter.render()
+    }
+
+    /// Folds the samples of histograms together: called every few seconds, or they pile up until the next scrape.
+    pub fn upkeep(&self) {
+        self.exporter.upkeep();
+    }
+
+    fn export_counts(&self) {
+        let export = &self.exporter;
+        for (kind, cells) in self.requests.iter() {
+            for (destination, row) in DESTINATIONS.into_iter().zip(cells) {
+                for (outcome, count) in Outcome::LABELS.into_iter().zip(row) {
+                    let labels = [("kind", kind), ("destination", destination), ("outcome", outcome)];
+                    match count.load(Relaxed) {
+                        0 => {}
+                        seen => export.counter(names::REQUESTS, &labels, seen),
+                    }
+                }
+            }
+        }
+        let families = [
+            (names::BYPASSES, &self.bypasses),
+            (names::FILLS_REFUSED, &self.fills_refused),
+            (names::PINS, &self.pins),
+            (names::PASSED_OVER, &self.passed_over),
+            (names::CLIENTS_REFUSED, &self.refused_clients),
+        ];
+        for (name, counts) in families {
+            for (reason, count) in counts.iter() {
+                export.counter(name, &[("reason", reason)], count.load(Relaxed));
+            }
+        }
+        export.counter(names::FILLS_STORED, &[], self.fills_stored.load(Relaxed));
+        export.counter(names::SESSIONS_BEGUN, &[], self.sessions_begun.load(Relaxed));
+        export.gauge(names::SESSIONS, &[], self.sessions.load(Relaxed) as f64);
+        export.gauge(names::SAVED, &[], self.saved_nanoseconds.load(Relaxed) as f64 / 1e9);
+    }
+}
+
+fn nanoseconds(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(destination: &'static str, outcome: Outcome) -> Record {
+        Record { kind: "read", destination, outcome, total: Duration::from_micros(30), upstream: None }
+    }
+
+    #[test]
+    fn a_request_is_counted_once_under_its_names() {
+        let telemetry = Telemetry::new();
+        let hit = Outcome::Hit;
+        telemetry.request(&record("memory", hit));
+        telemetry.request(&record("memory", hit));
+        telemetry.request(&record("shared", hit));
+        telemetry.request(&record("primary", Outcome::Miss));
+        telemetry.request(&record("primary", Outcome::Bypass("volatile_function")));
+        telemetry.request(&record("primary", Outcome::Write));
+        for _ in 0..3 {
+            telemetry.saved(Duration::from_millis(250));
+        }
+        telemetry.fill_refused("suspect");
+        telemetry.pinned("listen");
+        let totals = telemetry.totals();
+        assert_eq!((totals.hits_memory, totals.hits_shared, totals.misses, totals.writes), (2, 1, 1, 1));
+        assert_eq!(totals.bypasses, [("volatile_function", 1)]);
+        assert_eq!(totals.saved, Duration::from_millis(750));
+        let text = telemetry.render(&Observation::default());
+        for line in [
+            "sidecache_requests_total{kind=\"read\",destination=\"memory\",outcome=\"hit\"} 2",
+            "sidecache_bypasses_total{reason=\"volatile_function\"} 1",
+            "sidecache_fills_refused_total{reason=\"suspect\"} 1",
+            "sidecache_pins_total{reason=\"listen\"} 1",
+            "sidecache_saved_upstream_seconds 0.75",
+            "sidecache_request_seconds_count{destination=\"memory\"} 2",
+            "# HELP sidecache_requests_total",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        assert!(!text.contains("destination=\"memory\",outcome=\"write\""), "what never happened has no series");
+    }
+
+    #[test]
+    fn scraping_twice_counts_nothing_twice() {
+        let telemetry = Telemetry::new();
+        telemetry.fill_stored();
+        telemetry.render(&Observation::default());
+        telemetry.fill_stored();
+        assert!(telemetry.render(&Observation::default()).contains("sidecache_fills_stored_total 2"));
+    }
+
+    #[test]
+    fn sessions_are_counted_while_they_live() {
+        let telemetry = Telemetry::new();
+        let first = telemetry.session();
+        let second = telemetry.session();
+        assert_eq!(telemetry.totals().sessions, 2);
+        drop(first);
+        assert_eq!(telemetry.totals().sessions, 1);
+        drop(second);
+        assert!(telemetry.render(&Observation::default()).contains("sidecache_sessions_begun_total 2"));
+    }
+
+    #[test]
+    fn what_is_observed_becomes_gauges() {
+        let telemetry = Telemetry::new();
+        let observation = Observation {
+            stream: "live",
+            applied: 0x16_B374_D848,
+            staleness: Some(Duration::from_millis(20)),
+            entries: 3,
+            bytes: 4096,
+            servers: vec![ServerObservation {
+                name: "replica-1".into(),
+                up: true,
+                lag_bytes: Some(12),
+                outstanding: 1,
+                statements: 5,
+            }],
+        };
+        let text = telemetry.render(&observation);
+        for line in [
+            "sidecache_stream_state{state=\"live\"} 1",
+            "sidecache_staleness_seconds 0.02",
+            "sidecache_entries 3",
+            "sidecache_entry_bytes 4096",
+            "sidecache_server_lag_bytes{server=\"replica-1\"} 12",
+            "sidecache_server_statements_total{server=\"replica-1\"} 5",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        let text = telemetry.render(&Observation { stream: "lost", ..Observation::default() });
+        assert!(text.contains("sidecache_stream_state{state=\"live\"} 0"), "{text}");
+        assert!(text.contains("sidecache_stream_state{state=\"lost\"} 1"), "{text}");
+        assert!(text.contains("sidecache_staleness_seconds NaN"), "an unknown staleness is not a small one\n{text}");
+    }
+}

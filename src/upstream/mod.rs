@@ -1,31 +1,99 @@
 //! PostgreSQL's side: connect, authenticate, pool, watch health, role and lag, cancel, and the replication protocol.
 //! Knows no client and no cache. The only module that names `tokio_postgres`.
+//!
+//! A server is reached ([`transport`]), logged in to ([`login`]) and pooled (`pool`) for sessions, who read and write
+//! the stream themselves. Beside them stand Sidecache's own connections: [`control`] for questions, one for each
+//! server that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it.
 
-use crate::config::{Config, Secret};
+mod cancel;
+mod control;
+mod lag;
+mod leading;
+mod login;
+pub mod message;
+mod pool;
+pub mod replication;
+mod scram;
+mod server;
+mod transport;
+mod watch;
+
+#[cfg(test)]
+mod fake;
+
+pub use control::{Control, ControlError, Identity};
+pub use login::{Opened, connect};
+pub use server::{Lease, PassedOver, RequestGuard, Role, Server, ServerState, ServerStatus};
+pub use transport::Target;
+
+use crate::config::{Config, Secret, ServerUrl};
 use crate::types::{Epoch, Lsn, Moment};
 use crate::wire::stream::Stream;
 use bytes::{Bytes, BytesMut};
+use leading::Leading;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Who logs in upstream: the client's own user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account { pub user: String, pub proof: LoginProof }
+pub struct Account {
+    /// The role's name.
+    pub user: String,
+    /// What proves it.
+    pub proof: LoginProof,
+}
+
+impl Hash for Account {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Two proofs of one user are rare (a password was changed): they may share a bucket, and no hash holds a secret.
+        self.user.hash(state);
+    }
+}
 
 /// What proves it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum LoginProof {
     /// A plain password, from the primary's URL or the users file.
     Password(Secret),
     /// SCRAM-SHA-256 keys learned from the client's own proof.
-    ScramKeys { client: [u8; 32], server: [u8; 32] },
+    ScramKeys {
+        /// `ClientKey`.
+        client: [u8; 32],
+        /// `ServerKey`.
+        server: [u8; 32],
+    },
     /// None is known (trust or peer authentication upstream).
     Nothing,
 }
 
+impl std::fmt::Debug for LoginProof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            LoginProof::Password(_) => "Password(***)",
+            LoginProof::ScramKeys { .. } => "ScramKeys(***)",
+            LoginProof::Nothing => "Nothing",
+        })
+    }
+}
+
 /// What lets a query be cancelled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackendKey { pub process: u32, pub secret: Bytes }
+#[derive(Clone, PartialEq, Eq)]
+pub struct BackendKey {
+    /// The backend's process.
+    pub process: u32,
+    /// Four bytes in protocol 3.0, up to 256 in 3.2.
+    pub secret: Bytes,
+}
+
+impl std::fmt::Debug for BackendKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BackendKey({}, ***)", self.process)
+    }
+}
 
 /// What a session left on a connection and the next session must know.
 #[derive(Debug, Default)]
@@ -41,26 +109,18 @@ pub struct Carried {
 /// One authenticated connection. The session writes to and reads from `stream` itself.
 #[derive(Debug)]
 pub struct Connection {
+    /// What carries it.
     pub stream: Stream,
     /// Bytes read and not yet consumed.
     pub input: BytesMut,
+    /// What cancels its queries.
     pub key: BackendKey,
     /// `ParameterStatus` as last reported.
     pub parameters: BTreeMap<String, String>,
+    /// What sessions left there.
     pub carried: Carried,
+    /// Where it leads.
     pub server: Arc<Server>,
-}
-
-/// A connection on loan. Dropped, it is closed; released, it goes back to the pool.
-pub struct Lease { connection: Option<Connection> }
-
-impl std::ops::Deref for Lease {
-    type Target = Connection;
-    fn deref(&self) -> &Connection { self.connection.as_ref().expect("a lease holds its connection until it ends") }
-}
-
-impl std::ops::DerefMut for Lease {
-    fn deref_mut(&mut self) -> &mut Connection { self.connection.as_mut().expect("a lease holds its connection until it ends") }
 }
 
 /// Why no connection could be had.
@@ -68,87 +128,148 @@ impl std::ops::DerefMut for Lease {
 pub enum LeaseError {
     /// The pool was full for as long as a session may wait: 53300.
     #[error("no connection became free within {0:?}")]
-    Saturated(std::time::Duration),
-    /// The server cannot be reached or closed while connecting: 08006.
+    Saturated(Duration),
+    /// The server cannot be reached, closed while connecting, or does not speak the protocol: 08006.
     #[error("{server} cannot be reached: {cause}")]
-    Unreachable { server: String, cause: String },
-    /// The server answered with an error (a wrong password, a missing database, 57P03): the whole ErrorResponse frame, to be relayed.
+    Unreachable {
+        /// Its address.
+        server: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The server answered with an error (a wrong password, a missing database, 57P03): the whole ErrorResponse frame,
+    /// to be relayed. Where the server asks for a proof that cannot be given, the frame is ours, with 28000.
     #[error("the server refused the login: {message}")]
-    Refused { frame: Bytes, sqlstate: String, message: String },
+    Refused {
+        /// Header included.
+        frame: Bytes,
+        /// Five letters or digits.
+        sqlstate: String,
+        /// The primary message.
+        message: String,
+    },
 }
 
-/// What a server was seen to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role { Primary, Replica, Unknown }
-
-/// Why a replica takes no read now. One variant, one label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PassedOver { Unreachable, NotAReplica, LagUnknown, TooFarBehind, BelowFloor, OtherEpoch }
-
-/// One configured server, its pools and what is known of it.
-#[derive(Debug)]
-pub struct Server { /* address, role, replay position, outstanding requests, … */ }
-
-#[allow(unused_variables, missing_docs)]
-impl Server {
-    /// `primary` or `replica-N`, for metrics and logs.
-    pub fn name(&self) -> &str { todo!() }
-    pub fn role(&self) -> Role { todo!() }
-    /// Requests sent and not yet answered; the session counts them by [`Server::request`].
-    pub fn outstanding(&self) -> usize { todo!() }
-    /// Counts one request while the guard lives.
-    pub fn request(self: &Arc<Self>) -> RequestGuard { todo!() }
-    /// A lower bound of what this replica has replayed: raised by every probe and fill.
-    pub fn replayed(&self) -> Lsn { todo!() }
-    pub fn saw_replayed(&self, position: Lsn) { todo!() }
-    /// May this replica take a read that must not be older than `floor`?
-    pub fn fit(&self, epoch: Epoch, floor: Lsn) -> Result<(), PassedOver> { todo!() }
-    /// Waits for a free connection of this user and database, or opens one; first come, first served.
-    pub async fn lease(self: &Arc<Self>, account: &Account, database: &str) -> Result<Lease, LeaseError> { todo!() }
-}
-
-pub struct RequestGuard {}
-
-impl Lease {
-    /// Gives the connection back. Only for a connection that is idle (ReadyForQuery `I`) with nothing unread.
-    pub fn release(self) { todo!() }
+impl LeaseError {
+    /// The name in metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            LeaseError::Saturated(_) => "saturated",
+            LeaseError::Unreachable { .. } => "unreachable",
+            LeaseError::Refused { .. } => "refused",
+        }
+    }
 }
 
 /// All servers.
 #[derive(Debug)]
-pub struct Upstream {}
-
-/// Facts of the primary that make an epoch, and what serving depends on.
-#[derive(Debug, Clone)]
-pub struct Identity { pub epoch: Epoch, pub in_recovery: bool, pub wal_level: String, pub version: u32 }
-
-/// A connection of Sidecache's own to the primary, for the catalog, pings and probes (tokio-postgres).
-pub struct Control {}
-
-#[allow(unused_variables, missing_docs)]
-impl Control {
-    /// Rows of a query as text, by column.
-    pub async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, ControlError> { todo!() }
-    /// `sent` is read just before sending, so that what committed before it is at or below the returned insert position.
-    pub async fn ping(&self) -> Result<(Moment, Lsn), ControlError> { todo!() }
-    pub async fn identity(&self) -> Result<Identity, ControlError> { todo!() }
+pub struct Upstream {
+    /// The configured primary, then the replicas in order.
+    sites: Vec<Site>,
+    replicas: Vec<Arc<Server>>,
+    /// Which of them is the primary now.
+    primary: AtomicUsize,
+    leading: Mutex<Leading>,
+    staleness: Duration,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ControlError(pub String);
+/// A server and who asks it for ourselves.
+#[derive(Debug)]
+struct Site {
+    server: Arc<Server>,
+    account: Account,
+    database: String,
+}
 
-#[allow(unused_variables, missing_docs)]
 impl Upstream {
-    pub fn new(config: &Config) -> Arc<Self> { todo!() }
-    pub fn primary(&self) -> &Arc<Server> { todo!() }
-    pub fn replicas(&self) -> &[Arc<Server>] { todo!() }
-    /// Connects as the primary URL's user to the primary URL's database.
-    pub async fn control(&self) -> Result<Control, ControlError> { todo!() }
+    /// The servers that are configured. Connects to none.
+    pub fn new(config: &Config) -> Arc<Self> {
+        let limits = server::Limits {
+            pool_size: config.pool_size,
+            pool_timeout: config.pool_timeout,
+            staleness: config.staleness,
+        };
+        let site = |name: String, url: &ServerUrl| {
+            let target = Target::new(url, config.connect_timeout);
+            let inherited = config.primary.password.as_ref().filter(|_| url.user == config.primary.user);
+            let proof = match url.password.as_ref().or(inherited) {
+                Some(password) => LoginProof::Password(password.clone()),
+                None => LoginProof::Nothing,
+            };
+            Site {
+                server: Server::new(name, url.zone.clone(), target, limits),
+                account: Account { user: url.user.clone(), proof },
+                database: url.database.clone(),
+            }
+        };
+        let mut sites = vec![site("primary".to_owned(), &config.primary)];
+        sites.extend(config.replicas.iter().enumerate().map(|(i, url)| site(format!("replica-{}", i + 1), url)));
+        Arc::new(Upstream {
+            replicas: sites.iter().skip(1).map(|site| Arc::clone(&site.server)).collect(),
+            sites,
+            primary: AtomicUsize::new(0),
+            leading: Mutex::new(Leading::new(config.staleness)),
+            staleness: config.staleness,
+        })
+    }
+
+    /// The server that takes writes: the configured one, until another is seen to have succeeded it.
+    pub fn primary(&self) -> &Arc<Server> {
+        &self.sites[self.primary.load(Ordering::Acquire)].server
+    }
+
+    /// The servers configured as replicas; [`Server::fit`] says of each whether it is one now.
+    pub fn replicas(&self) -> &[Arc<Server>] {
+        &self.replicas
+    }
+
+    /// Every server, the configured primary first, for status and metrics.
+    pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+        self.sites.iter().map(|site| &site.server)
+    }
+
+    /// The life of the primary that the watch last saw; none (the default) before the first answer.
+    pub fn epoch(&self) -> Epoch {
+        self.leading.lock().epoch()
+    }
+
+    /// Connects to the present primary as the primary URL's user, to the primary URL's database.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses.
+    pub async fn control(&self) -> Result<Control, ControlError> {
+        Control::connect(self.primary().target(), self.own_account(), self.own_database()).await
+    }
+
+    /// Tells of a ping that somebody else sent to the primary, so that replicas are measured against it too.
+    pub fn saw_primary(&self, epoch: Epoch, sent: Moment, inserted: Lsn) {
+        self.leading.lock().pinged(epoch, sent, inserted);
+    }
+
     /// Watches role, lag and reachability of every server until cancelled.
-    pub async fn watch(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) { todo!() }
+    pub async fn watch(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
+        watch::watch(self, stop).await;
+    }
+
     /// Sends a CancelRequest to the server and waits until it has closed that connection.
-    pub async fn cancel(&self, server: &Server, key: &BackendKey) -> std::io::Result<()> { todo!() }
-    /// The account that the primary URL gives.
-    pub fn own_account(&self) -> &Account { todo!() }
+    ///
+    /// # Errors
+    /// The server could not be reached or did not close in time.
+    pub async fn cancel(&self, server: &Server, key: &BackendKey) -> std::io::Result<()> {
+        cancel::cancel(server.target(), key).await
+    }
+
+    /// The account that the primary's URL gives, whichever server is the primary now.
+    pub fn own_account(&self) -> &Account {
+        &self.configured().account
+    }
+
+    /// The database that the primary's URL gives: the one that is cached.
+    pub fn own_database(&self) -> &str {
+        &self.configured().database
+    }
+
+    fn configured(&self) -> &Site {
+        self.sites.first().expect("the configured primary is the first site")
+    }
 }

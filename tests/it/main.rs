@@ -20,6 +20,8 @@ mod harness;
 
 #[path = "../consistency/mod.rs"]
 mod consistency;
+mod delivery;
 #[path = "../drivers/mod.rs"]
 mod drivers;
+mod feed;
 mod harness_smoke;

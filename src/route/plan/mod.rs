@@ -1,8 +1,37 @@
 //! What a statement is and may do, decided once and kept with its text.
+//!
+//! Two questions are answered apart. *Is it proven harmless?* ([`Kind::Read`]: it may run on a replica, and no state of the
+//! session moves.) *Is its answer a function of relations, parameters and the session's inputs?* ([`Plan::cache`].) A query may be
+//! the first without being the second (`SELECT now()`), never the second without being the first.
+//!
+//! [`judge`] puts the facts of a query before the catalog, [`command`] knows all other statements by their first words, and
+//! [`calls`] looks for what moves a session in texts that nobody understands. What a trigger, a policy or a function of the
+//! user's does to the session behind our back is not seen here: a volatile function of the user's counts as a write of
+//! everything but does not pin, because most applications would be pinned for ever otherwise.
+
+mod calls;
+mod casts;
+mod command;
+mod functions;
+mod judge;
+mod labels;
+mod names;
+mod settings;
+mod transaction;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
 
 use crate::catalog::{Catalog, CatalogVersion, SearchPath};
+use crate::sql::identity::strip;
+use crate::sql::token::lex;
 use crate::types::RelationId;
+use names::Names;
 use std::sync::Arc;
+
+pub use crate::sql::identity::Hint;
 
 /// Why a statement is not cached, as far as its text and the catalog tell. One variant, one label (metrics, `explain`, logs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +70,8 @@ pub enum Refusal {
     ViewDefinition,
     /// Reads no relation: the answer costs PostgreSQL nothing.
     NoRelation,
+    /// An identifier that PostgreSQL would cut, so that two of them may mean one.
+    LongIdentifier,
 }
 
 /// Transaction control that moves the session's state.
@@ -153,6 +184,8 @@ pub struct Recipe {
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub kind: Kind,
+    /// Where a read may run; [`Place::Primary`] for all else.
+    pub place: Place,
     /// May it be cached, and what does it depend on?
     pub cache: Result<Recipe, Refusal>,
     /// A function or construct in it pins the session.
@@ -166,15 +199,86 @@ pub struct Plan {
     pub hint: Hint,
 }
 
-/// What a comment asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Hint {
-    pub off: bool,
-    pub level: Option<crate::types::Level>,
+/// Where a read gives the answer that the primary would give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On any server that is fresh enough.
+    Anywhere,
+    /// On the primary alone: it asks about the server itself (settings, statistics, catalogs), or reads what a replica
+    /// does not have (unlogged tables).
+    Primary,
 }
 
 /// Understands one text. Never fails: what is not understood is [`Kind::Unproven`] with its refusal.
 /// `standard_strings` is the session's `standard_conforming_strings`.
-pub fn plan(_text: &[u8], _path: &SearchPath, _standard_strings: bool, _catalog: &Catalog) -> Plan {
-    todo!()
+pub fn plan(text: &[u8], path: &SearchPath, standard_strings: bool, catalog: &Catalog) -> Plan {
+    plan_with(text, path, standard_strings, catalog)
+}
+
+fn plan_with(text: &[u8], path: &SearchPath, standard_strings: bool, names: &dyn Names) -> Plan {
+    let Ok(text) = std::str::from_utf8(text) else {
+        let identity = String::from_utf8_lossy(text).into_owned();
+        return Draft::unknown(Refusal::NotUtf8).into_plan(names, Arc::from(identity), Hint::default());
+    };
+    let stripped = strip(text, standard_strings);
+    let draft = match lex(text, standard_strings) {
+        Ok(lexed) => {
+            let statements = lexed.statements();
+            match statements.as_slice() {
+                [] => Draft::new(Kind::Empty, Refusal::NotARead),
+                [statement] => command::draft(statement, path, names),
+                several => command::several(several, path, names),
+            }
+        }
+        Err(refused) => Draft::unknown(refused.into()),
+    };
+    draft.into_plan(names, Arc::from(stripped.identity), stripped.hint)
+}
+
+/// What is decided about a statement, before its text's own properties are added.
+#[derive(Debug, Clone)]
+struct Draft {
+    kind: Kind,
+    place: Place,
+    cache: Result<Recipe, Refusal>,
+    pin: Option<PinReason>,
+    may_change_catalog: bool,
+}
+
+impl Draft {
+    /// A statement that is understood and not cached.
+    fn new(kind: Kind, refusal: Refusal) -> Self {
+        let may_change_catalog = kind == Kind::Ddl;
+        Draft { kind, place: Place::Primary, cache: Err(refusal), pin: None, may_change_catalog }
+    }
+
+    /// A statement that may do anything.
+    fn unknown(refusal: Refusal) -> Self {
+        Draft { may_change_catalog: true, ..Draft::new(Kind::Unproven, refusal) }
+    }
+
+    fn pinned(self, reason: PinReason) -> Self {
+        Draft { pin: both(self.pin, Some(reason)), ..self }
+    }
+
+    fn into_plan(self, names: &dyn Names, identity: Arc<str>, hint: Hint) -> Plan {
+        Plan {
+            kind: self.kind,
+            place: self.place,
+            cache: self.cache,
+            pin: self.pin,
+            may_change_catalog: self.may_change_catalog,
+            catalog_version: names.version(),
+            identity,
+            hint,
+        }
+    }
+}
+
+/// Two reasons to pin are more than a plan can name: no single proof then ends the pin.
+fn both(one: Option<PinReason>, other: Option<PinReason>) -> Option<PinReason> {
+    match (one, other) {
+        (Some(a), Some(b)) if a != b => Some(PinReason::Opaque),
+        (a, b) => a.or(b),
+    }
 }

@@ -1,0 +1,147 @@
+//! The statements that fetch a catalog, in the order in which their rows are given to `Catalog::build`. Text only.
+//!
+//! All of them belong in one REPEATABLE READ READ ONLY transaction, so that they see one snapshot, with
+//! `search_path = pg_catalog`, so that `pg_get_viewdef` qualifies every name outside it, with `jit = off` (plans
+//! are large, runs are short) and a `lock_timeout` (`pg_get_viewdef` takes an ACCESS SHARE lock on what a view
+//! reads, so it waits for DDL in progress). They read nothing that an ordinary role may not read, on PostgreSQL 13
+//! to 18.
+
+/// What of `pg_class` is kept. Indexes, TOAST tables and composite types cannot be selected from by an ordinary
+/// query; temporary relations belong to other sessions.
+macro_rules! kept {
+    () => {
+        "c.relkind IN ('r','p','v','m','f','S') AND c.relpersistence <> 't'"
+    };
+}
+
+/// A function of `f` that users made and whose result may depend on more than its arguments. Functions in language
+/// `internal` are PostgreSQL's own code under another name: what is stable in them depends on settings alone.
+macro_rules! unproven {
+    () => {
+        "f.oid >= 16384 AND (f.prosecdef OR f.provolatile = 'v' OR f.provolatile = 's' AND f.prolang <> 12)"
+    };
+}
+
+/// Whether a stored expression holds anything but constants, parameters and immutable functions.
+macro_rules! impure {
+    ($tree:literal) => {
+        concat!(
+            "(",
+            $tree,
+            " ~ '[{](SQLVALUEFUNCTION|NEXTVALUEEXPR|COERCEVIAIO|SUBLINK|ROWCOMPARE|MINMAX|XMLEXPR|JSON)' OR EXISTS (
+        SELECT FROM regexp_matches(",
+            $tree,
+            ", ':[a-z]*funcid ([1-9][0-9]*)', 'g') AS m(ids)
+        JOIN pg_proc f ON f.oid = m.ids[1]::oid WHERE f.provolatile <> 'i'))"
+        )
+    };
+}
+
+/// Schemas: oid, name, whether every role has USAGE.
+const SCHEMAS: &str = "SELECT n.oid, n.nspname,
+    EXISTS (SELECT FROM aclexplode(n.nspacl) a WHERE a.grantee = 0 AND a.privilege_type = 'USAGE')
+FROM pg_namespace n
+WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!' AND n.nspname NOT LIKE 'pg!_toast!_temp!_%' ESCAPE '!'";
+
+/// Relations: oid, schema, name, kind, persistence, row security, rules. The triggers left out only check: foreign
+/// keys without CASCADE or SET, and deferred uniqueness.
+const RELATIONS: &str = concat!(
+    "SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence, c.relrowsecurity,
+    c.oid IN (SELECT t.tgrelid FROM pg_trigger t WHERE t.tgfoid NOT IN (1644, 1645, 1648, 1649, 1654, 1655, 1250))
+        OR c.oid IN (SELECT r.ev_class FROM pg_rewrite r WHERE r.ev_type <> '1')
+FROM pg_class c WHERE ",
+    kept!()
+);
+
+/// Columns of what users made, a row a relation: oid, then names and types as one JSON array.
+const COLUMNS: &str = concat!(
+    "SELECT a.attrelid, json_agg(json_build_array(a.attname, a.atttypid::int8) ORDER BY a.attnum)
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.oid >= 16384 AND ",
+    kept!(),
+    " AND c.relkind <> 'S' GROUP BY a.attrelid"
+);
+
+/// Direct heirs and partitions: parent, child.
+const INHERITANCE: &str =
+    concat!("SELECT i.inhparent, i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE ", kept!());
+
+/// Views that users made: oid, definition.
+const VIEWS: &str = concat!(
+    "SELECT c.oid, pg_get_viewdef(c.oid) FROM pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 AND ",
+    kept!()
+);
+
+/// What the rules of views read: view, relation. System relations below oid 12000 are not recorded by PostgreSQL.
+const VIEW_READS: &str = concat!(
+    "SELECT DISTINCT r.ev_class, d.refobjid
+FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+    AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class
+JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'v' AND v.relpersistence <> 't' AND v.oid >= 16384
+JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
+    kept!()
+);
+
+/// Functions: oid, schema, name, volatility, security definer, argument types. `CREATE AGGREGATE` marks everything
+/// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
+/// function volatile, since a call that leaves it out evaluates it.
+const FUNCTIONS: &str = concat!(
+    "SELECT p.oid, p.pronamespace, p.proname,
+    CASE WHEN p.oid >= 16384 AND p.prokind = 'a' THEN (
+            SELECT max(f.provolatile::text) FROM pg_aggregate g JOIN pg_proc f ON f.oid IN (p.oid, g.aggtransfn, g.aggfinalfn,
+                g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn)
+            WHERE g.aggfnoid = p.oid)
+        WHEN p.oid >= 16384 AND p.pronargdefaults > 0 AND ",
+    impure!("p.proargdefaults::text"),
+    " THEN 'v'
+        ELSE p.provolatile::text END,
+    p.prosecdef OR p.oid >= 16384 AND p.prokind = 'a' AND (
+            SELECT coalesce(bool_or(f.prosecdef), false) FROM pg_aggregate g JOIN pg_proc f ON f.oid IN (g.aggtransfn, g.aggfinalfn,
+                g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn)
+            WHERE g.aggfnoid = p.oid),
+    p.proargtypes
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
+);
+
+/// Operators, a row a name: schema, name, worst volatility, where one of users that is not immutable counts as
+/// volatile.
+const OPERATORS: &str = concat!(
+    "SELECT o.oprnamespace, o.oprname, max(CASE WHEN ",
+    unproven!(),
+    " THEN 'v' ELSE f.provolatile::text END)
+FROM pg_operator o JOIN pg_proc f ON f.oid = o.oprcode
+JOIN pg_namespace n ON n.oid = o.oprnamespace
+WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!' GROUP BY 1, 2"
+);
+
+/// Types but for rows of relations and their arrays: oid, schema, name, kind, array, element, base of a domain.
+const TYPES: &str = "SELECT t.oid, t.typnamespace, t.typname, t.typtype, t.typarray,
+    CASE WHEN t.typlen = -1 AND e.typarray = t.oid THEN t.typelem ELSE 0 END, t.typbasetype
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_type e ON e.oid = t.typelem
+LEFT JOIN pg_class c ON c.oid = coalesce(nullif(t.typrelid, 0), e.typrelid)
+WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!' AND (c.oid IS NULL OR c.relkind = 'c')";
+
+/// Functions that run unnamed and are not proven: kind, where. Empty in almost every database.
+const UNSAFE_CASTS: &str = concat!(
+    "SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL)
+FROM pg_cast k JOIN pg_proc f ON f.oid = k.castfunc WHERE ",
+    unproven!(),
+    " UNION ALL SELECT DISTINCT 'type', format_type(t.oid, NULL)
+FROM pg_type t JOIN pg_proc f ON f.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout) WHERE ",
+    unproven!(),
+    " UNION ALL SELECT DISTINCT 'operator class', m.opfname::text
+FROM pg_opfamily m JOIN pg_am h ON h.oid = m.opfmethod AND h.amname IN ('btree', 'hash') JOIN (
+        SELECT amprocfamily AS family, amproc::oid AS function FROM pg_amproc WHERE oid >= 16384
+        UNION ALL SELECT a.amopfamily, o.oprcode FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr WHERE a.oid >= 16384
+    ) x ON x.family = m.oid JOIN pg_proc f ON f.oid = x.function WHERE ",
+    unproven!(),
+    " UNION ALL SELECT 'domain', format_type(d.contypid, NULL)
+FROM pg_constraint d WHERE d.contypid >= 16384 AND d.contype = 'c' AND ",
+    impure!("d.conbin::text")
+);
+
+/// All statements, in the order that `Catalog::build` expects.
+pub const QUERIES: &[&str] =
+    &[SCHEMAS, RELATIONS, COLUMNS, INHERITANCE, VIEWS, VIEW_READS, FUNCTIONS, OPERATORS, TYPES, UNSAFE_CASTS];

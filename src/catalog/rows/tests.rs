@@ -1,0 +1,125 @@
+use super::*;
+use crate::catalog::{Catalog, CatalogVersion};
+
+type Rows = Vec<Vec<Option<String>>>;
+
+fn rows(text: &[&[&str]]) -> Rows {
+    text.iter().map(|row| row.iter().map(|&column| (column != "NULL").then(|| column.to_owned())).collect()).collect()
+}
+
+/// `p` with partitions `p1` and `p2`, the latter itself partitioned with `p21`; a view on `p`.
+fn results() -> Vec<Rows> {
+    vec![
+        rows(&[&["11", "pg_catalog", "t"], &["2200", "public", "f"]]),
+        rows(&[
+            &["1259", "11", "pg_class", "r", "p", "f", "f"],
+            &["101", "2200", "p", "p", "p", "t", "f"],
+            &["102", "2200", "p1", "r", "u", "f", "t"],
+            &["103", "2200", "p2", "p", "p", "f", "f"],
+            &["104", "2200", "p21", "f", "p", "f", "f"],
+            &["105", "2200", "v", "v", "p", "f", "f"],
+            &["106", "2200", "s", "S", "p", "f", "f"],
+        ]),
+        rows(&[&["101", r#"[["id", 23], ["we\"ird\n, é", 25]]"#]]),
+        rows(&[&["101", "102"], &["101", "103"], &["103", "104"]]),
+        rows(&[&["105", " SELECT 1;"]]),
+        rows(&[&["105", "101"]]),
+        rows(&[&["100", "11", "f", "s", "f", ""], &["20000", "2200", "g", "i", "t", "23 25"]]),
+        rows(&[&["11", "=", "i"]]),
+        rows(&[
+            &["23", "11", "int4", "b", "1007", "0", "0"],
+            &["1007", "11", "_int4", "b", "0", "23", "0"],
+            &["20001", "2200", "positive", "d", "20002", "0", "23"],
+        ]),
+        rows(&[&["cast", "mood to integer"]]),
+    ]
+}
+
+fn build(results: &[Rows]) -> Result<Catalog, BuildError> {
+    Catalog::build(CatalogVersion(7), results)
+}
+
+#[test]
+fn c13_rows_become_relations_with_all_their_descendants() {
+    let catalog = build(&results()).unwrap();
+    assert_eq!(catalog.version, CatalogVersion(7));
+    let parent = &catalog.relations[&RelationId::new(101)];
+    assert_eq!(parent.descendants, [102, 103, 104].map(RelationId::new));
+    assert_eq!((parent.kind, parent.row_security), (RelationKind::Partitioned, true));
+    let columns: Vec<_> = parent.columns.iter().map(|column| (column.name.as_str(), column.type_oid)).collect();
+    assert_eq!(columns, [("id", 23), ("we\"ird\n, é", 25)]);
+    assert_eq!(catalog.relations[&RelationId::new(103)].descendants, [RelationId::new(104)]);
+    let leaf = &catalog.relations[&RelationId::new(102)];
+    assert_eq!((leaf.persistence, leaf.has_rules), (Persistence::Unlogged, true));
+    assert!(leaf.descendants.is_empty());
+}
+
+#[test]
+fn c11_rows_become_views() {
+    let catalog = build(&results()).unwrap();
+    let view = &catalog.relations[&RelationId::new(105)];
+    assert_eq!(view.definition.as_deref(), Some(" SELECT 1;"));
+    assert_eq!(view.rule_dependencies, [RelationId::new(101)]);
+    let mut dropped = results();
+    dropped[4][0][1] = None;
+    assert_eq!(build(&dropped).unwrap().relations[&RelationId::new(105)].definition, None);
+}
+
+#[test]
+fn c12_rows_become_functions_operators_and_types() {
+    let catalog = build(&results()).unwrap();
+    let path = crate::catalog::SearchPath(vec!["public".into()]);
+    let [g] = catalog.functions(None, "g", &path)[..] else { panic!("one g") };
+    assert_eq!((g.volatility, g.security_definer, g.built_in), (Volatility::Immutable, true, false));
+    assert_eq!(g.argument_types, [23, 25]);
+    assert!(catalog.functions(None, "f", &path)[0].built_in);
+    assert_eq!(catalog.operator(None, "=", &path), Some(Volatility::Immutable));
+    assert_eq!(catalog.type_of(20_001).unwrap().kind, TypeKind::Domain { base: 23 });
+    assert_eq!(catalog.type_of(1007).unwrap().kind, TypeKind::Array { element: 23 });
+    assert!(catalog.has_unsafe_casts());
+    assert_eq!(catalog.unsafe_casts(), ["cast mood to integer"]);
+    let mut safe = results();
+    safe[9].clear();
+    assert!(!build(&safe).unwrap().has_unsafe_casts());
+}
+
+#[test]
+fn every_column_that_does_not_read_is_an_error() {
+    for query in 0..QUERIES.len() {
+        let width = results()[query][0].len();
+        for column in 0..width {
+            for text in [None, Some("\u{1}?")] {
+                let mut wrong = results();
+                wrong[query][0][column] = text.map(str::to_owned);
+                let found = build(&wrong).err();
+                let expected = Some(BuildError::Malformed { query, row: 0, column });
+                // A name may be any text, and so may a definition, which may also be missing.
+                let name = (column == 2 && [1, 6, 8].contains(&query)) || (column == 1 && [0, 4, 7].contains(&query));
+                let free = if text.is_some() { name || query == 9 } else { (query, column) == (4, 1) };
+                assert_eq!(found, if free { None } else { expected }, "query {query}, column {column}, {text:?}");
+            }
+        }
+        let mut narrow = results();
+        narrow[query][0].pop();
+        assert_eq!(build(&narrow).err(), Some(BuildError::Malformed { query, row: 0, column: width }));
+    }
+}
+
+#[test]
+fn what_refers_to_nothing_is_an_error() {
+    for (query, column) in [(1, 1), (2, 0), (3, 0), (3, 1), (4, 0), (5, 0), (5, 1), (6, 1), (7, 0), (8, 1)] {
+        let mut wrong = results();
+        wrong[query][0][column] = Some("99".into());
+        assert_eq!(build(&wrong).err(), Some(BuildError::Dangling { query, row: 0, oid: 99 }));
+    }
+    assert_eq!(build(&results()[..9]).err(), Some(BuildError::Results { given: 9 }));
+    assert_eq!(build(&[]).err(), Some(BuildError::Results { given: 0 }));
+}
+
+#[test]
+fn a_circle_of_heirs_ends() {
+    let mut circle = results();
+    circle[3].extend(rows(&[&["104", "101"]]));
+    let catalog = build(&circle).unwrap();
+    assert_eq!(catalog.relations[&RelationId::new(101)].descendants, [102, 103, 104].map(RelationId::new));
+}

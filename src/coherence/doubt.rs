@@ -1,0 +1,151 @@
+//! Whether the catalog that is loaded is the primary's: numbered doubts, each settled only by a verification that began
+//! after it, and the commits that no verification has seen. Knows no name and no relation.
+
+use super::judge::CatalogState;
+use super::sight::Unshown;
+use crate::types::{Lsn, Moment, Snapshot, Xid};
+
+/// What a verification of the catalog achieved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Verification {
+    /// The catalog is the one that is loaded.
+    Settled,
+    /// A newer doubt stands, or a commit that may have changed the catalog was not yet visible to this verification (it
+    /// may be waiting for a synchronous standby): verify again, and soon.
+    StillInDoubt,
+}
+
+/// What the catalog needs from those who verify it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CatalogNeed {
+    /// A verification now: until then nothing is served.
+    Now,
+    /// A verification within the staleness bound: transactions were heard that no verification has seen. Hits are as fresh
+    /// as the last verification only.
+    Soon,
+    /// None.
+    Nothing,
+}
+
+/// The doubts and what settles them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Doubts {
+    newest: u64,
+    settled: u64,
+    /// The first doubt of this stream: a verification begun before it is of another time.
+    first: u64,
+    /// Counts the catalogs that were loaded; zero is none of them.
+    version: u64,
+    /// Where the newest was known to be loaded.
+    floor: Lsn,
+    /// When the newest verification was sent.
+    sent: Moment,
+    /// Empty brackets that no verification has seen: the catalog is in doubt.
+    brackets: Unshown,
+    /// All transactions that no verification has seen. One that changed both rows and the catalog cannot be told from one that
+    /// changed rows, so while there are any, the catalog is as fresh as its last verification.
+    unseen: Unshown,
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Doubts {
+            newest: 0,
+            settled: 0,
+            first: 0,
+            version: 1,
+            floor: Lsn::ZERO,
+            sent: Moment::START,
+            brackets: Unshown::default(),
+            unseen: Unshown::default(),
+        }
+    }
+}
+
+impl Doubts {
+    pub(super) fn doubt(&mut self) -> u64 {
+        self.newest += 1;
+        self.newest
+    }
+
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn floor(&self) -> Lsn {
+        self.floor
+    }
+
+    pub(super) fn state(&self) -> CatalogState {
+        if self.newest > self.settled { CatalogState::InDoubt } else { CatalogState::Verified }
+    }
+
+    pub(super) fn need(&self) -> CatalogNeed {
+        match self.state() {
+            CatalogState::InDoubt => CatalogNeed::Now,
+            CatalogState::Verified if self.unseen.is_empty() => CatalogNeed::Nothing,
+            CatalogState::Verified => CatalogNeed::Soon,
+        }
+    }
+
+    /// How fresh the catalog is, given how fresh the stream is.
+    pub(super) fn fresh_at(&self, stream: Moment) -> Moment {
+        if self.unseen.is_empty() { stream } else { stream.min(self.sent) }
+    }
+
+    /// A stream begins: what happened before it is not known. In another epoch, positions begin anew.
+    pub(super) fn stream_started(&mut self, other_epoch: bool) {
+        self.first = self.doubt();
+        self.brackets = Unshown::default();
+        self.unseen = Unshown::default();
+        self.sent = Moment::START;
+        if other_epoch {
+            self.floor = Lsn::ZERO;
+        }
+    }
+
+    /// The stream's beginning was probed: transactions that ended before the probe unheard may have changed the catalog, and
+    /// so may the suspects.
+    pub(super) fn probed(&mut self, suspects: Vec<Xid>) {
+        self.first = self.doubt();
+        suspects.into_iter().for_each(|xid| self.unseen.insert(xid));
+    }
+
+    pub(super) fn heard(&mut self, xid: Xid) {
+        self.unseen.insert(xid);
+    }
+
+    pub(super) fn heard_bracket(&mut self, xid: Xid) {
+        self.doubt();
+        self.brackets.insert(xid);
+    }
+
+    /// The catalog, asked at `sent` after `doubt`, is the one that is loaded; what `seen` shows was visible to the asking.
+    pub(super) fn verified(&mut self, doubt: u64, sent: Moment, seen: &Snapshot) -> Verification {
+        if doubt >= self.first {
+            self.sent = self.sent.max(sent);
+            self.brackets.forget_shown(seen);
+            self.unseen.forget_shown(seen);
+            if self.brackets.is_empty() {
+                self.settled = self.settled.max(doubt);
+            }
+        }
+        match self.state() {
+            CatalogState::Verified => Verification::Settled,
+            CatalogState::InDoubt => Verification::StillInDoubt,
+        }
+    }
+
+    /// Another catalog was loaded. `heard` is as far as commits have been heard: names taken from the one before.
+    pub(super) fn changed(&mut self, doubt: u64, at: Lsn, heard: Lsn) {
+        self.version += 1;
+        // A position read before this stream began may be of another incarnation, and lie far ahead of this one.
+        let at = if doubt >= self.first { at.max(heard) } else { heard };
+        self.floor = self.floor.max(at);
+    }
+}

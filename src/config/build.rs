@@ -1,0 +1,170 @@
+//! From text to what will be done: each setting read by its meaning, contradictions between them refused.
+
+use super::error::ConfigError;
+use super::server_url::server_url;
+use super::sources::{Flags, Given, Sources};
+use super::{CacheMode, ClientTls, Config, Listen, LogFormat, PoolMode, Secret, ServerUrl, values};
+use crate::types::Level;
+use std::path::Path;
+
+/// Keys shorter than this could be guessed by who can read the shared tier.
+const REDIS_SECRET_MIN: usize = 16;
+
+impl Config {
+    /// Reads flags, environment and file, in this order of strength.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used, by name, value and reason.
+    pub fn load(flags: &Flags, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        let from = Sources::open(flags, environment)?;
+        let primary = from.required("primary", |text| server_url(text, None))?;
+        let config = Config {
+            replicas: from.list("replicas", |text| server_url(text, Some(&primary)))?,
+            primary,
+            users: from.optional("users", values::path)?,
+            redis: from.optional("redis", redis_url)?,
+            redis_secret: from.optional("redis_secret", redis_secret)?,
+            redis_timeout: from.required("redis_timeout", values::some_duration)?,
+            listen: from.list("listen", values::listen)?,
+            http: from.required("http", values::address_or_off)?,
+            zone: from.optional("zone", |text| Ok(text.to_owned()))?,
+            memory: from.required("memory", values::size)?,
+            entry_limit: from.required("entry_limit", |text| {
+                usize::try_from(values::size(text)?).map_err(|_| "larger than memory".to_owned())
+            })?,
+            consistency: from.required("consistency", values::word(LEVELS))?,
+            staleness: from.required("staleness", values::some_duration)?,
+            cache: from.required("cache", values::word(CACHE_MODES))?,
+            ttl_rules: from.ttl_rules().to_vec(),
+            pool: from.required("pool", values::word(POOL_MODES))?,
+            pool_size: from.required("pool_size", values::count)?,
+            pool_timeout: from.required("pool_timeout", values::some_duration)?,
+            connect_timeout: from.required("connect_timeout", values::some_duration)?,
+            max_clients: from.required("max_clients", values::count)?,
+            auth_timeout: from.required("auth_timeout", values::some_duration)?,
+            drain_timeout: from.required("drain_timeout", values::duration)?,
+            client_tls: client_tls(&from)?,
+            log_format: from.required("log_format", values::word(LOG_FORMATS))?,
+            log_level: from.required("log_level", |text| Ok(text.to_owned()))?,
+        };
+        contradictions(&config, &from)?;
+        Ok(config)
+    }
+}
+
+const LEVELS: &[(&str, Level)] = &[("session", Level::Session), ("bounded", Level::Bounded), ("strong", Level::Strong)];
+const CACHE_MODES: &[(&str, CacheMode)] =
+    &[("on", CacheMode::On), ("off", CacheMode::Off), ("shadow", CacheMode::Shadow)];
+const POOL_MODES: &[(&str, PoolMode)] = &[("transaction", PoolMode::Transaction), ("session", PoolMode::Session)];
+const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+impl Sources<'_> {
+    fn optional<T>(&self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, ConfigError> {
+        self.given(key)?.map(|given| one(&given, &read)).transpose()
+    }
+
+    fn required<T>(&self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+        let given = self.given(key)?.expect("a setting with a default, or required, is given");
+        one(&given, &read)
+    }
+
+    fn list<T>(&self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {
+        let Some(given) = self.given(key)? else { return Ok(Vec::new()) };
+        given.values.iter().map(|text| read(text).map_err(|reason| given.wrong(text, reason))).collect()
+    }
+
+    /// The error for a setting that was read and contradicts another.
+    fn contradiction(&self, key: &str, index: usize, reason: impl Into<String>) -> ConfigError {
+        match self.given(key) {
+            Ok(Some(given)) => given.wrong(given.values.get(index).map_or("", String::as_str), reason),
+            Ok(None) => unreachable!("only settings that were given contradict"),
+            Err(error) => error,
+        }
+    }
+}
+
+fn one<T>(given: &Given, read: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+    let text = given.values.first().expect("given values are not empty");
+    read(text).map_err(|reason| given.wrong(text, reason))
+}
+
+fn redis_url(text: &str) -> Result<Secret, String> {
+    let url = url::Url::parse(text).map_err(|cause| cause.to_string())?;
+    if !matches!(url.scheme(), "redis" | "rediss") {
+        return Err("must begin with redis:// or rediss:// (TLS)".to_owned());
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("names no host".to_owned());
+    }
+    if url.fragment().is_some() || url.query().is_some() {
+        return Err("takes no parameters (write ? and # in a password as %3F and %23)".to_owned());
+    }
+    let database = url.path().trim_start_matches('/');
+    if !database.is_empty() && database.parse::<u16>().is_err() {
+        return Err("its path is not a database's number".to_owned());
+    }
+    Ok(Secret(text.to_owned()))
+}
+
+fn redis_secret(text: &str) -> Result<Secret, String> {
+    if text.len() < REDIS_SECRET_MIN {
+        return Err(format!("shorter than {REDIS_SECRET_MIN} characters"));
+    }
+    Ok(Secret(text.to_owned()))
+}
+
+fn client_tls(from: &Sources<'_>) -> Result<Option<ClientTls>, ConfigError> {
+    let certificate = from.optional("tls_certificate", values::path)?;
+    let key = from.optional("tls_key", values::path)?;
+    let required = from.required("tls_required", values::boolean)?;
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(ClientTls { certificate, key, required })),
+        (Some(_), None) => Err(from.contradiction("tls_certificate", 0, "needs tls_key")),
+        (None, Some(_)) => Err(from.contradiction("tls_key", 0, "needs tls_certificate")),
+        (None, None) if required => Err(from.contradiction("tls_required", 0, "needs tls_certificate and tls_key")),
+        (None, None) => Ok(None),
+    }
+}
+
+fn contradictions(config: &Config, from: &Sources<'_>) -> Result<(), ConfigError> {
+    if config.redis.is_some() && config.redis_secret.is_none() {
+        let reason =
+            "needs redis_secret (SIDECACHE_REDIS_SECRET, or the configuration file), which authenticates entries";
+        return Err(from.contradiction("redis", 0, reason));
+    }
+    if config.entry_limit as u64 > config.memory {
+        return Err(from.contradiction("entry_limit", 0, "larger than memory"));
+    }
+    for (index, listen) in config.listen.iter().enumerate() {
+        if config.listen[..index].contains(listen) {
+            return Err(from.contradiction("listen", index, "is given twice"));
+        }
+        if matches!((listen, config.http), (Listen::Tcp(a), Some(b)) if *a == b && b.port() != 0) {
+            return Err(from.contradiction("http", 0, "is also in listen"));
+        }
+    }
+    let at = |server: &ServerUrl| (server.host.clone(), server.port);
+    for (index, replica) in config.replicas.iter().enumerate() {
+        let wrong = |reason: &str| Err(from.contradiction("replicas", index, reason));
+        if at(replica) == at(&config.primary) {
+            return wrong("is the primary");
+        }
+        if config.replicas[..index].iter().any(|other| at(other) == at(replica)) {
+            return wrong("is given twice");
+        }
+        if replica.database != config.primary.database {
+            return wrong("names another database than the primary's URL");
+        }
+    }
+    readable("users", config.users.as_deref(), from)?;
+    readable("tls_certificate", config.client_tls.as_ref().map(|tls| tls.certificate.as_path()), from)?;
+    readable("tls_key", config.client_tls.as_ref().map(|tls| tls.key.as_path()), from)
+}
+
+/// A file that is named must be there: better said now than at the first client.
+fn readable(key: &str, path: Option<&Path>, from: &Sources<'_>) -> Result<(), ConfigError> {
+    match path.map(std::fs::File::open) {
+        Some(Err(cause)) => Err(from.contradiction(key, 0, cause.to_string())),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,147 @@
+//! Every setting, declared once: its name everywhere, its default and what it means. Flags, help, environment, file
+//! and `config.toml` are all made from this table. Does not know what a value means; `build` does.
+
+/// What stands where nothing was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// Nothing can: the setting must be given. With an example.
+    Required(&'static str),
+    /// The feature is off. With an example of a value.
+    Absent(&'static str),
+    /// This value.
+    Value(&'static str),
+}
+
+/// How many values a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    One,
+    /// The flag may be repeated; in the environment values are separated by commas; in the file they are an array.
+    Many,
+}
+
+/// How a value looks in `config.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Number,
+    Boolean,
+}
+
+/// What of a value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// All of it.
+    Open,
+    /// A URL that may hold a password.
+    Url,
+    /// Nothing. It has no flag either: command lines are public on most systems.
+    Hidden,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the file; the environment's is `SIDECACHE_` and this in upper case.
+    pub key: &'static str,
+    /// Its flag, without dashes.
+    pub flag: &'static str,
+    /// What help calls its value.
+    pub value: &'static str,
+    pub count: Count,
+    pub form: Form,
+    pub secrecy: Secrecy,
+    pub fallback: Fallback,
+    pub doc: &'static str,
+}
+
+impl Setting {
+    /// The variable of the environment that gives it.
+    pub fn environment(&self) -> String {
+        format!("SIDECACHE_{}", self.key.to_ascii_uppercase())
+    }
+
+    const fn new(
+        key: &'static str,
+        flag: &'static str,
+        value: &'static str,
+        fallback: Fallback,
+        doc: &'static str,
+    ) -> Self {
+        Setting { key, flag, value, count: Count::One, form: Form::Text, secrecy: Secrecy::Open, fallback, doc }
+    }
+
+    const fn many(self) -> Self {
+        Setting { count: Count::Many, ..self }
+    }
+
+    const fn form(self, form: Form) -> Self {
+        Setting { form, ..self }
+    }
+
+    const fn secret(self, secrecy: Secrecy) -> Self {
+        Setting { secrecy, ..self }
+    }
+}
+
+/// The setting of this name.
+///
+/// # Panics
+/// If there is none: names come from `build` alone, and a test reads every one.
+pub(super) fn setting(key: &str) -> &'static Setting {
+    SETTINGS.iter().find(|s| s.key == key).expect("the table has every setting that is read")
+}
+
+use Fallback::{Absent, Required, Value};
+
+/// All of them, in the order of `config.toml`.
+pub static SETTINGS: &[Setting] = &[
+    Setting::new("primary", "primary", "URL", Required("postgres://app:password@127.0.0.1:5432/shop"),
+        "The primary, with the user that Sidecache itself uses. Parameters: sslmode (disable, prefer, require, verify-ca, verify-full), sslrootcert, host, port, zone. A host that begins with / is a Unix socket's directory.")
+        .secret(Secrecy::Url),
+    Setting::new("replicas", "replica", "URL", Absent("postgres://10.0.0.2:5432?zone=eu-1a"),
+        "Replicas that take proven reads. User, password, database and sslmode that a URL leaves out are the primary's.")
+        .many().secret(Secrecy::Url),
+    Setting::new("users", "users", "FILE", Absent("/etc/sidecache/users"),
+        "Who may connect: user:password or user:SCRAM-SHA-256$... a line. Without it, the user of the primary's URL alone."),
+    Setting::new("redis", "redis", "URL", Absent("rediss://:password@127.0.0.1:6379/0"),
+        "The shared tier (redis:// or rediss:// for TLS). Without it, memory only.").secret(Secrecy::Url),
+    Setting::new("redis_secret", "", "SECRET", Absent("at least 16 characters, the same on all instances"),
+        "Authenticates entries in the shared tier; required with redis. Has no flag: command lines can be read by others.")
+        .secret(Secrecy::Hidden),
+    Setting::new("redis_timeout", "redis-timeout", "DURATION", Value("10ms"),
+        "The longest wait for the shared tier; past it, a miss."),
+    Setting::new("listen", "listen", "ADDR", Value("127.0.0.1:6432"),
+        "Where PostgreSQL clients connect; repeatable. A path is a Unix socket: name it DIR/.s.PGSQL.PORT for libpq.").many(),
+    Setting::new("http", "http", "ADDR", Value("127.0.0.1:9432"),
+        "Where /metrics, /livez, /readyz and /status are served, without authentication; off for none."),
+    Setting::new("zone", "zone", "NAME", Absent("eu-1a"),
+        "This instance's availability zone: replicas in it are preferred."),
+    Setting::new("memory", "memory", "SIZE", Value("256MiB"), "Bytes of the memory tier."),
+    Setting::new("entry_limit", "entry-limit", "SIZE", Value("1MiB"), "The largest answer that is stored."),
+    Setting::new("consistency", "consistency", "LEVEL", Value("session"),
+        "What a hit promises: session (no older than the bound, never before the session's own last write or read), bounded (no older than the bound), strong (every read goes to the primary)."),
+    Setting::new("staleness", "staleness", "DURATION", Value("1s"),
+        "The freshness bound: when the stream of changes is later than this, hits stop."),
+    Setting::new("cache", "cache", "MODE", Value("on"), "on, off, or shadow (does everything but serve)."),
+    Setting::new("pool", "pool", "MODE", Value("transaction"),
+        "When a client's connection goes back to the pool: after each transaction, or at the session's end."),
+    Setting::new("pool_size", "pool-size", "N", Value("20"), "Connections to each server for each user.").form(Form::Number),
+    Setting::new("pool_timeout", "pool-timeout", "DURATION", Value("5s"),
+        "How long a session waits for a connection before it is told 53300."),
+    Setting::new("connect_timeout", "connect-timeout", "DURATION", Value("5s"),
+        "How long connecting to a server may take."),
+    Setting::new("max_clients", "max-clients", "N", Value("10000"),
+        "Sessions at a time; more are told 53300 (sorry, too many clients already).").form(Form::Number),
+    Setting::new("auth_timeout", "auth-timeout", "DURATION", Value("10s"), "How long a client may take to prove itself."),
+    Setting::new("drain_timeout", "drain-timeout", "DURATION", Value("30s"),
+        "How long SIGTERM waits for transactions to end."),
+    Setting::new("tls_certificate", "tls-certificate", "FILE", Absent("/etc/sidecache/server.crt"),
+        "PEM certificate chain for TLS towards clients; with tls_key."),
+    Setting::new("tls_key", "tls-key", "FILE", Absent("/etc/sidecache/server.key"), "PEM private key of tls_certificate."),
+    Setting::new("tls_required", "tls-required", "BOOL", Value("false"), "Refuse TCP clients that do not use TLS.")
+        .form(Form::Boolean),
+    Setting::new("log_format", "log-format", "FORMAT", Value("text"), "text or json."),
+    Setting::new("log_level", "log-level", "FILTER", Value("info"),
+        "error, warn, info, debug, trace, or a filter such as sidecache=debug."),
+];

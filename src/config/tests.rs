@@ -1,0 +1,179 @@
+//! The configuration as a whole: what wins, what is refused, and `config.toml` held equal to the code.
+
+use super::template::config_toml;
+use super::users::Users;
+use super::*;
+use clap::{Args, FromArgMatches};
+use std::collections::HashMap;
+use std::io::Write;
+
+const PRIMARY: &str = "postgres://app:hunter2@db/shop";
+
+fn load(flags: &[&str], environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let command = Flags::augment_args(clap::Command::new("sidecache").no_binary_name(true));
+    let matches = command.try_get_matches_from(flags).unwrap();
+    let environment: HashMap<String, String> =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config::load(&Flags::from_arg_matches(&matches).unwrap(), &|name| environment.get(name).cloned())
+}
+
+fn with(flags: &[&str]) -> Result<Config, ConfigError> {
+    load(&[&["--primary", PRIMARY], flags].concat(), &[])
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn config_toml_says_what_the_code_does() {
+    let shipped = include_str!("../../config.toml");
+    if shipped != config_toml() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+        assert!(
+            std::env::var_os("SIDECACHE_BLESS").is_some(),
+            "config.toml differs: run with SIDECACHE_BLESS=1 to write it"
+        );
+        std::fs::write(path, config_toml()).unwrap();
+    }
+}
+
+#[test]
+fn the_shipped_file_is_the_defaults() {
+    let shipped = file(&config_toml());
+    let from_file = with(&["--config", shipped.path().to_str().unwrap()]).unwrap();
+    assert_eq!(format!("{from_file:?}"), format!("{:?}", with(&[]).unwrap()));
+}
+
+#[test]
+fn every_setting_of_the_shipped_file_is_read_once_uncommented() {
+    let uncommented: String = config_toml()
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = ")).unwrap_or(line))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let table: toml::Table = toml::from_str(&uncommented).unwrap();
+    for setting in SETTINGS {
+        assert!(table.contains_key(setting.key), "{}", setting.key);
+    }
+}
+
+#[test]
+fn flag_beats_environment_beats_file_beats_default() {
+    let text = file("primary = \"postgres://f:p@db/shop\"\nstaleness = \"3s\"\npool_size = 3\nmemory = \"3MiB\"\n");
+    let path = text.path().to_str().unwrap();
+    let environment = [("SIDECACHE_STALENESS", "2s"), ("SIDECACHE_POOL_SIZE", "2"), ("SIDECACHE_MEMORY", "")];
+    let config = load(&["--config", path, "--staleness", "1ms"], &environment).unwrap();
+    assert_eq!(config.staleness, Duration::from_millis(1));
+    assert_eq!(config.pool_size, 2);
+    assert_eq!(config.memory, 3 << 20, "an empty variable gives nothing");
+    assert_eq!(config.max_clients, 10_000);
+    let named_by_environment = load(&[], &[("SIDECACHE_CONFIG", path)]).unwrap();
+    assert_eq!(named_by_environment.primary.user, "f");
+}
+
+#[test]
+fn defaults_are_those_that_are_documented() {
+    let config = with(&[]).unwrap();
+    assert_eq!(config.listen, [Listen::Tcp("127.0.0.1:6432".parse().unwrap())]);
+    assert_eq!(config.http, Some("127.0.0.1:9432".parse().unwrap()));
+    assert_eq!((config.memory, config.entry_limit), (256 << 20, 1 << 20));
+    assert_eq!((config.consistency, config.staleness), (Level::Session, Duration::from_secs(1)));
+    assert_eq!((config.cache, config.pool, config.pool_size), (CacheMode::On, PoolMode::Transaction, 20));
+    assert!(config.redis.is_none() && config.replicas.is_empty() && config.client_tls.is_none());
+}
+
+#[test]
+fn lists_are_repeated_flags_commas_and_arrays() {
+    let two = with(&["--replica", "postgres://a", "--replica", "postgres://b?zone=z"]).unwrap();
+    assert_eq!((two.replicas.len(), two.replicas[1].zone.as_deref()), (2, Some("z")));
+    let variables = [("SIDECACHE_PRIMARY", PRIMARY), ("SIDECACHE_REPLICAS", "postgres://a, postgres://b")];
+    assert_eq!(load(&[], &variables).unwrap().replicas.len(), 2);
+    let text = file("listen = [\"127.0.0.1:1\", \"/tmp/x\"]\nhttp = \"off\"");
+    let config = with(&["--config", text.path().to_str().unwrap()]).unwrap();
+    assert_eq!((config.listen.len(), config.http), (2, None));
+}
+
+#[test]
+fn every_error_names_key_value_source_and_reason() {
+    assert_eq!(
+        with(&["--staleness", "0s"]).unwrap_err().to_string(),
+        "staleness = \"0s\" (from --staleness): must be longer than zero"
+    );
+    let error = load(&[], &[("SIDECACHE_PRIMARY", PRIMARY), ("SIDECACHE_CACHE", "yes")]).unwrap_err();
+    assert_eq!(error.to_string(), "cache = \"yes\" (from SIDECACHE_CACHE): not one of on, off, shadow");
+    let error = load(&["--primary", "postgres://app:hunter2@db/shop?sslmode=no"], &[]).unwrap_err().to_string();
+    assert!(error.starts_with("primary = \"postgres://***\" (from --primary): its sslmode is not one of"), "{error}");
+    let error = load(&[], &[]).unwrap_err().to_string();
+    assert!(error.starts_with("primary is required: give --primary URL, SIDECACHE_PRIMARY"), "{error}");
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let refused = |flags: &[&str], says: &str| {
+        let error = with(flags).unwrap_err().to_string();
+        assert!(error.contains(says), "{flags:?}: {error}");
+    };
+    refused(&["--redis", "redis://:hunter2@r"], "redis = \"redis://***\" (from --redis): needs redis_secret");
+    refused(&["--pool-size", "0"], "at least 1");
+    refused(&["--max-clients", "0"], "at least 1");
+    refused(&["--entry-limit", "512MiB"], "larger than memory");
+    refused(&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"], "is given twice");
+    refused(&["--listen", "127.0.0.1:9432"], "is also in listen");
+    refused(&["--replica", "postgres://db"], "is the primary");
+    refused(&["--replica", "postgres://a", "--replica", "postgres://a"], "is given twice");
+    refused(&["--replica", "postgres://a/other"], "another database");
+    refused(&["--tls-certificate", "/dev/null"], "needs tls_key");
+    refused(&["--tls-key", "/dev/null"], "needs tls_certificate");
+    refused(&["--tls-required", "true"], "needs tls_certificate and tls_key");
+    refused(&["--users", "/nonexistent/users"], "No such file");
+    let empty = file("listen = []");
+    refused(&["--config", empty.path().to_str().unwrap()], "listen = \"[]\"");
+    for reading in ["connect-timeout", "pool-timeout", "auth-timeout", "redis-timeout"] {
+        refused(&[&format!("--{reading}"), "0s"], "longer than zero");
+    }
+    assert!(with(&["--drain-timeout", "0s"]).is_ok(), "not waiting is a choice");
+}
+
+#[test]
+fn the_shared_tier_needs_its_secret_and_a_plain_url() {
+    let load = |url: &str, secret: &str| {
+        load(&["--primary", PRIMARY, "--redis", url], &[("SIDECACHE_REDIS_SECRET", secret)]).map(|config| config.redis)
+    };
+    assert!(load("rediss://:hunter2@r:6380/1", "0123456789abcdef").unwrap().is_some());
+    for (url, secret) in [
+        ("redis://r", "hunter2short"),
+        ("http://:hunter2@r", "0123456789abcdef"),
+        ("redis://:hunter2@r/x", "0123456789abcdef"),
+        ("redis://:hunter2@r?a=b", "0123456789abcdef"),
+        ("redis:", "0123456789abcdef"),
+    ] {
+        let error = load(url, secret).unwrap_err().to_string();
+        assert!(error.starts_with("redis") && !error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let secret = [("SIDECACHE_REDIS_SECRET", "hunter2hunter2hunter2")];
+    let config = load(&["--primary", PRIMARY, "--redis", "redis://:hunter2@r"], &secret).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert!(!format!("{:?}", Users::load(&config).unwrap()).contains("hunter2"));
+}
+
+#[test]
+fn the_readme_has_every_setting() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = readme.split_once("<!-- settings -->\n").expect("the table's beginning is marked");
+    let (_, tail) = rest.split_once("<!-- /settings -->").expect("and its end");
+    let wanted = format!("{head}<!-- settings -->\n{}<!-- /settings -->{tail}", super::template::readme_table());
+    if readme != wanted {
+        assert!(
+            std::env::var_os("SIDECACHE_BLESS").is_some(),
+            "README.md differs: run with SIDECACHE_BLESS=1 to write it"
+        );
+        std::fs::write(path, wanted).unwrap();
+    }
+}

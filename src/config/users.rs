@@ -1,0 +1,173 @@
+//! Who may connect, and what proves it. Does not know the protocol of the proof. A line of the users file is a
+//! secret: errors give its number alone.
+
+use super::{Config, ConfigError, Secret};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// What is known of one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// The password itself.
+    Password(Secret),
+    /// What PostgreSQL keeps in `pg_authid.rolpassword`: enough to check a proof, not to make one.
+    Scram(ScramSecret),
+}
+
+/// `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, decoded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ScramSecret {
+    pub iterations: u32,
+    pub salt: Vec<u8>,
+    pub stored_key: [u8; 32],
+    pub server_key: [u8; 32],
+}
+
+impl std::fmt::Debug for ScramSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SCRAM-SHA-256$***")
+    }
+}
+
+/// Everyone who may connect.
+#[derive(Debug, Clone, Default)]
+pub struct Users {
+    known: HashMap<String, Credential>,
+}
+
+impl Users {
+    /// From the users file if one is configured, else the user of the primary's URL alone.
+    pub fn load(config: &Config) -> Result<Self, ConfigError> {
+        match &config.users {
+            Some(path) => Self::from_file(path),
+            None => Ok(Self::alone(&config.primary.user, config.primary.password.as_ref())),
+        }
+    }
+
+    /// What proves this user, or nothing if nobody of that name may connect.
+    pub fn lookup(&self, user: &str) -> Option<&Credential> {
+        self.known.get(user)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.known.len()
+    }
+
+    /// One user; without a password nobody can prove to be that user.
+    fn alone(user: &str, password: Option<&Secret>) -> Self {
+        let known = password.map(|p| (user.to_owned(), Credential::Password(p.clone()))).into_iter().collect();
+        Users { known }
+    }
+
+    fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Value {
+            key: "users",
+            shown: format!("{:?}", path.display().to_string()),
+            origin: super::error::Origin::File(path.to_owned()),
+            reason: cause.to_string(),
+        })?;
+        parse(&text).map_err(|Wrong { line, reason }| ConfigError::Users {
+            path: path.to_owned(),
+            line,
+            reason: reason.to_owned(),
+        })
+    }
+}
+
+struct Wrong {
+    line: usize,
+    reason: &'static str,
+}
+
+fn parse(text: &str) -> Result<Users, Wrong> {
+    let mut known = HashMap::new();
+    for (index, line) in text.lines().enumerate() {
+        let wrong = |reason| Wrong { line: index + 1, reason };
+        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+            continue;
+        }
+        let (user, secret) = line.split_once(':').ok_or(wrong("not user:password"))?;
+        if user.trim().is_empty() {
+            return Err(wrong("names no user before the colon"));
+        }
+        let credential = credential(secret).map_err(wrong)?;
+        if known.insert(user.to_owned(), credential).is_some() {
+            return Err(wrong("gives a user a second time"));
+        }
+    }
+    Ok(Users { known })
+}
+
+fn credential(secret: &str) -> Result<Credential, &'static str> {
+    if let Some(rest) = secret.strip_prefix("SCRAM-SHA-256$") {
+        return scram(rest).map(Credential::Scram).ok_or("not SCRAM-SHA-256$iterations:salt$stored:server");
+    }
+    let md5 = secret.len() == 35 && secret.starts_with("md5") && secret[3..].bytes().all(|b| b.is_ascii_hexdigit());
+    match secret {
+        "" => Err("gives an empty password"),
+        _ if md5 => Err("gives an md5 secret, which proves nothing in SCRAM: give the password or its SCRAM secret"),
+        _ if secret.contains('\0') => Err("holds a zero byte"),
+        _ => Ok(Credential::Password(Secret(secret.to_owned()))),
+    }
+}
+
+fn scram(rest: &str) -> Option<ScramSecret> {
+    let (cost, keys) = rest.split_once('$')?;
+    let (iterations, salt) = cost.split_once(':')?;
+    let (stored, server) = keys.split_once(':')?;
+    let key = |text: &str| <[u8; 32]>::try_from(STANDARD.decode(text).ok()?).ok();
+    let secret = ScramSecret {
+        iterations: iterations.parse().ok()?,
+        salt: STANDARD.decode(salt).ok()?,
+        stored_key: key(stored)?,
+        server_key: key(server)?,
+    };
+    (secret.iterations > 0 && !secret.salt.is_empty()).then_some(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const SCRAM: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=:HwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHgA=";
+
+    #[test]
+    fn passwords_and_scram_secrets_are_read() {
+        let text = format!("# who\r\n\r\nann: p:a ss \nbob:{SCRAM}\n");
+        let Ok(users) = parse(&text) else { panic!("refused") };
+        assert_eq!(users.lookup("ann"), Some(&Credential::Password(Secret(" p:a ss ".into()))));
+        let Some(Credential::Scram(bob)) = users.lookup("bob") else { panic!("bob") };
+        assert_eq!((bob.iterations, bob.salt.as_slice()), (4096, b"saltsaltsaltsalt".as_slice()));
+        assert_eq!((bob.stored_key[31], bob.server_key[0]), (31, 31));
+        assert_eq!((users.lookup("Ann"), users.count()), (None, 2));
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_by_its_number_alone() {
+        for wrong in [
+            "nocolon-hunter2",
+            ":hunter2",
+            "a:",
+            "a:md50123456789abcdef0123456789abcdef",
+            "a:SCRAM-SHA-256$4096:hunter2",
+            "a:SCRAM-SHA-256$0:c2FsdA==$AA==:AA==",
+            "ok:again",
+        ] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            write!(file, "ok:fine\n{wrong}\n").unwrap();
+            let error = Users::from_file(file.path()).unwrap_err().to_string();
+            assert!(error.contains("line 2") && !error.contains("hunter2"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn without_a_file_the_primarys_user_is_alone() {
+        let users = Users::alone("app", Some(&Secret("p".into())));
+        assert!(users.lookup("app").is_some() && users.lookup("postgres").is_none());
+        assert_eq!(Users::alone("app", None).lookup("app"), None, "nobody proves anything by an absent password");
+    }
+}

@@ -1,0 +1,49 @@
+//! What the feed asks of the catalog's rows, and small things that have no better place.
+
+use super::link::{Broken, Link};
+use super::state::{End, Lost, Off};
+use crate::catalog::{self, FINGERPRINT};
+use crate::catalog::{Catalog, CatalogVersion, QUERIES};
+use crate::upstream::LeaseError;
+use std::hash::{BuildHasher, Hasher};
+
+/// Plans the fingerprint once a connection: that takes longer than running it.
+pub(super) async fn prepare(link: &Link) -> Result<(), Broken> {
+    link.rows(&format!("PREPARE sidecache_fingerprint AS {FINGERPRINT}")).await.map(drop)
+}
+
+/// What changes whenever the catalog does.
+pub(super) async fn fingerprint(link: &Link) -> Result<String, Broken> {
+    link.text("EXECUTE sidecache_fingerprint").await
+}
+
+/// The catalogs whose parts differ between two fingerprints.
+pub(super) fn differences(before: &str, after: Option<&str>) -> Vec<String> {
+    catalog::differences(before, after.unwrap_or_default()).into_iter().map(str::to_owned).collect()
+}
+
+/// The catalog as this transaction's snapshot shows it.
+pub(super) async fn catalog(link: &Link, version: CatalogVersion) -> Result<Catalog, Broken> {
+    // Plans are large and runs short; and views are printed under a lock that DDL may hold.
+    link.rows("SET LOCAL jit = off; SET LOCAL lock_timeout = '10s'").await?;
+    let mut results = Vec::with_capacity(QUERIES.len());
+    for query in QUERIES {
+        results.push(link.rows(query).await?);
+    }
+    Catalog::build(version, &results).map_err(|error| Broken(error.to_string()))
+}
+
+/// Why the replication connection could not be had.
+pub(super) fn refused(error: &LeaseError) -> End {
+    if let LeaseError::Refused { sqlstate, message, .. } = error
+        && let Some(off) = Off::from_server(sqlstate, message)
+    {
+        return End::Off(off);
+    }
+    End::Lost(Lost::Unreachable(error.to_string()))
+}
+
+/// A number that nobody can rely on.
+pub(super) fn random() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,167 @@
+//! Keeps the loaded catalog the primary's: loads it, compares its fingerprint at each doubt and at half the staleness bound,
+//! and loads it again where it changed. One verification is under way at a time; doubts that come meanwhile share the next.
+
+use super::hearing::{Hearing, Outcome, Question};
+use super::link::{Broken, Link};
+use super::load;
+use crate::catalog::CatalogVersion;
+use crate::coherence::CatalogNeed;
+use crate::types::{Lsn, Moment};
+use crate::upstream::Upstream;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Between verifications while no stream is heard: plans still need a catalog, entries don't.
+const WITHOUT_STREAM: Duration = Duration::from_secs(5);
+
+/// Between attempts to connect.
+const RECONNECT: Duration = Duration::from_millis(500);
+
+/// How long to wait for a commit that was heard to become visible: doubled each time.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// How old a verification may become while anything is written: what is changed in another database (roles, their memberships and
+/// settings), or beside rows in one transaction, is not told by the stream.
+fn period(staleness: Duration) -> Duration {
+    (staleness / 2).max(Duration::from_millis(50))
+}
+
+/// What is loaded, and how well it is known.
+#[derive(Debug, Default)]
+struct Loaded {
+    fingerprint: Option<String>,
+    version: CatalogVersion,
+    /// When it was last verified, and what had been heard by then.
+    sent: Moment,
+    position: Lsn,
+}
+
+/// Verifies for as long as the feed lives, stream or none.
+pub(super) async fn run(
+    upstream: Arc<Upstream>,
+    hearing: Arc<Hearing>,
+    staleness: Duration,
+    versions: watch::Sender<CatalogVersion>,
+) {
+    let mut loaded = Loaded::default();
+    loop {
+        match Link::open(&upstream).await {
+            Ok(link) => {
+                let verifier =
+                    Verifier { link: &link, hearing: &hearing, period: period(staleness), versions: &versions };
+                let Err(broken) = verifier.run(&mut loaded).await;
+                tracing::warn!(%broken, "catalog connection lost");
+            }
+            Err(broken) => tracing::debug!(%broken, "no catalog connection"),
+        }
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+struct Verifier<'a> {
+    link: &'a Link,
+    hearing: &'a Hearing,
+    period: Duration,
+    versions: &'a watch::Sender<CatalogVersion>,
+}
+
+impl Verifier<'_> {
+    async fn run(&self, loaded: &mut Loaded) -> Result<std::convert::Infallible, Broken> {
+        let mut wait = SHORTEST_WAIT;
+        load::prepare(self.link).await?;
+        loop {
+            if self.verify(loaded).await? == Outcome::Again {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            } else {
+                wait = SHORTEST_WAIT;
+                self.rest(loaded).await?;
+            }
+        }
+    }
+
+    /// Waits until there is reason to look again.
+    async fn rest(&self, loaded: &mut Loaded) -> Result<(), Broken> {
+        loop {
+            let age = Moment::now().since(loaded.sent);
+            let heard = self.hearing.epoch();
+            if heard.is_none() {
+                // A doubt, or a stream's beginning, ends the rest too.
+                let _rung = timeout(WITHOUT_STREAM, self.hearing.doubted.notified()).await;
+                return Ok(());
+            }
+            if heard != Some(self.link.epoch()) {
+                return Err(Broken("the server is another incarnation than the stream's".to_owned()));
+            }
+            match self.hearing.coherence.catalog_need() {
+                CatalogNeed::Now => return Ok(()),
+                CatalogNeed::Soon if age >= self.period => return Ok(()),
+                CatalogNeed::Nothing if age >= self.period && !self.renew(loaded).await? => return Ok(()),
+                CatalogNeed::Soon | CatalogNeed::Nothing => {
+                    let left = self.period.saturating_sub(Moment::now().since(loaded.sent));
+                    let _rung = timeout(left, self.hearing.doubted.notified()).await;
+                }
+            }
+        }
+    }
+
+    /// Where nothing was written anywhere in the cluster since the last verification, it is as good as a new one. Says whether it was.
+    async fn renew(&self, loaded: &mut Loaded) -> Result<bool, Broken> {
+        let Question { doubt, position, .. } = self.hearing.question();
+        if position != loaded.position {
+            return Ok(false);
+        }
+        let (sent, inserted) = self.link.ping().await?;
+        let seen = self.link.snapshot().await?;
+        let heard = timeout(self.period, self.hearing.coherence.wait_for(inserted)).await;
+        if heard.is_err() || !self.hearing.stands_still(position) {
+            return Ok(false);
+        }
+        let question = Question { doubt, sent, position };
+        loaded.sent = sent;
+        Ok(self.hearing.settle_same(self.link.epoch(), &question, &seen) == Outcome::Settled)
+    }
+
+    /// One verification, in one transaction, whose snapshot says which commits it has seen.
+    async fn verify(&self, loaded: &mut Loaded) -> Result<Outcome, Broken> {
+        let (link, hearing) = (self.link, self.hearing);
+        let question = hearing.question();
+        link.rows("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let seen = link.snapshot().await?;
+        let fingerprint = load::fingerprint(link).await?;
+        hearing.counters.verifications.raise();
+        let outcome = if loaded.fingerprint.as_ref() == Some(&fingerprint) {
+            link.rows("COMMIT").await?;
+            hearing.settle_same(link.epoch(), &question, &seen)
+        } else {
+            let version = CatalogVersion(loaded.version.0 + 1);
+            let catalog = load::catalog(link, version).await?;
+            link.rows("COMMIT").await?;
+            let at: Lsn = link.insert_position().await?;
+            let before = loaded.fingerprint.replace(fingerprint);
+            let changed = before.as_deref().map(|before| load::differences(before, loaded.fingerprint.as_deref()));
+            tracing::info!(version = version.0, relations = catalog.relations.len(), ?changed, "catalog loaded");
+            hearing.counters.catalogs.raise();
+            loaded.version = version;
+            let outcome = hearing.settle_changed(link.epoch(), &question, &seen, catalog, at);
+            self.versions.send_replace(version);
+            outcome
+        };
+        (loaded.sent, loaded.position) = (question.sent, question.position);
+        Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalog_is_looked_at_twice_a_bound() {
+        assert_eq!(period(Duration::from_secs(1)), Duration::from_millis(500));
+        assert_eq!(period(Duration::from_millis(10)), Duration::from_millis(50));
+    }
+}

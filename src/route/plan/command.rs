@@ -1,0 +1,342 @@
+//! Every statement by its first words. Queries go to the parser and the judge; for all else the words are enough, and
+//! surer than a parser that reads few utility statements as PostgreSQL does.
+
+use super::calls::{Calls, calls};
+use super::judge::Judge;
+use super::names::Names;
+use super::{Draft, Kind, PinReason, Place, Refusal, TransactionControl, both, settings, transaction};
+use crate::catalog::SearchPath;
+use crate::sql::facts::{Facts, Into, Name};
+use crate::sql::query;
+use crate::sql::token::Lexed;
+
+/// One statement.
+pub(super) fn draft(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> Draft {
+    Command { lexed, path, names }.draft()
+}
+
+/// Several statements in one text run as one transaction on one server.
+pub(super) fn several(statements: &[Lexed<'_>], path: &SearchPath, names: &dyn Names) -> Draft {
+    let drafts: Vec<Draft> = statements.iter().map(|s| draft(s, path, names)).collect();
+    // What one answer for all cannot tell the session.
+    let moves = |draft: &Draft| matches!(draft.kind, Kind::Setting(_) | Kind::Deallocate { .. });
+    let pins = drafts.iter().map(|d| if moves(d) { Some(PinReason::Opaque) } else { d.pin });
+    let reads = drafts.iter().all(|d| d.kind == Kind::Read);
+    let anywhere = reads && drafts.iter().all(|d| d.place == Place::Anywhere);
+    Draft {
+        kind: if reads { Kind::Read } else { Kind::Unproven },
+        place: if anywhere { Place::Anywhere } else { Place::Primary },
+        cache: Err(Refusal::SeveralStatements),
+        pin: pins.fold(None, both),
+        may_change_catalog: drafts.iter().any(|d| d.may_change_catalog),
+    }
+}
+
+struct Command<'a> {
+    lexed: &'a Lexed<'a>,
+    path: &'a SearchPath,
+    names: &'a dyn Names,
+}
+
+impl Command<'_> {
+    fn draft(&self) -> Draft {
+        let lexed = self.lexed;
+        if lexed.sign(0) == Some('(') {
+            return self.query();
+        }
+        if !lexed.is_word(0) {
+            return Draft::unknown(Refusal::Unparsed);
+        }
+        let verb = lexed.name(0).unwrap_or_default();
+        match &*verb {
+            "select" => match settings::set_config(lexed) {
+                Some(change) if self.is_built_in("set_config") => Draft::new(Kind::Setting(change), Refusal::NotARead),
+                _ => self.query(),
+            },
+            "values" | "table" | "with" => self.query(),
+            "insert" | "update" | "delete" | "merge" => self.write(Refusal::NotARead),
+            "truncate" => Draft::new(Kind::Write, Refusal::NotARead),
+            "copy" => self.copy(),
+            "explain" => self.explain(),
+            "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => self.transaction(),
+            "prepare" if lexed.is(1, "transaction") => self.transaction(),
+            "set" => self.set(),
+            "reset" => self.reset(),
+            "show" => settings::show(lexed).map_or_else(
+                || Draft::unknown(Refusal::Unparsed),
+                |name| Draft::new(Kind::Show(name), Refusal::NotARead),
+            ),
+            "discard" => self.discard(),
+            "listen" => unproven().pinned(PinReason::Listen),
+            "unlisten" => Draft::new(Kind::Unlisten { all: lexed.operator(1) == Some("*") }, Refusal::NotARead),
+            "load" => unproven().pinned(PinReason::Load),
+            "prepare" => {
+                Draft { pin: Some(PinReason::SqlPrepare), ..self.with_calls(unproven()) }.also(self.calls().pin)
+            }
+            "execute" => Draft::unknown(Refusal::NotARead).pinned(PinReason::SqlPrepare),
+            "deallocate" => self.deallocate(),
+            "declare" => self.declare(),
+            // What they do was said before: by DECLARE, or to the server alone.
+            "notify" | "lock" | "fetch" | "move" | "close" | "vacuum" | "analyze" | "analyse" | "checkpoint" => {
+                unproven()
+            }
+            "create" => self.create(),
+            "alter" | "drop" | "comment" | "grant" | "revoke" | "refresh" | "cluster" | "reindex" | "security"
+            | "import" | "reassign" => self.with_calls(Draft::new(Kind::Ddl, Refusal::NotARead)),
+            // A block may do anything, to the session too.
+            "do" => Draft::unknown(Refusal::NotARead).pinned(PinReason::Opaque),
+            "call" => self.with_calls(Draft::unknown(Refusal::NotARead)),
+            _ => self.with_calls(Draft::unknown(Refusal::Unparsed)),
+        }
+    }
+
+    fn calls(&self) -> Calls {
+        calls(self.lexed, self.path, self.names)
+    }
+
+    /// Adds what the calls in the text may do.
+    fn with_calls(&self, draft: Draft) -> Draft {
+        let calls = self.calls();
+        let may_change_catalog = draft.may_change_catalog || calls.user_volatile;
+        Draft { may_change_catalog, ..draft }.also(calls.pin)
+    }
+
+    fn is_built_in(&self, function: &str) -> bool {
+        self.names.functions(&Name::plain(function), self.path).iter().all(|f| f.built_in)
+    }
+
+    fn query(&self) -> Draft {
+        match query::facts(self.lexed) {
+            Ok(facts) => self.understood(&facts),
+            Err(refused) => {
+                let calls = self.calls();
+                let refusal = if self.locks() { Refusal::Locking } else { refused.into() };
+                let may_change_catalog = calls.user_volatile || calls.unknown || self.may_write();
+                Draft { may_change_catalog, ..unproven() }.also(calls.pin).because(refusal)
+            }
+        }
+    }
+
+    fn understood(&self, facts: &Facts) -> Draft {
+        if let Some(into) = facts.into {
+            let draft = self.with_calls(Draft::new(Kind::Ddl, Refusal::Into));
+            return if into == Into::Temporary { draft.pinned(PinReason::TemporaryObject) } else { draft };
+        }
+        if facts.modifies {
+            let refusal = if facts.modifying_cte { Refusal::DataModifyingCte } else { Refusal::NotARead };
+            return self.write(refusal);
+        }
+        Judge::query(self.names, facts, self.path)
+    }
+
+    /// FOR UPDATE and its kin, in a query that the parser did not understand.
+    fn locks(&self) -> bool {
+        let lexed = self.lexed;
+        (0..lexed.len()).any(|at| lexed.is(at, "for") && lexed.is_any(at + 1, &["update", "share", "no", "key"]))
+    }
+
+    fn may_write(&self) -> bool {
+        ["insert", "update", "delete", "merge", "into"].into_iter().any(|word| self.lexed.has(word))
+    }
+
+    /// INSERT, UPDATE, DELETE, MERGE. Triggers and rules are part of the write.
+    fn write(&self, refusal: Refusal) -> Draft {
+        let calls = self.calls();
+        let settings = (0..self.lexed.len()).any(|at| self.lexed.name(at).is_some_and(|name| name == "pg_settings"));
+        let pin = both(calls.pin, settings.then_some(PinReason::Opaque));
+        let kind = if calls.user_volatile || pin.is_some() { Kind::Unproven } else { Kind::Write };
+        Draft { may_change_catalog: calls.user_volatile, ..Draft::new(kind, refusal) }.also(pin)
+    }
+
+    fn transaction(&self) -> Draft {
+        match transaction::control(self.lexed) {
+            Some(control) => Draft::new(Kind::Transaction(control), Refusal::NotARead),
+            None => unproven(),
+        }
+    }
+
+    fn set(&self) -> Draft {
+        let lexed = self.lexed;
+        let scope = usize::from(lexed.is_any(1, &["local", "session"]));
+        if lexed.is(1, "transaction") {
+            return Draft::new(Kind::Transaction(TransactionControl::Modes), Refusal::NotARead);
+        }
+        if lexed.is(1, "session") && lexed.is(2, "characteristics") {
+            // It sets the session's defaults, of which no setting is named.
+            let modes = Draft::new(Kind::Transaction(TransactionControl::Modes), Refusal::NotARead);
+            return modes.pinned(PinReason::Opaque);
+        }
+        if lexed.is(1, "constraints") {
+            return unproven();
+        }
+        let authorization = lexed.is(1 + scope, "authorization") || lexed.is(1 + scope, "session_authorization");
+        let draft = match settings::set(lexed) {
+            Some(change) => Draft::new(Kind::Setting(change), Refusal::NotARead),
+            None => unproven().pinned(PinReason::Opaque),
+        };
+        // The seed of random() cannot be read back to be replayed.
+        let draft = if lexed.is(1 + scope, "seed") { draft.pinned(PinReason::Opaque) } else { draft };
+        if authorization { draft.pinned(PinReason::SessionAuthorization) } else { draft }
+    }
+
+    fn reset(&self) -> Draft {
+        let lexed = self.lexed;
+        let draft = match settings::reset(lexed) {
+            Some(change) => Draft::new(Kind::Setting(change), Refusal::NotARead),
+            None => unproven().pinned(PinReason::Opaque),
+        };
+        let authorization = lexed.is(2, "authorization") || lexed.is(1, "session_authorization");
+        if authorization { draft.pinned(PinReason::SessionAuthorization) } else { draft }
+    }
+
+    fn discard(&self) -> Draft {
+        if self.lexed.is(1, "all") && self.lexed.len() == 2 {
+            return Draft::new(Kind::Setting(super::SettingChange::DiscardAll), Refusal::NotARead);
+        }
+        unproven()
+    }
+
+    fn deallocate(&self) -> Draft {
+        let at = 1 + usize::from(self.lexed.is(1, "prepare") && self.lexed.len() > 2);
+        let all = self.lexed.is(at, "all");
+        match self.lexed.name(at) {
+            Some(name) if self.lexed.len() == at + 1 => {
+                let name = (!all).then(|| name.into_owned());
+                Draft::new(Kind::Deallocate { name }, Refusal::NotARead)
+            }
+            _ => unproven(),
+        }
+    }
+
+    /// `DECLARE c CURSOR … FOR query`: as harmless as its query.
+    fn declare(&self) -> Draft {
+        let lexed = self.lexed;
+        let Some(at) = (0..lexed.len()).find(|at| lexed.is(*at, "for")) else {
+            return Draft::unknown(Refusal::Unparsed);
+        };
+        if lexed.sign(at + 1) != Some('(') && !lexed.is_any(at + 1, &["select", "values", "with", "table"]) {
+            return Draft::unknown(Refusal::Unparsed);
+        }
+        let hold = (0..at).any(|at| lexed.is(at, "with") && lexed.is(at + 1, "hold"));
+        let draft = self.inner(at + 1).because(Refusal::NotARead);
+        let draft = Draft { place: Place::Primary, ..draft };
+        // It outlives the transaction, on the server that it was made on.
+        if hold { Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::HoldCursor) } else { draft }
+    }
+
+    fn inner(&self, at: usize) -> Draft {
+        self.inner_part(at, self.lexed.len())
+    }
+
+    /// The statement inside another. None of those that hold statements may stand there, so that nothing nests without end.
+    fn inner_part(&self, from: usize, to: usize) -> Draft {
+        if self.lexed.is_any(from, &["explain", "copy"]) {
+            return Draft::unknown(Refusal::Unparsed);
+        }
+        draft(&self.lexed.part(from, to), self.path, self.names)
+    }
+
+    fn create(&self) -> Draft {
+        let lexed = self.lexed;
+        let draft = self.with_calls(Draft::new(Kind::Ddl, Refusal::NotARead));
+        let temporary =
+            (1..lexed.len().min(6)).any(|at| lexed.is_any(at, &["temp", "temporary"])) || lexed.has("pg_temp");
+        if temporary { draft.pinned(PinReason::TemporaryObject) } else { draft }
+    }
+
+    fn explain(&self) -> Draft {
+        let lexed = self.lexed;
+        let analyzes = |at: usize| lexed.is_any(at, &["analyze", "analyse"]);
+        let mut at = 1;
+        let mut runs = false;
+        if lexed.sign(1) == Some('(')
+            && !lexed.is_any(2, &["select", "values", "with", "table"])
+            && lexed.sign(2) != Some('(')
+        {
+            while at < lexed.len() && lexed.sign(at) != Some(')') {
+                runs |= analyzes(at);
+                at += 1;
+            }
+            at += 1;
+        } else {
+            while analyzes(at) || lexed.is(at, "verbose") {
+                runs |= analyzes(at);
+                at += 1;
+            }
+        }
+        if at >= lexed.len() {
+            return Draft::unknown(Refusal::NotARead);
+        }
+        let inner = self.inner(at);
+        if runs {
+            return Draft { kind: Kind::Unproven, place: Place::Primary, ..inner.because(Refusal::NotARead) };
+        }
+        // Planning runs what is stable or immutable, and nothing else.
+        let kind = if inner.kind == Kind::Read { Kind::Read } else { Kind::Unproven };
+        let pin = inner.pin.filter(|pin| *pin == PinReason::SqlPrepare);
+        Draft { kind, pin, may_change_catalog: false, ..inner.because(Refusal::NotARead) }
+    }
+
+    fn copy(&self) -> Draft {
+        let lexed = self.lexed;
+        if lexed.sign(1) == Some('(') {
+            let mut depth = 0i64;
+            let close = (1..lexed.len()).find(|at| {
+                match lexed.sign(*at) {
+                    Some('(') => depth += 1,
+                    Some(')') => depth -= 1,
+                    _ => {}
+                }
+                depth == 0
+            });
+            let Some(close) = close else { return Draft::unknown(Refusal::Unparsed) };
+            let inner = self.inner_part(2, close).because(Refusal::NotARead);
+            return if lexed.is(close + 1, "to") && lexed.is(close + 2, "stdout") {
+                Draft { place: Place::Primary, ..inner }
+            } else {
+                Draft { kind: Kind::Unproven, place: Place::Primary, ..inner }
+            };
+        }
+        let outside = |at: usize| lexed.is_any(at, &["from", "to"]);
+        let Some(at) = (1..lexed.len()).find(|at| outside(*at)) else { return Draft::unknown(Refusal::Unparsed) };
+        if lexed.is(at + 1, "program") {
+            return unproven();
+        }
+        if lexed.is(at, "from") {
+            return self.write(Refusal::NotARead);
+        }
+        match self.copied(at) {
+            Some(facts) if lexed.is(at + 1, "stdout") => {
+                let read = Judge::query(self.names, &facts, self.path);
+                Draft { place: Place::Primary, ..read.because(Refusal::NotARead) }
+            }
+            _ => unproven(),
+        }
+    }
+
+    /// The relation before TO, as the facts of a query that reads it.
+    fn copied(&self, to: usize) -> Option<Facts> {
+        let lexed = self.lexed;
+        let first = lexed.name(1)?.into_owned();
+        let (name, end) = match lexed.sign(2) {
+            Some('.') => (Name { schema: Some(first), name: lexed.name(3)?.into_owned() }, 4),
+            _ => (Name { schema: None, name: first }, 2),
+        };
+        let plain = end == to || (lexed.sign(end) == Some('(') && lexed.sign(to - 1) == Some(')'));
+        plain.then(|| Facts { relations: vec![name], ..Facts::default() })
+    }
+}
+
+fn unproven() -> Draft {
+    Draft::new(Kind::Unproven, Refusal::NotARead)
+}
+
+impl Draft {
+    fn also(self, pin: Option<PinReason>) -> Self {
+        Draft { pin: both(self.pin, pin), ..self }
+    }
+
+    fn because(self, refusal: Refusal) -> Self {
+        Draft { cache: Err(refusal), ..self }
+    }
+}

@@ -1,0 +1,317 @@
+//! Puts the facts of a query before the catalog: what do its names mean, may it be cached, may it run on a replica?
+//! Views are judged by their definitions, down to tables and functions.
+
+use super::names::Names;
+use super::{Draft, Kind, PinReason, Place, Recipe, Refusal, both, functions};
+use crate::catalog::{Function, Persistence, Relation, RelationKind, SearchPath, Volatility};
+use crate::sql::facts::{Attribute, Facts, FunctionCall, Name, SourceKind};
+use crate::sql::query;
+use crate::sql::token::lex;
+use crate::types::RelationId;
+use std::collections::{BTreeSet, HashSet};
+
+/// Views in views beyond which none is expanded.
+const DEEPEST_VIEW: usize = 32;
+
+/// What a refusal says about the statement beyond the cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Not cacheable, but proven to change nothing.
+    Harmless,
+    /// As [`Proof::Harmless`], but only the primary gives the primary's answer.
+    OnPrimary,
+    /// It may change anything.
+    Unproven,
+}
+
+/// The state of one judgement.
+pub(super) struct Judge<'n> {
+    names: &'n dyn Names,
+    refusal: Option<Refusal>,
+    proven: bool,
+    place: Place,
+    pin: Option<PinReason>,
+    may_change_catalog: bool,
+    relations: BTreeSet<RelationId>,
+    expanded: HashSet<RelationId>,
+    depth: usize,
+}
+
+/// A query that the judge looks at: the statement itself, or a view's.
+pub(super) struct Case<'a> {
+    pub facts: &'a Facts,
+    pub path: &'a SearchPath,
+    /// What `facts.relations` name, in the same order.
+    pub relations: Vec<Option<&'a Relation>>,
+}
+
+impl<'n> Judge<'n> {
+    pub fn new(names: &'n dyn Names) -> Self {
+        Judge {
+            names,
+            refusal: None,
+            proven: true,
+            place: Place::Anywhere,
+            pin: None,
+            may_change_catalog: false,
+            relations: BTreeSet::new(),
+            expanded: HashSet::new(),
+            depth: 0,
+        }
+    }
+
+    /// Judges one query to its end.
+    pub fn query(names: &'n dyn Names, facts: &Facts, path: &SearchPath) -> Draft {
+        let mut judge = Judge::new(names);
+        judge.case(facts, path);
+        if judge.relations.is_empty() {
+            judge.refuse(Refusal::NoRelation, Proof::Harmless);
+        }
+        let recipe = Recipe {
+            relations: judge.relations.into_iter().collect(),
+            parameters: facts.parameters,
+            // Whether a parameter is taken as a date is not known before the server has given it a type.
+            time_parameters: facts.parameters > 0,
+        };
+        Draft {
+            kind: if judge.proven { Kind::Read } else { Kind::Unproven },
+            place: if judge.proven { judge.place } else { Place::Primary },
+            cache: judge.refusal.map_or(Ok(recipe), Err),
+            pin: judge.pin,
+            may_change_catalog: judge.may_change_catalog,
+        }
+    }
+
+    /// The first refusal is the one that is told.
+    pub(super) fn refuse(&mut self, refusal: Refusal, proof: Proof) {
+        self.refusal.get_or_insert(refusal);
+        match proof {
+            Proof::Harmless => {}
+            Proof::OnPrimary => self.place = Place::Primary,
+            Proof::Unproven => self.proven = false,
+        }
+    }
+
+    pub(super) fn names(&self) -> &'n dyn Names {
+        self.names
+    }
+
+    fn case(&mut self, facts: &Facts, path: &SearchPath) {
+        let names = self.names;
+        let relations = facts.relations.iter().map(|name| names.relation(name, path)).collect();
+        let case = Case { facts, path, relations };
+        if facts.modifies {
+            self.refuse(Refusal::DataModifyingCte, Proof::Unproven);
+        }
+        if facts.into.is_some() {
+            self.refuse(Refusal::Into, Proof::Unproven);
+        }
+        if facts.locking {
+            self.refuse(Refusal::Locking, Proof::Unproven);
+        }
+        for relation in &case.relations {
+            match relation {
+                Some(relation) => self.relation(relation),
+                None => self.refuse(Refusal::UnknownRelation, Proof::Unproven),
+            }
+        }
+        facts.functions.iter().for_each(|call| self.call(call, &case));
+        facts.attributes.iter().for_each(|attribute| self.attribute(attribute, &case));
+        facts.operators.iter().for_each(|name| self.operator(name, path));
+        facts.casts.iter().for_each(|cast| self.cast(cast, &case));
+        if names.has_unsafe_casts() {
+            // Such a cast may be implied anywhere. It still changes nothing, or the database would not survive its planner.
+            self.refuse(Refusal::UnprovenCast, Proof::Harmless);
+        }
+        for (found, refusal) in [
+            (facts.table_sample, Refusal::TableSample),
+            (facts.system_column, Refusal::SystemColumn),
+            (facts.current_time, Refusal::CurrentTime),
+            (facts.time_literal, Refusal::TimeLiteral),
+        ] {
+            if found {
+                self.refuse(refusal, Proof::Harmless);
+            }
+        }
+    }
+
+    fn relation(&mut self, relation: &Relation) {
+        self.relations.insert(relation.id);
+        self.properties(relation);
+        if relation.kind == RelationKind::View && !is_system(relation) {
+            self.view(relation);
+        }
+        for id in &relation.descendants {
+            self.relation_by_id(*id);
+        }
+    }
+
+    /// A relation that only the catalog names. One that it does not know is too new to be reasoned about.
+    fn relation_by_id(&mut self, id: RelationId) {
+        if self.relations.contains(&id) {
+            return;
+        }
+        match self.names.relation_by_id(id) {
+            Some(relation) => self.relation(relation),
+            None => self.refuse(Refusal::UnknownRelation, Proof::Unproven),
+        }
+    }
+
+    fn properties(&mut self, relation: &Relation) {
+        if is_system(relation) {
+            return self.refuse(Refusal::SystemCatalog, Proof::OnPrimary);
+        }
+        match relation.persistence {
+            Persistence::Permanent => {}
+            Persistence::Unlogged => self.refuse(Refusal::Unlogged, Proof::OnPrimary),
+            Persistence::Temporary => self.refuse(Refusal::TemporaryRelation, Proof::OnPrimary),
+        }
+        match relation.kind {
+            RelationKind::Table | RelationKind::Partitioned | RelationKind::View => {}
+            RelationKind::MaterializedView => self.refuse(Refusal::MaterializedView, Proof::Harmless),
+            // What a foreign server does when it is read is not known.
+            RelationKind::Foreign => self.refuse(Refusal::ForeignTable, Proof::Unproven),
+            RelationKind::Sequence => self.refuse(Refusal::Sequence, Proof::OnPrimary),
+            RelationKind::Index | RelationKind::Other => self.refuse(Refusal::OtherRelationKind, Proof::Unproven),
+        }
+        if relation.row_security {
+            self.refuse(Refusal::RowSecurity, Proof::Harmless);
+        }
+        if relation.columns.iter().any(|column| super::casts::is_unsteady(column.type_oid)) {
+            self.refuse(Refusal::UnprovenCast, Proof::Harmless);
+        }
+    }
+
+    fn view(&mut self, view: &Relation) {
+        if !self.expanded.insert(view.id) {
+            return;
+        }
+        if self.depth >= DEEPEST_VIEW {
+            return self.refuse(Refusal::ViewDefinition, Proof::Unproven);
+        }
+        // The server writes definitions for any setting of standard_conforming_strings.
+        let facts = view.definition.as_deref().map(|text| lex(text.trim_end_matches([';', ' ', '\n']), true));
+        let facts = facts.map(|lexed| lexed.and_then(|lexed| query::facts(&lexed)));
+        self.depth += 1;
+        match facts {
+            // Names outside pg_catalog are qualified in definitions.
+            Some(Ok(facts)) => self.case(&facts, &SearchPath::default()),
+            Some(Err(refused)) => {
+                self.may_change_catalog = true;
+                self.refuse(refused.into(), Proof::Unproven);
+            }
+            None => self.refuse(Refusal::ViewDefinition, Proof::Unproven),
+        }
+        for id in &view.rule_dependencies {
+            self.relation_by_id(*id);
+        }
+        self.depth -= 1;
+    }
+
+    fn call(&mut self, call: &FunctionCall, case: &Case<'_>) {
+        self.pin = both(self.pin, functions::pins(&call.name.name));
+        let names = self.names;
+        let overloads = names.functions(&call.name, case.path);
+        // `date(x)` is a cast if no function fits; `regclass('t')` too.
+        let as_type = (call.arguments == 1).then(|| names.type_oid(&call.name, case.path)).flatten();
+        if let (Some(oid), Some(operand)) = (as_type, &call.operand) {
+            self.cast_to(oid, operand, case);
+        } else if overloads.is_empty() {
+            self.refuse(Refusal::UnknownFunction, Proof::Unproven);
+            self.may_change_catalog = true;
+        }
+        for function in overloads {
+            self.overload(&call.name.name, call.arguments, function);
+        }
+    }
+
+    fn overload(&mut self, name: &str, arguments: usize, function: &Function) {
+        if !function.built_in {
+            return self.user_function(function);
+        }
+        // Two of its overloads take a time with time zone, of which no other rule lets one come into being.
+        let of_time_zone = name == "timezone" && function.argument_types.contains(&super::casts::TIMETZ);
+        if of_time_zone {
+            return;
+        }
+        let place = if functions::runs_anywhere(name, arguments) { Proof::Harmless } else { Proof::OnPrimary };
+        match function.volatility {
+            Volatility::Immutable => {}
+            _ if functions::tells_apart(name) && arguments != function.argument_types.len() => {}
+            _ if functions::tells_time(name, arguments) => self.refuse(Refusal::CurrentTime, Proof::Harmless),
+            Volatility::Stable if functions::is_cacheable(name) => {}
+            Volatility::Stable => self.refuse(Refusal::StableFunction, place),
+            Volatility::Volatile if functions::is_harmless(name) => {
+                self.refuse(Refusal::VolatileFunction, Proof::Harmless);
+            }
+            Volatility::Volatile => self.refuse(Refusal::VolatileFunction, Proof::Unproven),
+        }
+    }
+
+    /// PostgreSQL keeps stable and immutable functions from writing; volatile ones may do anything but, by decision, do not pin.
+    fn user_function(&mut self, function: &Function) {
+        match function.volatility {
+            Volatility::Volatile => {
+                self.refuse(Refusal::VolatileFunction, Proof::Unproven);
+                self.may_change_catalog = true;
+            }
+            Volatility::Stable | Volatility::Immutable if function.security_definer => {
+                self.refuse(Refusal::SecurityDefiner, Proof::Harmless);
+            }
+            Volatility::Stable => self.refuse(Refusal::StableFunction, Proof::Harmless),
+            Volatility::Immutable => {}
+        }
+    }
+
+    /// `a.b` that is not certainly a column may be the function `b` called with the row `a`.
+    fn attribute(&mut self, attribute: &Attribute, case: &Case<'_>) {
+        let sources = case.facts.sources.iter().filter(|(name, _)| Some(name) == attribute.qualifier.as_ref());
+        let sources: Vec<SourceKind> = sources.map(|(_, kind)| *kind).collect();
+        let is_column = |kind: &SourceKind| match kind {
+            SourceKind::Relation(n) => case.relations[*n].is_some_and(|relation| has_column(relation, &attribute.name)),
+            SourceKind::Derived | SourceKind::Function => false,
+        };
+        if !sources.is_empty() && sources.iter().all(is_column) {
+            return;
+        }
+        // The row of a table or subquery is a composite type, that of a function or expression may be any type.
+        let rows_only = !sources.is_empty() && !sources.contains(&SourceKind::Function);
+        let names = self.names;
+        for function in names.functions(&Name::plain(&attribute.name), case.path) {
+            let takes = |oid: &u32| !rows_only || super::casts::takes_rows(*oid);
+            if function.argument_types.first().is_some_and(takes) {
+                self.overload(&attribute.name, 1, function);
+            }
+        }
+    }
+
+    /// An operator is its function. Built-in ones are immutable, or stable by the time zone alone; a schema of the path may hold
+    /// another of the same name.
+    fn operator(&mut self, name: &Name, path: &SearchPath) {
+        let names = self.names;
+        let Some(worst) = names.operator(name, path) else {
+            return self.refuse(Refusal::UnknownOperator, Proof::Unproven);
+        };
+        let built_in = |schema: &str| schema == "pg_catalog";
+        let in_schema = |schema: &str| names.operator(&Name { schema: Some(schema.to_owned()), ..name.clone() }, path);
+        let users = match &name.schema {
+            Some(schema) if built_in(schema) => None,
+            Some(_) => Some(worst),
+            None => path.0.iter().filter(|schema| !built_in(schema)).filter_map(|schema| in_schema(schema)).max(),
+        };
+        if worst == Volatility::Volatile {
+            self.may_change_catalog = true;
+            self.refuse(Refusal::VolatileOperator, Proof::Unproven);
+        } else if users.is_some_and(|volatility| volatility != Volatility::Immutable) {
+            self.refuse(Refusal::VolatileOperator, Proof::Harmless);
+        }
+    }
+}
+
+pub(super) fn has_column(relation: &Relation, name: &str) -> bool {
+    relation.columns.iter().any(|column| column.name == name)
+}
+
+fn is_system(relation: &Relation) -> bool {
+    matches!(relation.schema.as_str(), "pg_catalog" | "information_schema" | "pg_toast")
+}

@@ -1,0 +1,159 @@
+//! `sidecache explain "SELECT …"`: where a statement would go and why it would or would not be cached, from the
+//! primary's own catalog. Runs nothing.
+
+use crate::catalog::{Catalog, SearchPath};
+use crate::coherence::Coherence;
+use crate::config::Config;
+use crate::feed::Feed;
+use crate::route::plan::{Kind, Plan, TransactionControl, plan};
+use crate::types::RelationId;
+use crate::upstream::Upstream;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long the catalog may take to be read.
+const CATALOG_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Understands `sql` as a new session of Sidecache's own user would.
+///
+/// # Errors
+/// The primary cannot be reached, or its catalog not read, in a sentence.
+pub async fn explain(config: &Config, sql: &str) -> Result<String, String> {
+    let upstream = Upstream::new(config);
+    // Asked first for its error: the feed would try again for ever.
+    let control = upstream.control().await.map_err(|cause| format!("the primary cannot be reached: {cause}"))?;
+    let session = "SELECT unnest(current_schemas(false))::text";
+    let schemas = control.rows(session).await.map_err(|cause| cause.to_string())?;
+    let path = SearchPath(schemas.into_iter().flatten().flatten().collect());
+    let stop = CancellationToken::new();
+    let _stopped_at_the_end = stop.clone().drop_guard();
+    let mut feed = Feed::start(Arc::clone(&upstream), Coherence::new(config.staleness), config, stop);
+    tokio::time::timeout(CATALOG_TIMEOUT, feed.catalog_version_changed.changed())
+        .await
+        .map_err(|_| format!("the catalog could not be read within {CATALOG_TIMEOUT:?}: {}", feed.state()))?
+        .map_err(|_| "the catalog could not be read".to_owned())?;
+    let catalog = feed.catalog.load();
+    Ok(describe(&plan(sql.as_bytes(), &path, true, &catalog), &catalog, &path))
+}
+
+fn describe(plan: &Plan, catalog: &Catalog, path: &SearchPath) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name:<12} {value}");
+    };
+    line("kind", &kind(&plan.kind));
+    line("goes to", destination(plan));
+    line("search path", &path.0.join(", "));
+    match &plan.cache {
+        Ok(recipe) => {
+            line("cached", "yes");
+            let relations: Vec<_> = recipe.relations.iter().map(|id| relation(*id, catalog)).collect();
+            line("depends on", &relations.join(", "));
+            line(
+                "key",
+                &format!(
+                    "session inputs, text {:?}, {} parameters and their formats",
+                    plan.identity, recipe.parameters
+                ),
+            );
+            if recipe.time_parameters {
+                line("but", "not when a parameter says now, today, tomorrow or yesterday");
+            }
+        }
+        Err(refusal) => line("cached", &format!("no: {}", refusal.label())),
+    }
+    if plan.hint.off {
+        line("hint", "off: never cached");
+    }
+    if let Some(level) = plan.hint.level {
+        line("hint", &format!("level {}", level.label()));
+    }
+    if let Some(pin) = plan.pin {
+        line("pins", pin.label());
+    }
+    if plan.may_change_catalog {
+        line("catalog", "may change it: hits wait until it has been looked at again");
+    }
+    text
+}
+
+fn kind(kind: &Kind) -> String {
+    match kind {
+        Kind::Empty => "empty".to_owned(),
+        Kind::Read => "read".to_owned(),
+        Kind::Write => "write".to_owned(),
+        Kind::Transaction(control) => format!("transaction control: {control:?}"),
+        Kind::Setting(change) => format!("setting: {change:?}"),
+        Kind::Show(name) => format!("show {name}"),
+        Kind::Deallocate { name: Some(name) } => format!("deallocate {name}"),
+        Kind::Deallocate { name: None } => "deallocate all".to_owned(),
+        Kind::Unlisten { .. } => "unlisten".to_owned(),
+        Kind::Ddl => "DDL".to_owned(),
+        Kind::Unproven => "unproven: counts as a write of everything".to_owned(),
+    }
+}
+
+fn destination(plan: &Plan) -> &'static str {
+    match &plan.kind {
+        Kind::Read if plan.pin.is_some() => "the primary, on a connection of its own",
+        Kind::Read if plan.cache.is_ok() => {
+            "memory, the shared tier, then a replica that is fresh enough, then the primary"
+        }
+        Kind::Read => "a replica that is fresh enough, else the primary",
+        Kind::Transaction(TransactionControl::Begin { .. }) => "nowhere until a statement needs a server",
+        Kind::Empty => "Sidecache answers",
+        _ => "the primary",
+    }
+}
+
+fn relation(id: RelationId, catalog: &Catalog) -> String {
+    match catalog.relations.get(&id) {
+        Some(relation) => format!("{}.{}", relation.schema, relation.name),
+        None => format!("relation {id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::CatalogVersion;
+    use crate::route::plan::{Hint, PinReason, Place, Recipe, Refusal};
+
+    fn a_plan() -> Plan {
+        let relations = Box::new([RelationId::new(7)]);
+        Plan {
+            kind: Kind::Read,
+            place: Place::Anywhere,
+            cache: Ok(Recipe { relations, parameters: 1, time_parameters: false }),
+            pin: None,
+            may_change_catalog: false,
+            catalog_version: CatalogVersion(1),
+            identity: "SELECT 1".into(),
+            hint: Hint::default(),
+        }
+    }
+
+    fn said(plan: &Plan) -> String {
+        describe(plan, &Catalog::default(), &SearchPath(vec!["public".to_owned()]))
+    }
+
+    #[test]
+    fn a_cached_read_shows_what_it_depends_on() {
+        let text = said(&a_plan());
+        assert!(
+            text.contains("cached       yes") && text.contains("relation 7") && text.contains("memory, the shared"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_named_and_a_pin_sends_to_the_primary() {
+        let plan = Plan { cache: Err(Refusal::VolatileFunction), pin: Some(PinReason::AdvisoryLock), ..a_plan() };
+        let text = said(&plan);
+        assert!(text.contains("no: volatile_function") && text.contains("pins         advisory_lock"), "{text}");
+        assert!(text.contains("goes to      the primary"), "{text}");
+    }
+}

@@ -1,0 +1,225 @@
+//! Where clients arrive: sockets bound before anything else starts, connections counted, each handed on as a stream.
+//! Does not read a byte from them.
+
+use crate::config::Listen;
+use crate::wire::stream::Stream;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// Sockets beyond the clients that may have a session: they cancel, or are told that there are too many. Past
+/// these, a connection is closed without a word.
+const SPARE: usize = 128;
+
+/// How long to wait after a failed accept: the usual cause, no free file descriptor, does not pass at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {place}: {cause}")]
+pub struct CannotListen {
+    place: String,
+    cause: io::Error,
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, #[expect(dead_code, reason = "held for what its drop does")] SocketFile),
+}
+
+/// Removes the socket's file when it is no longer listened on.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Nobody is served by an error here: the next start replaces the file.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// One client that has connected and sent nothing yet.
+#[derive(Debug)]
+pub struct Arrival {
+    pub stream: Stream,
+    /// Its address; none on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Its right to a session. Without one it may cancel another's query, and is told 53300 for anything else.
+    pub seat: Option<OwnedSemaphorePermit>,
+}
+
+/// Binds one configured address.
+///
+/// # Errors
+/// The address is taken, not this machine's, or not permitted.
+pub fn bind(listen: &Listen) -> Result<Listener, CannotListen> {
+    match listen {
+        Listen::Tcp(address) => bind_tcp(*address).map(Listener::Tcp),
+        Listen::Unix(path) => bind_unix(path)
+            .map(|listener| Listener::Unix(listener, SocketFile(path.clone())))
+            .map_err(|cause| CannotListen { place: path.display().to_string(), cause }),
+    }
+}
+
+/// Binds a TCP address.
+///
+/// # Errors
+/// The address is taken, not this machine's, or not permitted.
+pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, CannotListen> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bound().map_err(|cause| CannotListen { place: address.to_string(), cause })
+}
+
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let stale = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    if stale {
+        // Left by a process that was killed, if nobody answers.
+        match std::os::unix::net::UnixStream::connect(path) {
+            Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            _ => return Err(io::ErrorKind::AddrInUse.into()),
+        }
+    }
+    let listener = UnixListener::bind(path)?;
+    // As PostgreSQL's `unix_socket_permissions`: who may connect is decided by authentication.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
+    Ok(listener)
+}
+
+/// Accepts until stopped, and runs `session` for each arrival as a task that `sessions` tracks.
+pub async fn accept<S, F>(listener: Listener, seats: Seats, sessions: TaskTracker, session: S, stop: CancellationToken)
+where
+    S: Fn(Arrival) -> F + Send,
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let accepted = tokio::select! {
+            accepted = next(&listener) => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Some((socket, seat)) = seats.take() else { continue };
+                let running = session(Arrival { stream, peer, seat });
+                sessions.spawn(async move {
+                    running.await;
+                    drop(socket);
+                });
+            }
+            Err(cause) => {
+                tracing::warn!(%cause, "a client's connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn next(listener: &Listener) -> io::Result<(Stream, Option<SocketAddr>)> {
+    match listener {
+        Listener::Tcp(listener) => {
+            let (stream, peer) = listener.accept().await?;
+            // A protocol of questions and answers: waiting to fill a packet only delays them.
+            // Fails only where the client is gone already, which its session will find.
+            let _ = stream.set_nodelay(true);
+            let _ = socket2::SockRef::from(&stream).set_keepalive(true);
+            Ok((Stream::Tcp(stream), Some(peer)))
+        }
+        Listener::Unix(listener, _) => Ok((Stream::Unix(listener.accept().await?.0), None)),
+    }
+}
+
+/// How many may be here, over all listeners.
+#[derive(Debug, Clone)]
+pub struct Seats {
+    sockets: Arc<Semaphore>,
+    clients: Arc<Semaphore>,
+}
+
+impl Seats {
+    /// Seats for this many sessions.
+    pub fn new(max_clients: usize) -> Self {
+        Seats { sockets: Arc::new(Semaphore::new(max_clients + SPARE)), clients: Arc::new(Semaphore::new(max_clients)) }
+    }
+
+    /// The right to a socket and, if one is free, to a session; nothing if even sockets have run out.
+    fn take(&self) -> Option<(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>)> {
+        let socket = Arc::clone(&self.sockets).try_acquire_owned().ok()?;
+        Some((socket, Arc::clone(&self.clients).try_acquire_owned().ok()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpStream, UnixStream};
+    use tokio::sync::mpsc;
+
+    fn collect(listener: Listener, seats: Seats, stop: &CancellationToken) -> mpsc::UnboundedReceiver<Arrival> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let session = move |arrival| {
+            sender.send(arrival).unwrap();
+            std::future::pending()
+        };
+        tokio::spawn(accept(listener, seats, TaskTracker::new(), session, stop.clone()));
+        receiver
+    }
+
+    #[tokio::test]
+    async fn a_client_beyond_the_limit_arrives_without_a_seat() {
+        let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let mut arrivals = collect(Listener::Tcp(listener), Seats::new(1), &stop);
+        let (_first, _second) =
+            (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+        let first = arrivals.recv().await.unwrap();
+        assert!(first.seat.is_some() && first.peer.is_some());
+        assert!(arrivals.recv().await.unwrap().seat.is_none());
+        drop(first);
+        let _third = TcpStream::connect(address).await.unwrap();
+        assert!(arrivals.recv().await.unwrap().seat.is_some(), "a seat that was given back is taken again");
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".s.PGSQL.6432");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let stop = CancellationToken::new();
+        let mut arrivals = collect(bind(&Listen::Unix(path.clone())).unwrap(), Seats::new(1), &stop);
+        let _client = UnixStream::connect(&path).await.unwrap();
+        assert!(arrivals.recv().await.unwrap().peer.is_none());
+        let error = bind(&Listen::Unix(path.clone())).unwrap_err().to_string();
+        assert!(error.contains("in use"), "{error}");
+        let file = directory.path().join("file");
+        std::fs::write(&file, "kept").unwrap();
+        assert!(bind(&Listen::Unix(file.clone())).is_err());
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "kept");
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error_that_names_it() {
+        let taken = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = bind(&Listen::Tcp(address)).unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()), "{error}");
+    }
+}

@@ -1,0 +1,204 @@
+//! What this instance is and does at one moment, and what is said of it: ready or why not, and `/status`. Pure: who
+//! asks brings the picture.
+
+use crate::telemetry::{Observation, ServerObservation, Totals};
+use crate::types::Lsn;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// One upstream server at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerPicture {
+    pub name: String,
+    /// `primary`, `replica` or `unknown`, as observed.
+    pub role: &'static str,
+    pub zone: Option<String>,
+    /// `ready`, or the label of why it takes nothing now.
+    pub state: &'static str,
+    pub lag_bytes: Option<u64>,
+    pub outstanding: u64,
+    pub statements: u64,
+}
+
+/// One moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    pub epoch: String,
+    /// The label of the stream's state.
+    pub stream: &'static str,
+    /// Why it is in that state, where there is a why, for people.
+    pub stream_reason: Option<String>,
+    pub applied: Lsn,
+    pub staleness: Option<Duration>,
+    /// `on`, `off` or `shadow`.
+    pub cache: &'static str,
+    pub entries: u64,
+    pub bytes: u64,
+    pub servers: Vec<ServerPicture>,
+    pub totals: Totals,
+    pub readiness: Readiness,
+}
+
+/// Whether clients should be sent here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// The primary has not been reached since the start.
+    PrimaryNotReached,
+    /// The cache is on and it is not known yet whether changes can be heard.
+    StreamNotSettled(&'static str),
+    /// The process ends.
+    Draining,
+}
+
+impl Readiness {
+    /// The reason, in a line.
+    pub fn reason(&self) -> String {
+        match self {
+            Readiness::Ready => "ready".to_owned(),
+            Readiness::PrimaryNotReached => "the primary has not been reached yet".to_owned(),
+            Readiness::StreamNotSettled(state) => format!("the stream of changes is not settled yet: {state}"),
+            Readiness::Draining => "draining".to_owned(),
+        }
+    }
+}
+
+impl Picture {
+    /// What Prometheus is told beside the counts.
+    pub fn observation(&self) -> Observation {
+        Observation {
+            stream: self.stream,
+            applied: self.applied.bytes(),
+            staleness: self.staleness,
+            entries: self.entries,
+            bytes: self.bytes,
+            servers: self
+                .servers
+                .iter()
+                .map(|server| ServerObservation {
+                    name: server.name.clone(),
+                    up: server.state != "unreachable",
+                    lag_bytes: server.lag_bytes,
+                    outstanding: server.outstanding,
+                    statements: server.statements,
+                })
+                .collect(),
+        }
+    }
+
+    /// The body of `/status`. Its names are stable: tools read them.
+    pub fn status(&self) -> Value {
+        let totals = &self.totals;
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "ready": self.readiness == Readiness::Ready,
+            "readiness": self.readiness.reason(),
+            "epoch": self.epoch,
+            "stream": {
+                "state": self.stream,
+                "reason": self.stream_reason,
+                "applied_lsn": self.applied.to_string(),
+                "staleness_ms": self.staleness.map(|s| s.as_secs_f64() * 1e3),
+            },
+            "cache": {
+                "mode": self.cache,
+                "hits": totals.hits_memory + totals.hits_shared,
+                "hits_by_tier": { "memory": totals.hits_memory, "shared": totals.hits_shared },
+                "misses": totals.misses,
+                "bypasses": counts(&totals.bypasses),
+                "fills_stored": totals.fills_stored,
+                "fills_refused": counts(&totals.fills_refused),
+                "entries": self.entries,
+                "bytes": self.bytes,
+            },
+            "servers": self.servers.iter().map(server).collect::<Vec<_>>(),
+            "sessions": totals.sessions,
+            "writes": totals.writes,
+            "pins": counts(&totals.pins),
+            "saved": { "upstream_seconds": totals.saved.as_secs_f64() },
+        })
+    }
+}
+
+fn server(server: &ServerPicture) -> Value {
+    json!({
+        "name": server.name,
+        "role": server.role,
+        "zone": server.zone,
+        "state": server.state,
+        "lag_bytes": server.lag_bytes,
+        "outstanding": server.outstanding,
+        "statements": server.statements,
+    })
+}
+
+fn counts(list: &[(&'static str, u64)]) -> Value {
+    Value::Object(list.iter().map(|(label, count)| ((*label).to_owned(), json!(count))).collect::<Map<_, _>>())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::telemetry::Telemetry;
+
+    pub fn picture() -> Picture {
+        Picture {
+            epoch: "00000000000000ff".into(),
+            stream: "live",
+            stream_reason: None,
+            applied: Lsn::new(0x16_B374_D848),
+            staleness: Some(Duration::from_micros(1500)),
+            cache: "on",
+            entries: 2,
+            bytes: 900,
+            servers: vec![ServerPicture {
+                name: "primary".into(),
+                role: "primary",
+                zone: Some("a".into()),
+                state: "ready",
+                lag_bytes: None,
+                outstanding: 1,
+                statements: 7,
+            }],
+            totals: Telemetry::new().totals(),
+            readiness: Readiness::Ready,
+        }
+    }
+
+    #[test]
+    fn status_has_the_names_that_tools_read() {
+        let mut picture = picture();
+        picture.totals.hits_memory = 3;
+        picture.totals.hits_shared = 1;
+        picture.totals.bypasses = vec![("locking", 2)];
+        picture.totals.saved = Duration::from_millis(1500);
+        let status = picture.status();
+        for (pointer, value) in [
+            ("/version", json!(env!("CARGO_PKG_VERSION"))),
+            ("/epoch", json!("00000000000000ff")),
+            ("/stream/state", json!("live")),
+            ("/stream/applied_lsn", json!("16/B374D848")),
+            ("/stream/staleness_ms", json!(1.5)),
+            ("/cache/hits", json!(4)),
+            ("/cache/misses", json!(0)),
+            ("/cache/bypasses", json!({"locking": 2})),
+            ("/cache/entries", json!(2)),
+            ("/cache/bytes", json!(900)),
+            ("/servers/0/role", json!("primary")),
+            ("/servers/0/zone", json!("a")),
+            ("/servers/0/state", json!("ready")),
+            ("/servers/0/lag_bytes", Value::Null),
+            ("/servers/0/statements", json!(7)),
+            ("/sessions", json!(0)),
+            ("/saved/upstream_seconds", json!(1.5)),
+        ] {
+            assert_eq!(status.pointer(pointer), Some(&value), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_staleness_is_null_and_not_zero() {
+        let picture = Picture { staleness: None, ..picture() };
+        assert_eq!(picture.status().pointer("/stream/staleness_ms"), Some(&Value::Null));
+    }
+}

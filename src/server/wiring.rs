@@ -1,0 +1,285 @@
+//! `sidecache serve`: makes every part, gives each what it needs, keeps their tasks alive, and ends them in order.
+//! The one place that knows how the parts hang together.
+
+use super::drain::{Drained, Signals, drain};
+use super::http;
+use super::listen::{self, Arrival, CannotListen, Listener, Seats};
+use super::picture::{Picture, Readiness, ServerPicture};
+use super::supervise::supervise;
+use crate::cache::{Cache, Options};
+use crate::catalog::Catalog;
+use crate::coherence::Coherence;
+use crate::config::users::Users;
+use crate::config::{CacheMode, Config};
+use crate::feed::Feed;
+use crate::session;
+use crate::telemetry::Telemetry;
+use crate::types::Moment;
+use crate::upstream::{Role, Server, Upstream};
+use crate::wire::tls;
+use arc_swap::ArcSwap;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How often histograms are folded together, and readiness is looked at though nobody asks.
+const UPKEEP: Duration = Duration::from_secs(2);
+
+/// Between two attempts to reach the primary at the start: doubled each time.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(15);
+
+/// Why the process cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    CannotListen(#[from] CannotListen),
+    #[error("signals cannot be handled: {0}")]
+    Signals(io::Error),
+    /// What was configured turned out to be unusable.
+    #[error("{key}: {reason}")]
+    Configuration { key: &'static str, reason: String },
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// A listener cannot be bound, or a certificate or URL is unusable. An unreachable server is no error: it is tried
+/// again, and clients are told.
+pub async fn serve(config: Config, users: Users) -> Result<(), ServeError> {
+    let mut signals = Signals::new().map_err(ServeError::Signals)?;
+    let listeners = config.listen.iter().map(listen::bind).collect::<Result<Vec<_>, _>>()?;
+    let http = config.http.map(listen::bind_tcp).transpose()?;
+    let instance = Arc::new(Instance::start(config, users)?);
+    let listening = CancellationToken::new();
+    let sessions = TaskTracker::new();
+    instance.listen(listeners, &sessions, &listening);
+    instance.answer_http(http);
+
+    let signal = signals.next().await;
+    let limit = instance.shared.config.drain_timeout;
+    tracing::info!(signal, sessions = sessions.len(), ?limit, "draining");
+    listening.cancel();
+    match drain(&sessions, &instance.shared.stop, limit, signals.next()).await {
+        Drained::Whole => tracing::info!("every session has ended"),
+        cut @ (Drained::TimedOut | Drained::Insisted) => {
+            tracing::warn!(sessions = sessions.len(), why = ?cut, "sessions are cut off");
+        }
+    }
+    instance.background.cancel();
+    Ok(())
+}
+
+/// Everything that runs.
+struct Instance {
+    shared: Arc<session::Shared>,
+    /// Ends what serves the sessions, after them.
+    background: CancellationToken,
+    settled: Settled,
+}
+
+/// What has happened once since the start. A primary or stream that is lost later does not make the instance
+/// unready: it goes on with what is left, which is better than nothing.
+#[derive(Debug, Default)]
+struct Settled {
+    primary: OnceLock<()>,
+    stream: OnceLock<()>,
+}
+
+impl Settled {
+    fn look(&self, primary: Role, stream: &'static str) -> Readiness {
+        if primary != Role::Unknown {
+            let _ = self.primary.set(());
+        }
+        // `off` and `cold` come with their explanation: the stream is absent, not merely not there yet.
+        if matches!(stream, "live" | "off" | "cold") {
+            let _ = self.stream.set(());
+        }
+        match (self.primary.get(), self.stream.get()) {
+            (None, _) => Readiness::PrimaryNotReached,
+            (Some(()), None) => Readiness::StreamNotSettled(stream),
+            (Some(()), Some(())) => Readiness::Ready,
+        }
+    }
+}
+
+impl Instance {
+    fn start(config: Config, users: Users) -> Result<Self, ServeError> {
+        let background = CancellationToken::new();
+        let unusable = |key| move |reason: String| ServeError::Configuration { key, reason };
+        let tls = config.client_tls.as_ref().map(|files| tls::server_acceptor(&files.certificate, &files.key));
+        let tls = tls.transpose().map_err(|cause| unusable("tls_certificate")(cause.to_string()))?;
+        let upstream = Upstream::new(&config);
+        let coherence = Coherence::new(config.staleness);
+        let cache = match config.cache {
+            CacheMode::Off => None,
+            CacheMode::On | CacheMode::Shadow => Some(
+                Cache::new(Arc::clone(&coherence), &Options::from(&config))
+                    .map_err(|cause| unusable("redis")(cause.to_string()))?,
+            ),
+        };
+        // Without cache and replicas nobody asks what a statement reads or what has changed.
+        let heard = cache.is_some() || !config.replicas.is_empty();
+        let feed =
+            heard.then(|| Feed::start(Arc::clone(&upstream), Arc::clone(&coherence), &config, background.clone()));
+        let catalog = feed
+            .as_ref()
+            .map_or_else(|| Arc::new(ArcSwap::from_pointee(Catalog::default())), |f| Arc::clone(&f.catalog));
+        let watched = Arc::clone(&upstream);
+        supervise("upstream watch", &background, move |stop| Arc::clone(&watched).watch(stop));
+        if let Some(cache) = cache.clone() {
+            supervise("cache maintenance", &background, move |_| Arc::clone(&cache).run());
+        }
+        let greeted = Arc::clone(&upstream);
+        tokio::spawn(background.clone().run_until_cancelled_owned(greet_primary(greeted)));
+        let telemetry = Telemetry::new();
+        let shared = Arc::new(session::Shared {
+            config: Arc::new(config),
+            users: ArcSwap::from_pointee(users),
+            upstream,
+            coherence,
+            cache,
+            catalog,
+            feed,
+            telemetry,
+            tls,
+            common: session::Common::default(),
+            stop: CancellationToken::new(),
+        });
+        Ok(Instance { shared, background, settled: Settled::default() })
+    }
+
+    fn listen(&self, listeners: Vec<Listener>, sessions: &TaskTracker, stop: &CancellationToken) {
+        let seats = Seats::new(self.shared.config.max_clients);
+        for (listener, configured) in listeners.into_iter().zip(&self.shared.config.listen) {
+            tracing::info!(on = %configured, "listening");
+            let shared = Arc::clone(&self.shared);
+            let converse = move |Arrival { stream, peer, seat }| {
+                let shared = Arc::clone(&shared);
+                async move {
+                    let _counted = shared.telemetry.session();
+                    session::run(stream, peer, seat, shared).await;
+                }
+            };
+            tokio::spawn(listen::accept(listener, seats.clone(), sessions.clone(), converse, stop.clone()));
+        }
+    }
+
+    fn answer_http(self: &Arc<Self>, listener: Option<TcpListener>) {
+        let instance = Arc::clone(self);
+        supervise("upkeep", &self.background, move |_| {
+            let instance = Arc::clone(&instance);
+            async move {
+                loop {
+                    tokio::time::sleep(UPKEEP).await;
+                    instance.shared.telemetry.upkeep();
+                    instance.readiness();
+                }
+            }
+        });
+        let Some(listener) = listener else { return };
+        if let Some(on) = self.shared.config.http {
+            tracing::info!(%on, "answering HTTP");
+        }
+        let instance = Arc::clone(self);
+        let look: http::Look = Arc::new(move || instance.picture());
+        let telemetry = Arc::clone(&self.shared.telemetry);
+        tokio::spawn(http::serve(listener, telemetry, look, self.background.clone()));
+    }
+
+    fn stream(&self) -> (&'static str, Option<String>) {
+        match self.shared.feed.as_ref().map(Feed::state) {
+            Some(state) => (state.label(), state.reason().is_some().then(|| state.to_string())),
+            None => ("off", Some("nothing needs it: the cache is off and there are no replicas".to_owned())),
+        }
+    }
+
+    fn readiness(&self) -> Readiness {
+        if self.shared.stop.is_cancelled() {
+            return Readiness::Draining;
+        }
+        self.settled.look(self.shared.upstream.primary().role(), self.stream().0)
+    }
+
+    fn picture(&self) -> Picture {
+        let shared = &self.shared;
+        let (stream, stream_reason) = self.stream();
+        Picture {
+            epoch: shared.coherence.epoch().to_string(),
+            stream,
+            stream_reason,
+            applied: shared.coherence.position(),
+            staleness: shared.coherence.staleness(Moment::now()),
+            cache: match shared.config.cache {
+                CacheMode::On => "on",
+                CacheMode::Off => "off",
+                CacheMode::Shadow => "shadow",
+            },
+            entries: shared.cache.as_ref().map_or(0, |cache| cache.entries()),
+            bytes: shared.cache.as_ref().map_or(0, |cache| cache.bytes()),
+            servers: shared.upstream.servers().map(server_picture).collect(),
+            totals: shared.telemetry.totals(),
+            readiness: self.readiness(),
+        }
+    }
+}
+
+fn server_picture(server: &Arc<Server>) -> ServerPicture {
+    let status = server.status();
+    ServerPicture {
+        name: status.name,
+        role: status.role.label(),
+        zone: status.zone,
+        state: status.state.label(),
+        lag_bytes: status.lag_bytes,
+        outstanding: status.outstanding as u64,
+        statements: status.statements,
+    }
+}
+
+/// Says in the log whether the primary can be reached, until it was.
+async fn greet_primary(upstream: Arc<Upstream>) {
+    let mut retry = FIRST_RETRY;
+    loop {
+        let met = match upstream.control().await {
+            Ok(control) => control.identity().await,
+            Err(cause) => Err(cause),
+        };
+        match met {
+            Ok(identity) => {
+                let (version, wal_level) = (identity.version, identity.wal_level);
+                tracing::info!(version, wal_level, in_recovery = identity.in_recovery, "the primary is reached");
+                return;
+            }
+            Err(cause) => tracing::warn!(%cause, ?retry, "the primary cannot be reached, it is tried again"),
+        }
+        tokio::time::sleep(retry).await;
+        retry = (retry * 2).min(LAST_RETRY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_once_primary_and_stream_were_settled_and_from_then_on() {
+        let settled = Settled::default();
+        assert_eq!(settled.look(Role::Unknown, "connecting"), Readiness::PrimaryNotReached);
+        assert_eq!(settled.look(Role::Primary, "connecting"), Readiness::StreamNotSettled("connecting"));
+        assert_eq!(settled.look(Role::Primary, "lost"), Readiness::StreamNotSettled("lost"));
+        assert_eq!(settled.look(Role::Unknown, "proving"), Readiness::StreamNotSettled("proving"));
+        assert_eq!(settled.look(Role::Primary, "live"), Readiness::Ready);
+        assert_eq!(settled.look(Role::Unknown, "lost"), Readiness::Ready, "it goes on with what is left");
+    }
+
+    #[test]
+    fn an_absent_stream_that_is_explained_is_settled() {
+        for state in ["off", "cold"] {
+            assert_eq!(Settled::default().look(Role::Primary, state), Readiness::Ready);
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! One round with a server: bytes out, answers in, relayed to the client as they come. Frames are scanned, not decoded; a
+//! fill copies aside what it relays.
+
+use super::client::Client;
+use super::flow::{Flow, Probe, Slot, Step, Unexpected, Verdict};
+use crate::types::{Lsn, Snapshot};
+use crate::upstream::Lease;
+use crate::wire::backend::{self, column};
+use crate::wire::frame::{BadLength, HEADER, backend_limit, header};
+use bytes::{Buf, Bytes, BytesMut};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::io::AsyncWrite;
+use tokio_util::io::poll_read_buf;
+
+/// Row and copy frames longer than this are relayed in pieces as they come.
+const PIECE: usize = 64 * 1024;
+
+/// Bytes asked of a server in one read.
+const READ: usize = 16 * 1024;
+
+/// A connection that this session holds, with what it still owes.
+pub struct Held {
+    pub lease: Lease,
+    pub flow: Flow,
+    /// Bytes of a long frame that are still to be relayed.
+    passing: usize,
+    /// The batch under way has not seen its Sync.
+    pub batch_open: bool,
+    /// `carried.settings` as they were when the transaction began, if they changed since.
+    pub settings_before: Option<BTreeMap<String, Arc<str>>>,
+}
+
+/// The server's side broke.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("{0}")]
+    Unexpected(#[from] Unexpected),
+    #[error("{0}")]
+    Length(#[from] BadLength),
+    /// The client's side broke while it was being written to.
+    #[error("the client left: {0}")]
+    Client(io::Error),
+    /// The server ended the connection with this ErrorResponse, which is the client's.
+    #[error("the server ended the session")]
+    Fatal(Bytes),
+}
+
+/// What a fill copies aside.
+#[derive(Debug)]
+pub struct Capture {
+    pub description: Option<Bytes>,
+    pub body: BytesMut,
+    pub limit: usize,
+    /// Set once the answer cannot be kept, with the reason.
+    pub spoiled: Option<&'static str>,
+}
+
+impl Capture {
+    pub fn new(limit: usize) -> Self {
+        Capture { description: None, body: BytesMut::new(), limit, spoiled: None }
+    }
+
+    fn keep(&mut self, frame: &[u8]) {
+        if self.spoiled.is_some() {
+        } else if self.body.len() + frame.len() > self.limit {
+            self.spoil("too_large");
+        } else {
+            self.body.extend_from_slice(frame);
+        }
+    }
+
+    pub fn spoil(&mut self, reason: &'static str) {
+        self.spoiled.get_or_insert(reason);
+        self.body = BytesMut::new();
+    }
+}
+
+/// Why an answer was held back and its batch is to be sent again, elsewhere or anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// A replica refused a write (25006): nothing happened.
+    OnPrimary,
+    /// A prepared statement's result type had changed (0A000): it must be parsed again.
+    Reprepared,
+}
+
+/// What one round is to learn, and what it learned.
+#[derive(Debug, Default)]
+pub struct Round {
+    pub capture: Option<Capture>,
+    /// Output before this is the client's already; until the first row, what lies behind it may be taken back.
+    pub held_back: Option<usize>,
+    /// An error of a replica may send the batch to the primary.
+    pub on_replica: bool,
+    /// Our own errors for the messages that were sent to fail, in order.
+    pub substitutes: std::collections::VecDeque<backend::Failure>,
+    pub again: Option<Again>,
+    pub snapshot: Option<Snapshot>,
+    pub replayed: Option<Lsn>,
+    pub high: Option<Lsn>,
+    /// How many of the client's Parses succeeded.
+    pub parsed: usize,
+    /// When this round was, for the least recently used statement.
+    pub tick: u64,
+    /// The tags of the client's executions that ended, in order; empty for those that were suspended or empty.
+    pub done: Vec<Box<[u8]>>,
+    /// The client got an error.
+    pub failed: bool,
+    /// A statement of our own failed: its ErrorResponse.
+    pub own_error: Option<Bytes>,
+    /// The last row that answered [`Probe::Row`].
+    pub row: Option<Bytes>,
+    /// The transaction status that the client was told last.
+    pub status: Option<u8>,
+    /// The server waits for the client's copy data.
+    pub copy_in: bool,
+    /// ParameterStatus is not the client's: its settings are being put back.
+    pub mute_parameters: bool,
+}
+
+impl Held {
+    pub fn new(lease: Lease) -> Self {
+        Held { lease, flow: Flow::default(), passing: 0, batch_open: false, settings_before: None }
+    }
+
+    /// Writes what can be written of `out` and reads what is there.
+    async fn progress(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
+        let connection = &mut *self.lease;
+        if connection.input.capacity() - connection.input.len() < READ / 4 {
+            connection.input.reserve(READ);
+        }
+        let read = poll_fn(|cx| {
+            let mut wrote = false;
+            while !out.is_empty() {
+                match Pin::new(&mut connection.stream).poll_write(cx, out) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(n)) => out.advance(n),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => break,
+                }
+                wrote = true;
+            }
+            if wrote
+                && out.is_empty()
+                && let Poll::Ready(Err(error)) = Pin::new(&mut connection.stream).poll_flush(cx)
+            {
+                return Poll::Ready(Err(error));
+            }
+            poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.input)
+        })
+        .await?;
+        if read == 0 { Err(Broken::Closed) } else { Ok(()) }
+    }
+
+    /// Sends `out` and relays answers until everything sent is answered, the server wants copy data, or the batch must be sent again.
+    pub async fn pump(&mut self, out: &mut BytesMut, client: &mut Client, round: &mut Round) -> Result<(), Broken> {
+        loop {
+            self.digest(&mut client.output, round)?;
+            if client.is_full() && round.held_back.is_none() {
+                client.flush().await.map_err(Broken::Client)?;
+            }
+            if (self.flow.is_done() && self.passing == 0 && out.is_empty()) || round.copy_in {
+                return Ok(());
+            }
+            // The server is about to make the client wait: what is there goes out first.
+            if round.held_back.is_none() && !client.output.is_empty() {
+                client.flush().await.map_err(Broken::Client)?;
+            }
+            self.progress(out).await?;
+        }
+    }
+
+    /// Sends `out` without waiting for answers; what comes meanwhile is relayed.
+    pub async fn push(&mut self, out: &mut BytesMut, client: &mut Client, round: &mut Round) -> Result<(), Broken> {
+        use tokio::io::AsyncWriteExt;
+        while !out.is_empty() {
+            let connection = &mut *self.lease;
+            connection.input.reserve(READ);
+            let read = poll_fn(|cx| {
+                while !out.is_empty() {
+                    match Pin::new(&mut connection.stream).poll_write(cx, out) {
+                        Poll::Ready(Ok(n)) => out.advance(n),
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Pending => {
+                            return poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.input);
+                        }
+                    }
+                }
+                Poll::Ready(Ok(1))
+            })
+            .await?;
+            if read == 0 {
+                return Err(Broken::Closed);
+            }
+            self.digest(&mut client.output, round)?;
+            if client.is_full() {
+                client.flush().await.map_err(Broken::Client)?;
+            }
+        }
+        self.lease.stream.flush().await?;
+        Ok(())
+    }
+
+    /// Reads once; gives what the client is to hear of it.
+    pub async fn pull(&mut self, round: &mut Round) -> Result<BytesMut, Broken> {
+        self.progress(&mut BytesMut::new()).await?;
+        let mut output = BytesMut::new();
+        self.digest(&mut output, round)?;
+        Ok(output)
+    }
+
+    /// Whether another session may have the connection: nothing owed, nothing unread, no open transaction's settings.
+    pub fn is_clean(&self) -> bool {
+        self.flow.is_done() && self.passing == 0 && self.lease.input.is_empty() && self.settings_before.is_none()
+    }
+
+    /// Deals with all whole frames that were read.
+    fn digest(&mut self, output: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+        if self.passing > 0 {
+            let input = &mut self.lease.input;
+            let piece = input.split_to(input.len().min(self.passing));
+            self.passing -= piece.len();
+            output.extend_from_slice(&piece);
+        }
+        let mut input = std::mem::take(&mut self.lease.input);
+        let mut at = 0;
+        let digested = loop {
+            if round.copy_in {
+                break Ok(());
+            }
+            let next = match header(&input[at..], backend_limit) {
+                Ok(Some(next)) => next,
+                Ok(None) => break Ok(()),
+                Err(bad) => break Err(bad.into()),
+            };
+            let there = input.len() - at;
+            if there >= next.len {
+                let taken = self.take(next.tag, &input[at..at + next.len], output, round);
+                at += next.len;
+                if taken.is_err() {
+                    break taken;
+                }
+                continue;
+            }
+            if matches!(next.tag, b'D' | b'd') && next.len > PIECE && !self.flow.runs_own() {
+                if let Err(unexpected) = self.flow.on(next.tag, &[]) {
+                    break Err(unexpected.into());
+                }
+                round.held_back = None;
+                if let Some(capture) = &mut round.capture {
+                    capture.spoil("too_large");
+                }
+                self.passing = next.len - there;
+                output.extend_from_slice(&input[at..]);
+                at = input.len();
+            }
+            break Ok(());
+        };
+        input.advance(at);
+        self.lease.input = input;
+        digested
+    }
+
+    fn take(&mut self, tag: u8, frame: &[u8], output: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+        let body = &frame[HEADER..];
+        let step = self.flow.current();
+        if tag == b'E' && (self.flow.is_done() || backend::error_field(body, b'V').is_some_and(|v| v != b"ERROR")) {
+            // FATAL: the session upstream is over, and so is the client's.
+            return Err(Broken::Fatal(Bytes::copy_from_slice(frame)));
+        }
+        match self.flow.on(tag, body)? {
+            Verdict::Relay => {
+                output.extend_from_slice(frame);
+                if tag == b'1' {
+                    round.parsed += 1;
+                }
+            }
+            Verdict::RelayRow => {
+                if tag == b'D' {
+                    round.held_back = None;
+                }
+                output.extend_from_slice(frame);
+                if let Some(capture) = &mut round.capture {
+                    if tag == b'T' {
+                        capture.description = Some(Bytes::copy_from_slice(frame));
+                    } else {
+                        capture.keep(frame);
+                    }
+                }
+            }
+            Verdict::RelayDone => {
+                round.held_back = None;
+                output.extend_from_slice(frame);
+                round.done.push(if tag == b'C' { backend::tag(body).into() } else { Box::default() });
+                if let Some(capture) = &mut round.capture {
+                    if tag == b'C' { capture.keep(frame) } else { capture.spoil("not_whole") }
+                }
+            }
+            Verdict::RelayError => error(frame, output, round),
+            Verdict::Substitute => {
+                let failure = round.substitutes.pop_front().unwrap_or_else(|| {
+                    backend::Failure::error("XX000", "a statement that was to fail had no error of its own")
+                });
+                round.held_back = None;
+                round.failed = true;
+                backend::put_failure(output, &failure);
+            }
+            Verdict::RelayCopyIn => {
+                round.held_back = None;
+                output.extend_from_slice(frame);
+                round.copy_in = true;
+            }
+            Verdict::RelayReady(status) => {
+                round.status = Some(status);
+                if round.again.is_none() {
+                    output.extend_from_slice(frame);
+                }
+            }
+            Verdict::Probed(probe) => learn(probe, body, round),
+            Verdict::Swallow | Verdict::OwnReady(_) => {}
+            Verdict::OwnError => {
+                tracing::warn!(
+                    sqlstate = %String::from_utf8_lossy(backend::sqlstate(body)),
+                    message = %String::from_utf8_lossy(backend::error_field(body, b'M').unwrap_or_default()),
+                    "a statement of Sidecache's own failed"
+                );
+                round.own_error = Some(Bytes::copy_from_slice(frame));
+            }
+            Verdict::Parameter => {
+                if let Some((name, value)) = backend::parameter(body) {
+                    self.lease.parameters.insert(name, value);
+                }
+                if !round.mute_parameters {
+                    output.extend_from_slice(frame);
+                }
+                if let Some(capture) = &mut round.capture {
+                    capture.spoil("parameter_changed");
+                }
+            }
+            Verdict::Notice => {
+                output.extend_from_slice(frame);
+                if let Some(capture) = &mut round.capture {
+                    capture.spoil("notice");
+                }
+            }
+            Verdict::Notification => output.extend_from_slice(frame),
+        }
+        match (step, tag) {
+            (Some(Step::Parse(_, Slot::Named(number))), b'1') => {
+                self.lease.carried.prepared.insert(number, round.tick);
+            }
+            (Some(Step::Parse(_, Slot::Unnamed(number))), b'1') => self.lease.carried.unnamed = Some(number),
+            (Some(Step::Close(_, Some(number))), b'3') => {
+                self.lease.carried.prepared.remove(&number);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn learn(probe: Probe, body: &[u8], round: &mut Round) {
+    let text = |index| column(body, index).and_then(|value| std::str::from_utf8(value).ok());
+    let lsn = |index| text(index).and_then(|value| value.parse::<Lsn>().ok());
+    match probe {
+        Probe::Effect => {}
+        Probe::Row => round.row = Some(Bytes::copy_from_slice(body)),
+        Probe::Snapshot => round.snapshot = text(0).and_then(|value| value.parse().ok()),
+        // A server that left recovery answers NULL or `f`: nothing is proven then.
+        Probe::Replayed => round.replayed = if text(1) == Some("t") { lsn(0) } else { None },
+        Probe::High => round.high = lsn(0),
+    }
+}
+
+fn error(frame: &[u8], output: &mut BytesMut, round: &mut Round) {
+    let body = &frame[HEADER..];
+    if let Some(capture) = &mut round.capture {
+        capture.spoil("error");
+    }
+    if let Some(mark) = round.held_back.take() {
+        let again = match backend::sqlstate(body) {
+            b"25006" if round.on_replica => Some(Again::OnPrimary),
+            // plancache.c, RevalidateCachedQuery
+            b"0A000" if backend::error_field(body, b'M') == Some(b"cached plan must not change result type") => {
+                Some(Again::Reprepared)
+            }
+            _ => None,
+        };
+        if again.is_some() {
+            output.truncate(mark);
+            round.again = again;
+            return;
+        }
+    }
+    round.failed = true;
+    output.extend_from_slice(frame);
+}

@@ -1,0 +1,198 @@
+//! One request, whichever protocol it came by: a simple query, or a batch that runs one statement once and whole.
+//! What does not have that form is forwarded as it is.
+
+use super::Session;
+use super::client::{UnitEnd, frames};
+use super::portal::Prepared;
+use crate::route::plan::Plan;
+use crate::wire::frontend::{self, Bind, Parse, Subject};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Texts whose plans a session keeps for itself.
+const TEXTS_KEPT: usize = 512;
+
+/// Which messages the client waits for besides the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    pub parse: bool,
+    /// An extended batch: BindComplete is due.
+    pub bind: bool,
+    /// A RowDescription (or NoData) is due.
+    pub describe: bool,
+}
+
+/// A statement to run once, with its parameters.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub plan: Arc<Plan>,
+    /// The prepared statement, if it is one.
+    pub statement: Option<Arc<Prepared>>,
+    /// From a Bind: format codes and values.
+    pub parameters: &'a [u8],
+    /// From a Bind: result format codes, two bytes each.
+    pub result_formats: &'a [u8],
+    pub form: Form,
+    /// A statement that the batch prepares, by its name.
+    pub parsed: Option<(&'a [u8], Arc<Prepared>)>,
+}
+
+impl Request<'_> {
+    /// Parameter type oids, as the Parse gave them.
+    pub fn types(&self) -> &[u32] {
+        self.statement.as_ref().map_or(&[], |statement| &statement.oids)
+    }
+}
+
+/// A Bind without formats and parameters: what a simple query amounts to.
+const NO_PARAMETERS: &[u8] = b"\0\0\0\0";
+
+impl Session {
+    /// The plan of a text, in the present catalog and by this session's names.
+    pub(super) fn plan(&mut self, text: &[u8]) -> Arc<Plan> {
+        let catalog = self.shared.catalog.load();
+        if let Some(plan) = self.texts.get(text)
+            && plan.catalog_version == catalog.version
+        {
+            return Arc::clone(plan);
+        }
+        let plan = self.shared.common.plans.plan(text, &self.names, &catalog);
+        if self.texts.len() >= TEXTS_KEPT {
+            self.texts.clear();
+        }
+        self.texts.insert(text.into(), Arc::clone(&plan));
+        plan
+    }
+
+    /// A prepared statement's plan, made again if the catalog or the session's names have changed since.
+    pub(super) fn plan_of(&mut self, statement: &Prepared) -> Arc<Plan> {
+        let current = self.shared.catalog.load().version;
+        if statement.plan.catalog_version == current && Arc::ptr_eq(&statement.names, &self.names) {
+            return Arc::clone(&statement.plan);
+        }
+        self.plan(&statement.sql)
+    }
+
+    /// What a Parse prepares.
+    pub(super) fn prepare(&mut self, parse: &Parse<'_>) -> Arc<Prepared> {
+        if parse.name.is_empty()
+            && let Some(same) = self.statements.get(b"")
+            && same.sql == parse.sql
+            && same.types == parse.types
+        {
+            return Arc::clone(same);
+        }
+        let is_named = !parse.name.is_empty();
+        let plans = &self.shared.common.plans;
+        let number = if is_named { plans.number(parse.sql, parse.types) } else { plans.fresh_number() };
+        Arc::new(Prepared {
+            number,
+            sql: Bytes::copy_from_slice(parse.sql),
+            types: Bytes::copy_from_slice(parse.types),
+            oids: parse.types.as_chunks().0.iter().map(|oid| u32::from_be_bytes(*oid)).collect(),
+            plan: self.plan(parse.sql),
+            names: Arc::clone(&self.names),
+            is_named,
+        })
+    }
+
+    /// The unit as one request, if it has that form.
+    pub(super) fn request<'a>(&mut self, unit: &'a [u8], end: UnitEnd) -> Option<Request<'a>> {
+        match end {
+            UnitEnd::Query => {
+                let (_, body) = frames(unit).next()?;
+                let plan = self.plan(frontend::query(body).ok()?);
+                let form = Form { parse: false, bind: false, describe: true };
+                Some(Request {
+                    plan,
+                    statement: None,
+                    parameters: NO_PARAMETERS,
+                    result_formats: b"",
+                    form,
+                    parsed: None,
+                })
+            }
+            UnitEnd::Sync => self.extended_request(unit),
+            _ => None,
+        }
+    }
+
+    fn extended_request<'a>(&mut self, unit: &'a [u8]) -> Option<Request<'a>> {
+        let mut all = frames(unit).peekable();
+        let parse = match all.next_if(|(header, _)| header.tag == b'P') {
+            Some((_, body)) => Some(Parse::read(body).ok()?),
+            None => None,
+        };
+        let (_, body) = all.next_if(|(header, _)| header.tag == b'B')?;
+        let bind = Bind::read(body).ok()?;
+        let describe = match all.next_if(|(header, _)| header.tag == b'D') {
+            Some((_, body)) => match frontend::subject(body).ok()? {
+                (Subject::Portal, name) if name == bind.portal => true,
+                _ => return None,
+            },
+            None => false,
+        };
+        let (_, body) = all.next_if(|(header, _)| header.tag == b'E')?;
+        let whole = frontend::execute(body).ok()? == (bind.portal, 0);
+        let ends = all.all(|(header, _)| matches!(header.tag, b'S' | b'H'));
+        // A named portal may be asked for again before its transaction ends.
+        if !whole || !ends || !bind.portal.is_empty() {
+            return None;
+        }
+        let parsed = match parse {
+            Some(parse) if parse.name != bind.statement => return None,
+            Some(parse) if !parse.name.is_empty() && self.statements.get(parse.name).is_some() => return None,
+            Some(parse) => Some((parse.name, self.prepare(&parse))),
+            None => None,
+        };
+        let statement = match &parsed {
+            Some((_, statement)) => Arc::clone(statement),
+            None => Arc::clone(self.statements.get(bind.statement)?),
+        };
+        let plan = self.plan_of(&statement);
+        let form = Form { parse: parsed.is_some(), bind: true, describe };
+        Some(Request {
+            plan,
+            statement: Some(statement),
+            parameters: bind.parameters,
+            result_formats: bind.result_formats,
+            form,
+            parsed,
+        })
+    }
+}
+
+/// Whether a text parameter holds a word that PostgreSQL reads as the present time when it is taken as a date.
+pub fn has_time_word(parameters: &[u8]) -> bool {
+    let bind = Bind { portal: b"", statement: b"", parameters, result_formats: b"" };
+    bind.values().any(|(binary, value)| !binary && value.is_some_and(|value| is_time_word(value)))
+}
+
+fn is_time_word(value: &[u8]) -> bool {
+    // The longest is "yesterday"; each may stand among other fields.
+    value
+        .split(|byte| !byte.is_ascii_alphabetic())
+        .any(|word| ["now", "today", "tomorrow", "yesterday"].iter().any(|w| w.as_bytes().eq_ignore_ascii_case(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c22_a_parameter_may_say_now() {
+        let text = |value: &[u8]| {
+            let mut out = b"\0\0\0\x01".to_vec();
+            out.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            out.extend_from_slice(value);
+            out
+        };
+        for time in [&b"now"[..], b" NOW ", b"tomorrow 12:00", b"Yesterday"] {
+            assert!(has_time_word(&text(time)), "{time:?}");
+        }
+        for other in [&b"2026-01-01"[..], b"nowhere", b"42", b""] {
+            assert!(!has_time_word(&text(other)), "{other:?}");
+        }
+        assert!(!has_time_word(NO_PARAMETERS));
+    }
+}

@@ -1,0 +1,363 @@
+//! Answering without a server: hits, and the few statements that are ours alone. All but waiting happens in one
+//! pass over the unit's bytes.
+
+use super::client::{Unit, UnitEnd, frames};
+use super::request::{Form, Request, has_time_word};
+use super::settings::Settings;
+use super::{Block, End, Session};
+use crate::cache::key::{KeyParts, compose};
+use crate::cache::{Answer, Entry, Permit, Tier, Waited, Waiter};
+use crate::coherence::Demand;
+use crate::config::CacheMode;
+use crate::route::plan::{Kind, PinReason, Plan, Recipe, SettingChange};
+use crate::telemetry::{Outcome, Record};
+use crate::types::{Level, Moment};
+use crate::wire::backend::{
+    BIND_COMPLETE, CLOSE_COMPLETE, Failure, PARSE_COMPLETE, one_text_row, put_complete, put_frame, put_ready,
+};
+use crate::wire::frontend::{self, Subject};
+use bytes::BufMut;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a request waits for another's fill of the same key.
+const FLIGHT_WAIT: Duration = Duration::from_millis(500);
+
+/// Bodies up to this are copied into the output, so that one write carries everything.
+const COPY_LIMIT: usize = 32 * 1024;
+
+/// What became of a unit.
+enum Served {
+    /// Answered into the output.
+    Yes,
+    /// A hit whose rows are too many to copy.
+    Large(Arc<Entry>),
+    /// It needs a server.
+    No(Intent),
+}
+
+/// Why a unit goes to a server, and what is due beside its answer.
+pub(super) enum Intent {
+    /// Nothing: with the reason why it was not looked up, or not found.
+    Pass(&'static str),
+    /// To fill: the one permit, what it depends on, and whether the fill brings the RowDescription.
+    Fill { permit: Permit, plan: Arc<Plan>, demand: Demand, describe: bool },
+    /// Another fills the same key.
+    Wait(Waiter),
+}
+
+impl Session {
+    /// Answers one unit, from the cache or from a server.
+    pub(super) async fn answer(&mut self, unit: Unit) -> Result<(), End> {
+        let began = Moment::now();
+        let mut intent = Intent::Pass("batch_open");
+        if !self.is_mid_batch() {
+            if self.close_locally(unit) {
+                self.client.discard(unit);
+                return Ok(());
+            }
+            match self.serve(unit, began) {
+                Served::Yes => {
+                    self.client.discard(unit);
+                    return Ok(());
+                }
+                Served::Large(entry) => {
+                    self.client.discard(unit);
+                    return self.write_large(&entry).await;
+                }
+                Served::No(next) => intent = next,
+            }
+            if let Intent::Wait(waiter) = intent {
+                intent = match waiter.wait(FLIGHT_WAIT).await {
+                    // Look again; who finds it in flight once more asks a server itself, and stores nothing.
+                    Waited::Stored | Waited::Abandoned => match self.serve(unit, Moment::now()) {
+                        Served::Yes => {
+                            self.client.discard(unit);
+                            return Ok(());
+                        }
+                        Served::Large(entry) => {
+                            self.client.discard(unit);
+                            return self.write_large(&entry).await;
+                        }
+                        Served::No(Intent::Wait(_)) => Intent::Pass("flight_slow"),
+                        Served::No(next) => next,
+                    },
+                    Waited::NotStored => Intent::Pass("not_storable"),
+                    Waited::TimedOut => Intent::Pass("flight_slow"),
+                };
+            }
+            if let Intent::Fill { permit, demand, describe, .. } = &mut intent
+                && let Some(entry) = permit.ask_shared(*describe, demand).await
+            {
+                drop(intent);
+                let form = self.form(unit);
+                self.hit(&entry, form, Tier::Shared, unit.end, began);
+                self.client.discard(unit);
+                return if entry.body.len() > COPY_LIMIT { self.write_large(&entry).await } else { Ok(()) };
+            }
+        }
+        let bytes = self.client.take(unit);
+        Box::pin(self.forward(bytes, unit.end, intent, began)).await
+    }
+
+    /// A batch of nothing but closed names, or of nothing: names live here, and no server is asked.
+    fn close_locally(&mut self, unit: Unit) -> bool {
+        let input = &self.client.input[..unit.len];
+        let mut names = Vec::new();
+        for (header, body) in frames(input) {
+            match (header.tag, frontend::subject(body)) {
+                (b'C', Ok(named)) => names.push(named),
+                (b'S' | b'H', _) => {}
+                _ => return false,
+            }
+        }
+        // A portal of an open transaction lives on the server.
+        if unit.end != UnitEnd::Sync || (self.status != b'I' && names.iter().any(|(s, _)| *s == Subject::Portal)) {
+            return false;
+        }
+        for (subject, name) in names {
+            if subject == Subject::Statement {
+                self.statements.close(name);
+            }
+            self.client.output.put_slice(CLOSE_COMPLETE);
+        }
+        self.ready();
+        true
+    }
+
+    fn form(&mut self, unit: Unit) -> Form {
+        let input = std::mem::take(&mut self.client.input);
+        let request = self.request(&input[..unit.len], unit.end);
+        let form = request.as_ref().map(|request| request.form);
+        if let Some((name, statement)) = request.and_then(|request| request.parsed) {
+            self.statements.insert(name, statement);
+        }
+        self.client.input = input;
+        form.expect("the unit had the form of a request when its permit was given")
+    }
+
+    fn serve(&mut self, unit: Unit, now: Moment) -> Served {
+        let input = std::mem::take(&mut self.client.input);
+        let served = match self.request(&input[..unit.len], unit.end) {
+            Some(request) => self.look_up(request, unit.end, now),
+            None => Served::No(Intent::Pass("batch_form")),
+        };
+        self.client.input = input;
+        served
+    }
+
+    fn look_up(&mut self, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
+        let plan = Arc::clone(&request.plan);
+        let recipe = match &plan.cache {
+            Ok(recipe) => recipe,
+            Err(refusal) => {
+                return match self.local(&request, end) {
+                    true => Served::Yes,
+                    false => Served::No(Intent::Pass(refusal.label())),
+                };
+            }
+        };
+        if let Some(reason) = self.uncached(&plan, recipe, &request) {
+            return Served::No(Intent::Pass(reason));
+        }
+        let cache = Arc::clone(self.shared.cache.as_ref().expect("asked by `uncached`"));
+        self.key.clear();
+        compose(
+            &mut self.key,
+            &KeyParts {
+                inputs: &self.inputs,
+                statement: plan.identity.as_bytes(),
+                relations: &recipe.relations,
+                parameter_types: request.types(),
+                parameters: request.parameters,
+                result_formats: request.result_formats,
+            },
+        );
+        let level = plan.hint.level.unwrap_or(self.level);
+        let demand = Demand { level, floor: self.floor, now };
+        match cache.lookup(&self.key, request.form.describe, &demand) {
+            Answer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
+            Answer::Hit(entry) => {
+                let form = request.form;
+                if let Some((name, statement)) = request.parsed {
+                    self.statements.insert(name, statement);
+                }
+                self.hit(&entry, form, Tier::Memory, end, now);
+                if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }
+            }
+            Answer::Permit(permit) if self.status == b'I' => {
+                Served::No(Intent::Fill { permit, plan, demand, describe: request.form.describe })
+            }
+            Answer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
+            Answer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
+            Answer::Bypass(reason) => Served::No(Intent::Pass(reason.label())),
+        }
+    }
+
+    /// Why this session may not be served this statement from the cache now.
+    fn uncached(&self, plan: &Plan, recipe: &Recipe, request: &Request<'_>) -> Option<&'static str> {
+        if self.shared.cache.is_none() {
+            return Some("cache_off");
+        }
+        if !self.heard {
+            return Some("other_database");
+        }
+        if plan.hint.off {
+            return Some("hint");
+        }
+        let settles = |pin: &PinReason| {
+            matches!(pin, PinReason::TemporaryObject | PinReason::Opaque | PinReason::SessionAuthorization)
+        };
+        if self.pins.iter().any(settles) {
+            return Some("pinned");
+        }
+        if self.floor_unknown && self.level == Level::Session {
+            return Some("floor_unknown");
+        }
+        match self.status {
+            b'I' => {}
+            b'T' if self.block == Block::Clean => {}
+            b'T' => return Some("in_transaction"),
+            _ => return Some("failed_transaction"),
+        }
+        if !Settings::is_plain(&self.settings) {
+            return Some("isolation");
+        }
+        if recipe.time_parameters && has_time_word(request.parameters) {
+            return Some("time_parameter");
+        }
+        None
+    }
+
+    /// Writes a hit, all but the ReadyForQuery of one whose body is too large to copy.
+    fn hit(&mut self, entry: &Entry, form: Form, tier: Tier, end: UnitEnd, began: Moment) {
+        let out = &mut self.client.output;
+        if form.parse {
+            out.put_slice(PARSE_COMPLETE);
+        }
+        if form.bind {
+            out.put_slice(BIND_COMPLETE);
+        }
+        if form.describe {
+            out.put_slice(entry.row_description.as_ref().expect("a lookup that needs one finds only entries with it"));
+        }
+        if entry.body.len() <= COPY_LIMIT {
+            out.put_slice(&entry.body);
+            put_ready(out, self.status);
+        }
+        if self.level == Level::Session {
+            self.raise_floor(entry.proof.high);
+        }
+        let destination = match tier {
+            Tier::Memory => "memory",
+            Tier::Shared => "shared",
+        };
+        let protocol = if end == UnitEnd::Query { "simple" } else { "extended" };
+        self.shared.telemetry.request(&Record {
+            kind: protocol,
+            destination,
+            outcome: Outcome::Hit,
+            total: Moment::now().since(began),
+            upstream: None,
+        });
+        self.shared.telemetry.saved(entry.cost);
+    }
+
+    async fn write_large(&mut self, entry: &Entry) -> Result<(), End> {
+        use tokio::io::AsyncWriteExt;
+        self.client.flush().await?;
+        self.client.stream.write_all(&entry.body).await?;
+        self.ready();
+        Ok(())
+    }
+
+    /// Statements that no server is asked: our own settings, and the names of prepared statements, which live here.
+    fn local(&mut self, request: &Request<'_>, end: UnitEnd) -> bool {
+        if self.status == b'E' {
+            return false;
+        }
+        let answer: Result<(Option<(&str, String)>, &str), Failure> = match &request.plan.kind {
+            Kind::Setting(SettingChange::Set { name, values, .. }) if name.starts_with("sidecache.") => {
+                self.set_own(name, values).map(|()| (None, "SET"))
+            }
+            Kind::Setting(SettingChange::Reset { name, .. }) if name == "sidecache.consistency" => {
+                self.level = self.shared.config.consistency;
+                Ok((None, "RESET"))
+            }
+            Kind::Show(name) if name == "sidecache.position" => {
+                let position = self.floor.position.max(self.shared.coherence.position());
+                let token = format!("{}:{position}", self.shared.coherence.epoch());
+                Ok((Some(("sidecache.position", token)), "SHOW"))
+            }
+            Kind::Show(name) if name == "sidecache.consistency" => {
+                Ok((Some(("sidecache.consistency", self.level.label().to_owned())), "SHOW"))
+            }
+            Kind::Deallocate { name: Some(name) } if self.statements.get(name.as_bytes()).is_some() => {
+                self.statements.close(name.as_bytes());
+                Ok((None, "DEALLOCATE"))
+            }
+            Kind::Deallocate { name: None } if !self.pins.contains(&PinReason::SqlPrepare) => {
+                self.statements.close_all();
+                Ok((None, "DEALLOCATE ALL"))
+            }
+            _ => return false,
+        };
+        let (row, tag) = match answer {
+            Ok(answer) => answer,
+            Err(failure) => {
+                self.fail(failure, end).expect("only fatal failures end a session, and these are not");
+                return true;
+            }
+        };
+        if let Some((name, statement)) = &request.parsed {
+            self.statements.insert(name, Arc::clone(statement));
+        }
+        let out = &mut self.client.output;
+        if request.form.parse {
+            out.put_slice(PARSE_COMPLETE);
+        }
+        if request.form.bind {
+            out.put_slice(BIND_COMPLETE);
+        }
+        match row {
+            Some((name, value)) => {
+                let rows = one_text_row(name, &value);
+                let description = 1 + u32::from_be_bytes([rows[1], rows[2], rows[3], rows[4]]) as usize;
+                out.put_slice(if request.form.describe { &rows } else { &rows[description..] });
+            }
+            None if request.form.bind && request.form.describe => put_frame(out, b'n', b""),
+            None => {}
+        }
+        put_complete(out, tag);
+        self.ready();
+        true
+    }
+
+    fn set_own(&mut self, name: &str, values: &[String]) -> Result<(), Failure> {
+        let value = values.first().map_or("", String::as_str);
+        match name {
+            "sidecache.consistency" => {
+                self.level = value.parse().map_err(|()| {
+                    Failure::error("22023", format!("invalid value for parameter \"{name}\": \"{value}\""))
+                })?;
+            }
+            "sidecache.min_position" => {
+                let invalid =
+                    || Failure::error("22023", format!("invalid value for parameter \"{name}\": \"{value}\""));
+                let (epoch, position) = value.split_once(':').ok_or_else(invalid)?;
+                let position = position.parse().map_err(|_| invalid())?;
+                if epoch != self.shared.coherence.epoch().to_string() {
+                    // A position of another incarnation, or one that this instance has not met yet: only the primary is sure.
+                    self.floor_unknown = true;
+                } else {
+                    self.raise_floor(position);
+                }
+            }
+            _ => {
+                let text = format!("unrecognized configuration parameter \"{name}\"");
+                return Err(Failure::error("42704", text));
+            }
+        }
+        Ok(())
+    }
+}

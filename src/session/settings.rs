@@ -1,0 +1,328 @@
+//! The settings of one session: what it set, how that is put back on another connection, and what of it decides an
+//! answer. Knows nothing of connections; every change comes from a statement that has succeeded.
+
+use crate::cache::key::compose_inputs;
+use crate::catalog::SearchPath;
+use crate::route::plan::SettingChange;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A setting as this session has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The statement that sets it, to be run on another connection.
+    pub replay: Arc<str>,
+    /// Its values as PostgreSQL read them.
+    pub values: Vec<String>,
+}
+
+/// What sessions of one user and database start with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Baseline {
+    /// `search_path`, as a list.
+    pub search_path: Vec<String>,
+    /// `default_transaction_isolation` is `read committed`.
+    pub read_committed: bool,
+    /// `standard_conforming_strings` is on.
+    pub standard_strings: bool,
+    /// `default_transaction_read_only` is off.
+    pub read_write: bool,
+}
+
+/// Settings that cannot change the bytes of an answer, so that they have no place in a key.
+const HARMLESS: &[&str] = &[
+    "application_name",
+    "client_min_messages",
+    "deadlock_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "lock_timeout",
+    "log_min_duration_statement",
+    "log_min_messages",
+    "log_statement",
+    "statement_timeout",
+    "synchronous_commit",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
+    "transaction_timeout",
+];
+
+type Map = BTreeMap<String, Setting>;
+
+/// The settings of one session.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    baseline: Arc<Baseline>,
+    user: String,
+    /// From the startup message: what RESET returns to.
+    start: Map,
+    /// Set for the session.
+    current: Map,
+    /// Set for this transaction alone.
+    local: Map,
+    /// `current` as it was when the transaction began, if it changed since.
+    before: Option<Map>,
+}
+
+fn quoted(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Splits the text of a list setting (`"$user", public`) as `SplitIdentifierString` in varlena.c does.
+pub fn split_identifiers(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut chars = text.chars().peekable();
+    loop {
+        while chars.next_if(|c| c.is_whitespace() || *c == ',').is_some() {}
+        let Some(first) = chars.peek().copied() else { return all };
+        let mut name = String::new();
+        if first == '"' {
+            chars.next();
+            while let Some(c) = chars.next() {
+                if c != '"' {
+                    name.push(c);
+                } else if chars.next_if_eq(&'"').is_some() {
+                    name.push('"');
+                } else {
+                    break;
+                }
+            }
+        } else {
+            while let Some(c) = chars.next_if(|c| *c != ',' && !c.is_whitespace()) {
+                name.extend(c.to_lowercase());
+            }
+        }
+        all.push(name);
+    }
+}
+
+impl Settings {
+    /// A session as its startup message asks for; parameters that are not settings are left out by the caller.
+    pub fn new(user: &str, parameters: &[(String, String)], baseline: Arc<Baseline>) -> Self {
+        let start: Map = parameters
+            .iter()
+            .map(|(name, value)| {
+                let name = name.to_lowercase();
+                let replay = format!("SELECT pg_catalog.set_config({}, {}, false)", quoted(&name), quoted(value));
+                let values = if name == "search_path" { split_identifiers(value) } else { vec![value.clone()] };
+                (name, Setting { replay: replay.into(), values })
+            })
+            .collect();
+        Settings { baseline, user: user.to_owned(), current: start.clone(), start, local: Map::new(), before: None }
+    }
+
+    /// The baseline, once it is known.
+    pub fn rest_on(&mut self, baseline: Arc<Baseline>) {
+        self.baseline = baseline;
+    }
+
+    /// What the session's connection must carry between transactions.
+    pub fn current(&self) -> &Map {
+        &self.current
+    }
+
+    /// A statement succeeded that changed settings. `in_transaction`: a ROLLBACK would undo it.
+    pub fn apply(&mut self, change: &SettingChange, in_transaction: bool) {
+        let local = matches!(change, SettingChange::Set { local: true, .. } | SettingChange::Reset { local: true, .. });
+        if in_transaction && !local && self.before.is_none() {
+            self.before = Some(self.current.clone());
+        }
+        match change {
+            SettingChange::Set { name, values, local, text } => {
+                let setting = Setting { replay: text.as_str().into(), values: values.clone() };
+                if !local {
+                    self.local.remove(name);
+                    self.current.insert(name.clone(), setting);
+                } else if in_transaction {
+                    self.local.insert(name.clone(), setting);
+                }
+            }
+            SettingChange::Reset { name, local } => {
+                self.local.remove(name);
+                if !local {
+                    match self.start.get(name) {
+                        Some(start) => self.current.insert(name.clone(), start.clone()),
+                        None => self.current.remove(name),
+                    };
+                }
+            }
+            SettingChange::ResetAll => {
+                // RESET ALL leaves the role and session authorization alone (guc.c, GUC_NO_RESET_ALL).
+                let role = self.current.remove_entry("role");
+                self.current = self.start.clone();
+                self.current.extend(role);
+                self.local.clear();
+            }
+            SettingChange::DiscardAll => {
+                self.current = self.start.clone();
+                self.local.clear();
+            }
+        }
+    }
+
+    /// The transaction ended.
+    pub fn ended(&mut self, committed: bool) {
+        self.local.clear();
+        if let Some(before) = self.before.take()
+            && !committed
+        {
+            self.current = before;
+        }
+    }
+
+    /// Whether a rollback to a savepoint could undo settings that we cannot tell.
+    pub fn changed_in_transaction(&self) -> bool {
+        self.before.is_some() || !self.local.is_empty()
+    }
+
+    fn effective(&self, name: &str) -> Option<&Setting> {
+        self.local.get(name).or_else(|| self.current.get(name))
+    }
+
+    fn is(&self, name: &str, values: &[&str], otherwise: bool) -> bool {
+        self.effective(name).map_or(otherwise, |setting| match setting.values.as_slice() {
+            [value] => values.iter().any(|v| v.eq_ignore_ascii_case(value)),
+            _ => false,
+        })
+    }
+
+    /// The role whose privileges count.
+    pub fn role(&self) -> &str {
+        match self.effective("role").map(|setting| setting.values.as_slice()) {
+            Some([role]) if role != "none" => role,
+            _ => &self.user,
+        }
+    }
+
+    /// Whether transactions that begin now are READ COMMITTED and may write.
+    pub fn is_plain(&self) -> bool {
+        self.is("default_transaction_isolation", &["read committed"], self.baseline.read_committed)
+            && self.is("default_transaction_read_only", &["off", "false", "no", "0"], self.baseline.read_write)
+            && self.effective("transaction_isolation").is_none()
+            && self.effective("session_authorization").is_none()
+    }
+
+    /// Whether a backslash is an ordinary character in a string.
+    pub fn standard_strings(&self) -> bool {
+        self.is("standard_conforming_strings", &["on", "true", "yes", "1"], self.baseline.standard_strings)
+    }
+
+    /// The schemas that names are looked up in.
+    pub fn search_path(&self) -> SearchPath {
+        let path = self.effective("search_path").map_or(&self.baseline.search_path, |setting| &setting.values);
+        let schema = |name: &String| if name == "$user" { self.role().to_owned() } else { name.clone() };
+        SearchPath(path.iter().map(schema).filter(|name| !name.is_empty()).collect())
+    }
+
+    /// All that can change an answer, as bytes for a key: user, role, search path and every other setting that is not proven
+    /// harmless.
+    pub fn key(&self, database: &str, out: &mut Vec<u8>) {
+        let path = self.search_path().0;
+        let mut all: BTreeMap<&str, &Setting> = BTreeMap::new();
+        for (name, setting) in self.current.iter().chain(&self.local) {
+            if !HARMLESS.contains(&name.as_str()) && name != "search_path" && name != "role" {
+                all.insert(name, setting);
+            }
+        }
+        let path = path.iter().map(|schema| ("search_path", schema.as_str()));
+        let rest =
+            all.iter().flat_map(|(name, setting)| setting.values.iter().map(move |value| (*name, value.as_str())));
+        compose_inputs(out, database, self.role(), &self.user, path.chain(rest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(start: &[(&str, &str)]) -> Settings {
+        let start: Vec<_> = start.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let baseline = Baseline {
+            search_path: vec!["$user".into(), "public".into()],
+            read_committed: true,
+            standard_strings: true,
+            read_write: true,
+        };
+        Settings::new("app", &start, Arc::new(baseline))
+    }
+
+    fn set(name: &str, value: &str, local: bool) -> SettingChange {
+        let text = format!("SET {name} TO '{value}'");
+        SettingChange::Set { name: name.into(), values: vec![value.into()], local, text }
+    }
+
+    fn key(settings: &Settings) -> Vec<u8> {
+        let mut out = Vec::new();
+        settings.key("shop", &mut out);
+        out
+    }
+
+    #[test]
+    fn c16_set_local_and_rollback_restore_settings() {
+        let mut s = settings(&[]);
+        let clean = key(&s);
+        s.apply(&set("search_path", "evil", true), true);
+        assert_eq!(s.search_path().0, ["evil"]);
+        s.ended(true);
+        assert_eq!(key(&s), clean);
+        s.apply(&set("search_path", "evil", false), true);
+        s.ended(false);
+        assert_eq!(key(&s), clean);
+        s.apply(&set("search_path", "kept", false), true);
+        s.ended(true);
+        assert_eq!(s.search_path().0, ["kept"]);
+    }
+
+    #[test]
+    fn c17_settings_that_change_bytes_change_the_key() {
+        let clean = key(&settings(&[]));
+        for name in ["timezone", "datestyle", "intervalstyle", "extra_float_digits", "bytea_output", "app.tenant"] {
+            let mut s = settings(&[]);
+            s.apply(&set(name, "x", false), false);
+            assert_ne!(key(&s), clean, "{name}");
+            s.apply(&SettingChange::Reset { name: name.into(), local: false }, false);
+            assert_eq!(key(&s), clean, "{name}");
+        }
+        let mut s = settings(&[]);
+        s.apply(&set("application_name", "x", false), false);
+        assert_eq!(key(&s), clean);
+    }
+
+    #[test]
+    fn g1_the_role_is_in_the_key_and_in_the_path() {
+        let mut s = settings(&[]);
+        let clean = key(&s);
+        s.apply(&set("role", "bob", false), false);
+        assert_ne!(key(&s), clean);
+        assert_eq!(s.search_path().0, ["bob", "public"]);
+        s.apply(&SettingChange::ResetAll, false);
+        assert_eq!(s.role(), "bob", "RESET ALL keeps the role");
+        s.apply(&set("role", "none", false), false);
+        assert_eq!(s.role(), "app");
+    }
+
+    #[test]
+    fn reset_returns_to_the_startup_message() {
+        let mut s = settings(&[("search_path", "a, \"B c\"")]);
+        assert_eq!(s.search_path().0, ["a", "B c"]);
+        s.apply(&set("search_path", "x", false), false);
+        s.apply(&SettingChange::Reset { name: "search_path".into(), local: false }, false);
+        assert_eq!(s.search_path().0, ["a", "B c"]);
+        assert!(s.current()["search_path"].replay.contains(r#"E'a, "B c"'"#));
+    }
+
+    #[test]
+    fn c21_only_read_committed_is_plain() {
+        let mut s = settings(&[]);
+        assert!(s.is_plain());
+        s.apply(&set("default_transaction_isolation", "repeatable read", false), false);
+        assert!(!s.is_plain());
+        let mut s = settings(&[]);
+        s.apply(&set("transaction_isolation", "serializable", true), true);
+        assert!(!s.is_plain());
+        s.ended(true);
+        assert!(s.is_plain());
+    }
+}

@@ -1,0 +1,124 @@
+//! Towards Prometheus: the recorder, histograms that are recorded as they happen, and counts and gauges that are
+//! handed over when a scrape asks. The recorder is this object's own and not the process's, so tests have many.
+
+use super::DESTINATIONS;
+use super::names::{self, Name};
+use metrics::{Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What others know at the moment of a scrape.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    /// The label of the stream's state.
+    pub stream: &'static str,
+    /// Bytes of WAL up to which changes were heard.
+    pub applied: u64,
+    /// How far behind hits may be, if they are served.
+    pub staleness: Option<Duration>,
+    pub entries: u64,
+    pub bytes: u64,
+    pub servers: Vec<ServerObservation>,
+}
+
+/// What is known of one upstream server.
+#[derive(Debug, Clone)]
+pub struct ServerObservation {
+    pub name: String,
+    pub up: bool,
+    pub lag_bytes: Option<u64>,
+    pub outstanding: u64,
+    pub statements: u64,
+}
+
+static METADATA: Metadata<'static> = Metadata::new("sidecache", Level::INFO, None);
+
+pub struct Exporter {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    request: [Histogram; DESTINATIONS.len()],
+    upstream: [Histogram; DESTINATIONS.len()],
+    pool_wait: Histogram,
+    /// Every state that the stream was seen in, so that those it left are shown as 0.
+    states: Mutex<BTreeSet<&'static str>>,
+}
+
+impl Exporter {
+    pub fn new() -> Self {
+        let builder = PrometheusBuilder::new().set_buckets(names::BUCKETS).expect("there are buckets");
+        let recorder = builder.build_recorder();
+        for name in names::COUNTERS {
+            recorder.describe_counter(name.name.into(), None, name.help.into());
+        }
+        for name in names::GAUGES {
+            recorder.describe_gauge(name.name.into(), None, name.help.into());
+        }
+        for name in names::HISTOGRAMS {
+            recorder.describe_histogram(name.name.into(), None, name.help.into());
+        }
+        let by_destination = |name: Name| {
+            DESTINATIONS.map(|label| recorder.register_histogram(&key(name, &[("destination", label)]), &METADATA))
+        };
+        Exporter {
+            request: by_destination(names::REQUEST_SECONDS),
+            upstream: by_destination(names::UPSTREAM_SECONDS),
+            pool_wait: recorder.register_histogram(&key(names::POOL_WAIT_SECONDS, &[]), &METADATA),
+            states: Mutex::default(),
+            handle: recorder.handle(),
+            recorder,
+        }
+    }
+
+    pub fn request(&self, destination: usize, total: Duration, upstream: Option<Duration>) {
+        self.request[destination].record(total.as_secs_f64());
+        if let Some(upstream) = upstream {
+            self.upstream[destination].record(upstream.as_secs_f64());
+        }
+    }
+
+    pub fn pool_wait(&self, waited: Duration) {
+        self.pool_wait.record(waited.as_secs_f64());
+    }
+
+    pub fn counter(&self, name: Name, labels: &[(&'static str, &str)], value: u64) {
+        self.recorder.register_counter(&key(name, labels), &METADATA).absolute(value);
+    }
+
+    pub fn gauge(&self, name: Name, labels: &[(&'static str, &str)], value: f64) {
+        self.recorder.register_gauge(&key(name, labels), &METADATA).set(value);
+    }
+
+    pub fn observe(&self, seen: &Observation) {
+        let mut states = self.states.lock();
+        states.insert(seen.stream);
+        for state in states.iter() {
+            self.gauge(names::STREAM_STATE, &[("state", state)], f64::from(u8::from(*state == seen.stream)));
+        }
+        self.gauge(names::APPLIED, &[], seen.applied as f64);
+        self.gauge(names::STALENESS, &[], seen.staleness.map_or(f64::NAN, |s| s.as_secs_f64()));
+        self.gauge(names::ENTRIES, &[], seen.entries as f64);
+        self.gauge(names::ENTRY_BYTES, &[], seen.bytes as f64);
+        for server in &seen.servers {
+            let labels = [("server", server.name.as_str())];
+            self.gauge(names::SERVER_UP, &labels, f64::from(u8::from(server.up)));
+            self.gauge(names::SERVER_LAG, &labels, server.lag_bytes.map_or(f64::NAN, |lag| lag as f64));
+            self.gauge(names::SERVER_OUTSTANDING, &labels, server.outstanding as f64);
+            self.counter(names::STATEMENTS, &labels, server.statements);
+        }
+    }
+
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+fn key(name: Name, labels: &[(&'static str, &str)]) -> Key {
+    let labels: Vec<Label> = labels.iter().map(|(label, value)| Label::new(*label, (*value).to_owned())).collect();
+    Key::from_parts(name.name, labels)
+}

@@ -1,0 +1,73 @@
+//! What metrics are called, and what each means to who reads it.
+
+/// A metric's name and meaning.
+#[derive(Clone, Copy)]
+pub struct Name {
+    pub name: &'static str,
+    pub help: &'static str,
+}
+
+const fn name(name: &'static str, help: &'static str) -> Name {
+    Name { name, help }
+}
+
+// Counters.
+pub const REQUESTS: Name = name(
+    "sidecache_requests_total",
+    "Requests by kind of statement, by who answered (memory, shared, primary, replica, sidecache) and by what the cache made of it.",
+);
+pub const BYPASSES: Name = name("sidecache_bypasses_total", "Requests for which the cache was not asked, by reason.");
+pub const FILLS_STORED: Name = name("sidecache_fills_stored_total", "Answers that were stored.");
+pub const FILLS_REFUSED: Name = name("sidecache_fills_refused_total", "Answers that were not stored, by reason.");
+pub const PINS: Name = name("sidecache_pins_total", "Sessions that were pinned to one connection, by reason.");
+pub const PASSED_OVER: Name = name("sidecache_replicas_passed_over_total", "Reads a replica did not get, by reason.");
+pub const CLIENTS_REFUSED: Name =
+    name("sidecache_clients_refused_total", "Clients turned away before their session began, by reason.");
+pub const SESSIONS_BEGUN: Name = name("sidecache_sessions_begun_total", "Sessions that began.");
+pub const STATEMENTS: Name = name("sidecache_server_statements_total", "Requests sent to each upstream server.");
+
+// Gauges.
+pub const SESSIONS: Name = name("sidecache_sessions", "Sessions now.");
+pub const SAVED: Name = name(
+    "sidecache_saved_upstream_seconds",
+    "Upstream time that hits saved: for each, what its fill had cost. Only grows.",
+);
+pub const STREAM_STATE: Name = name("sidecache_stream_state", "1 for the state that the stream of changes is in.");
+pub const APPLIED: Name = name("sidecache_applied_lsn_bytes", "Up to which WAL position changes have been heard.");
+pub const STALENESS: Name =
+    name("sidecache_staleness_seconds", "How far behind the primary hits may be; NaN while nothing is served.");
+pub const ENTRIES: Name = name("sidecache_entries", "Entries in the memory tier.");
+pub const ENTRY_BYTES: Name = name("sidecache_entry_bytes", "Bytes of the entries in the memory tier.");
+pub const SERVER_UP: Name = name("sidecache_server_up", "1 if the upstream server was reached when last probed.");
+pub const SERVER_LAG: Name =
+    name("sidecache_server_lag_bytes", "WAL that a replica has not replayed; NaN while it is not known.");
+pub const SERVER_OUTSTANDING: Name =
+    name("sidecache_server_outstanding", "Requests sent to an upstream server and not yet answered.");
+
+// Histograms.
+pub const REQUEST_SECONDS: Name =
+    name("sidecache_request_seconds", "Time of a request within Sidecache, by who answered.");
+pub const UPSTREAM_SECONDS: Name = name("sidecache_upstream_seconds", "The part of it that was spent upstream.");
+pub const POOL_WAIT_SECONDS: Name = name("sidecache_pool_wait_seconds", "How long sessions waited for a connection.");
+
+pub const COUNTERS: &[Name] =
+    &[REQUESTS, BYPASSES, FILLS_STORED, FILLS_REFUSED, PINS, PASSED_OVER, CLIENTS_REFUSED, SESSIONS_BEGUN, STATEMENTS];
+pub const GAUGES: &[Name] = &[
+    SESSIONS,
+    SAVED,
+    STREAM_STATE,
+    APPLIED,
+    STALENESS,
+    ENTRIES,
+    ENTRY_BYTES,
+    SERVER_UP,
+    SERVER_LAG,
+    SERVER_OUTSTANDING,
+];
+pub const HISTOGRAMS: &[Name] = &[REQUEST_SECONDS, UPSTREAM_SECONDS, POOL_WAIT_SECONDS];
+
+/// Seconds at which histograms are split: from a hit in memory to a query that somebody waits for.
+pub const BUCKETS: &[f64] = &[
+    10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+    10.0,
+];

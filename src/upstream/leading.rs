@@ -1,0 +1,197 @@
+//! Which server is the primary, which life it lives, and who is proven to follow it. Pure: answers of probes come in,
+//! what they mean goes out. A server never becomes the primary by being configured so, and an old one that comes back
+//! never again by itself.
+
+use super::control::{Probe, Standing};
+use super::lag::{History, reachable};
+use super::server::{PrimaryHeard, Role, Seen};
+use crate::types::{Epoch, Lsn, Moment};
+use std::time::Duration;
+
+/// The primary as it is known.
+#[derive(Debug)]
+pub(super) struct Leading {
+    /// Among the servers, in configured order.
+    index: usize,
+    life: Option<Life>,
+    history: History,
+    staleness: Duration,
+}
+
+/// One life of the primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Life {
+    epoch: Epoch,
+    system: Option<String>,
+    timeline: u32,
+    block_size: u64,
+}
+
+/// What a primary's answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It is the primary that was known.
+    Same,
+    /// A primary begins a life that was not known: another server, or the same one restarted.
+    NewLife,
+    /// It takes writes and is not the primary: an old one that came back, or one of another cluster.
+    Stranger,
+}
+
+impl Leading {
+    /// The first server is configured as the primary.
+    pub(super) fn new(staleness: Duration) -> Self {
+        Leading { index: 0, life: None, history: History::default(), staleness }
+    }
+
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The primary's, as last heard; none before.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.life.as_ref().map_or(Epoch::default(), |life| life.epoch)
+    }
+
+    /// A server that is not in recovery answered. `configured` is the role of the server that is the primary so far.
+    pub(super) fn primary_answered(&mut self, index: usize, probe: &Probe, configured: Role) -> Heard {
+        let (Standing::Primary { inserted, block_size }, Some(timeline)) = (probe.standing, probe.timeline) else {
+            return Heard::Stranger;
+        };
+        let epoch = probe.identity.epoch;
+        let life = Life { epoch, system: probe.system.clone(), timeline, block_size };
+        if index != self.index && !self.succeeds(&life, configured) {
+            return Heard::Stranger;
+        }
+        let heard = if index == self.index && self.epoch() == epoch {
+            Heard::Same
+        } else {
+            self.history.forget();
+            Heard::NewLife
+        };
+        self.index = index;
+        self.life = Some(life);
+        self.note(probe.sent, inserted);
+        heard
+    }
+
+    /// Whether another server's life comes after the one that is known: same cluster, later timeline. Where none is
+    /// known, only while the configured primary itself says that it is a replica.
+    fn succeeds(&self, life: &Life, configured: Role) -> bool {
+        match &self.life {
+            Some(known) => life.system.is_some() && life.system == known.system && life.timeline > known.timeline,
+            None => configured == Role::Replica,
+        }
+    }
+
+    /// A ping of this life of the primary answered.
+    pub(super) fn pinged(&mut self, epoch: Epoch, sent: Moment, inserted: Lsn) {
+        if epoch != Epoch::default() && epoch == self.epoch() {
+            self.note(sent, inserted);
+        }
+    }
+
+    fn note(&mut self, sent: Moment, inserted: Lsn) {
+        let block_size = self.life.as_ref().map_or(0, |life| life.block_size);
+        self.history.note(sent, reachable(inserted, block_size));
+    }
+
+    /// What a replica's answer says, at `now`, when it is known to have replayed up to `replayed`.
+    pub(super) fn replica_answered(&mut self, probe: &Probe, replayed: Option<Lsn>, now: Moment) -> Seen {
+        self.history.trim(now, self.staleness);
+        let newest = self.history.newest();
+        let follows = |life: &&Life| probe.system == life.system && probe.timeline == Some(life.timeline);
+        Seen {
+            role: Role::Replica,
+            following: self.life.as_ref().filter(follows).map_or(Epoch::default(), |life| life.epoch),
+            fresh_at: replayed.and_then(|replayed| self.history.fresh_at(replayed)),
+            primary: if newest.is_some() { PrimaryHeard::Lately } else { PrimaryHeard::NotLately },
+            lag_bytes: newest.zip(replayed).map(|((_, there), here)| there.bytes().saturating_sub(here.bytes())),
+            timeline: probe.timeline,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::control::Identity;
+
+    const S: Duration = Duration::from_millis(1);
+
+    fn probe(epoch: u64, timeline: u32, sent: u64, standing: Standing) -> Probe {
+        let in_recovery = matches!(standing, Standing::Replica { .. });
+        let identity =
+            Identity { epoch: Epoch::new(epoch), in_recovery, wal_level: "logical".into(), version: 150_000 };
+        let (system, timeline) = (Some("75".to_owned()), Some(timeline));
+        Probe { sent: Moment::from_micros(sent), identity, standing, system, timeline }
+    }
+
+    fn primary(epoch: u64, timeline: u32, sent: u64, inserted: u64) -> Probe {
+        probe(epoch, timeline, sent, Standing::Primary { inserted: Lsn::new(inserted), block_size: 8192 })
+    }
+
+    fn replica(leading: &mut Leading, timeline: u32, replayed: u64, now: u64) -> Seen {
+        let replayed = Some(Lsn::new(replayed));
+        let answer = probe(0, timeline, now, Standing::Replica { replayed });
+        leading.replica_answered(&answer, replayed, Moment::from_micros(now))
+    }
+
+    #[test]
+    fn r10_a_replica_follows_and_is_fresh_only_as_far_as_is_proven() {
+        let mut leading = Leading::new(S);
+        let seen = replica(&mut leading, 1, 1_000, 50);
+        assert_eq!((seen.following, seen.primary), (Epoch::default(), PrimaryHeard::NotLately));
+        assert_eq!(leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown), Heard::NewLife);
+        assert_eq!(leading.primary_answered(0, &primary(7, 1, 200, 1_500), Role::Primary), Heard::Same);
+        let seen = replica(&mut leading, 1, 1_200, 300);
+        assert_eq!((seen.following, seen.fresh_at), (Epoch::new(7), Some(Moment::from_micros(100))));
+        assert_eq!(seen.lag_bytes, Some(300));
+        assert_eq!(replica(&mut leading, 1, 999, 300).fresh_at, None);
+        assert_eq!(replica(&mut leading, 2, 1_500, 300).following, Epoch::default(), "another timeline");
+        let late = replica(&mut leading, 1, 1_500, 5_000);
+        assert_eq!((late.primary, late.fresh_at), (PrimaryHeard::NotLately, None), "the primary fell silent");
+    }
+
+    #[test]
+    fn r11_a_promoted_replica_becomes_the_primary_and_the_old_one_does_not_come_back() {
+        let mut leading = Leading::new(S);
+        leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+        assert_eq!(leading.primary_answered(1, &primary(8, 1, 150, 1_000), Role::Primary), Heard::Stranger);
+        assert_eq!(leading.primary_answered(1, &primary(8, 2, 200, 900), Role::Unknown), Heard::NewLife);
+        assert_eq!((leading.index(), leading.epoch()), (1, Epoch::new(8)));
+        assert_eq!(leading.primary_answered(0, &primary(9, 1, 300, 2_000), Role::Primary), Heard::Stranger);
+        assert_eq!(leading.index(), 1);
+        let seen = replica(&mut leading, 2, 900, 400);
+        assert_eq!((seen.following, seen.fresh_at), (Epoch::new(8), Some(Moment::from_micros(200))));
+    }
+
+    #[test]
+    fn r11_a_server_of_another_cluster_never_takes_over() {
+        let mut leading = Leading::new(S);
+        let stranger = primary(8, 5, 100, 1_000);
+        assert_eq!(leading.primary_answered(1, &stranger, Role::Unknown), Heard::Stranger, "nothing is known yet");
+        leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+        let other = Probe { system: Some("76".into()), ..stranger.clone() };
+        assert_eq!(leading.primary_answered(1, &other, Role::Unknown), Heard::Stranger);
+        let nameless = Probe { system: None, ..stranger };
+        assert_eq!(leading.primary_answered(1, &nameless, Role::Unknown), Heard::Stranger);
+    }
+
+    #[test]
+    fn r11_a_configured_primary_that_is_a_replica_gives_way_at_the_start() {
+        let mut leading = Leading::new(S);
+        assert_eq!(leading.primary_answered(1, &primary(8, 2, 100, 1), Role::Replica), Heard::NewLife);
+        assert_eq!(leading.index(), 1);
+    }
+
+    #[test]
+    fn pings_of_another_life_say_nothing() {
+        let mut leading = Leading::new(S);
+        leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+        leading.pinged(Epoch::new(6), Moment::from_micros(150), Lsn::new(10));
+        assert_eq!(replica(&mut leading, 1, 1_000, 200).fresh_at, Some(Moment::from_micros(100)));
+        leading.pinged(Epoch::new(7), Moment::from_micros(150), Lsn::new(1_000));
+        assert_eq!(replica(&mut leading, 1, 1_000, 200).fresh_at, Some(Moment::from_micros(150)));
+    }
+}

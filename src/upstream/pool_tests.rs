@@ -1,0 +1,165 @@
+//! The queue and its slots, without a server; idle connections over a socket pair.
+
+use super::*;
+use crate::upstream::fake::{LONG, account, frame};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+
+fn granted(pool: &Arc<Pool>) -> Grant {
+    match pool.claim() {
+        Claim::Granted(grant) => grant,
+        Claim::Wait(_) => panic!("nothing was free"),
+    }
+}
+
+fn waiting(pool: &Arc<Pool>) -> Waiting {
+    match pool.claim() {
+        Claim::Wait(waiting) => waiting,
+        Claim::Granted(_) => panic!("something was free"),
+    }
+}
+
+fn later() -> tokio::time::Instant {
+    tokio::time::Instant::now() + LONG
+}
+
+fn parked() -> (Parked, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let key = BackendKey { process: 1, secret: bytes::Bytes::new() };
+    let opened = Opened { stream: Stream::Unix(ours), input: BytesMut::new(), key, parameters: BTreeMap::new() };
+    (Parked::new(opened, 0), theirs)
+}
+
+#[tokio::test]
+async fn r24_who_came_first_is_served_first() {
+    let pool = Pool::new(1);
+    let first = granted(&pool);
+    let (second, third) = (waiting(&pool), waiting(&pool));
+    drop(first);
+    let second = second.granted(later()).await.unwrap();
+    let fourth = waiting(&pool);
+    drop(second);
+    let third = third.granted(later()).await.unwrap();
+    drop(third);
+    drop(fourth.granted(later()).await.unwrap());
+    assert!(pool.is_empty());
+}
+
+#[tokio::test]
+async fn r24_who_left_the_queue_is_passed_over_and_leaves_no_trace() {
+    let pool = Pool::new(1);
+    let first = granted(&pool);
+    let (second, third) = (waiting(&pool), waiting(&pool));
+    drop(second);
+    assert_eq!(pool.state.lock().waiters.len(), 1);
+    drop(first);
+    drop(third.granted(later()).await.unwrap());
+    assert_eq!(pool.counts(), (0, 0));
+}
+
+#[tokio::test]
+async fn r24_waiting_ends_at_the_deadline() {
+    let pool = Pool::new(1);
+    let first = granted(&pool);
+    assert!(waiting(&pool).granted(tokio::time::Instant::now()).await.is_none());
+    assert!(pool.state.lock().waiters.is_empty());
+    drop(first);
+    assert!(pool.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_given_to_one_who_then_left_goes_to_the_next() {
+    let pool = Pool::new(1);
+    let first = granted(&pool);
+    let (second, third) = (waiting(&pool), waiting(&pool));
+    drop(first);
+    drop(second);
+    assert!(third.granted(later()).await.is_some());
+}
+
+#[tokio::test]
+async fn a_connection_given_back_goes_to_the_first_who_waits() {
+    let pool = Pool::new(1);
+    let first = granted(&pool);
+    let second = waiting(&pool);
+    let (connection, _peer) = parked();
+    first.slot.give_back(connection);
+    assert_eq!(pool.counts(), (1, 0));
+    let second = second.granted(later()).await.unwrap();
+    assert!(second.parked.is_some());
+}
+
+#[tokio::test]
+async fn the_connection_used_last_is_used_first_and_the_oldest_closed_first() {
+    let pool = Pool::new(3);
+    let grants = [granted(&pool), granted(&pool), granted(&pool)];
+    let mut peers = Vec::new();
+    for (process, grant) in (1..).zip(grants) {
+        let (mut connection, peer) = parked();
+        connection.key.process = process;
+        peers.push(peer);
+        grant.slot.give_back(connection);
+    }
+    let last = granted(&pool);
+    assert_eq!(last.parked.as_ref().unwrap().key.process, 3);
+    assert_eq!(pool.counts(), (3, 2));
+    pool.close_idle(Duration::ZERO);
+    assert_eq!(pool.counts(), (1, 0));
+    let mut goodbye = [0; 5];
+    tokio::io::AsyncReadExt::read_exact(&mut peers[0], &mut goodbye).await.unwrap();
+    assert_eq!(&goodbye, b"X\0\0\0\x04");
+}
+
+/// What an idle connection makes of these bytes.
+async fn checked(says: &[u8]) -> (Result<(), Broken>, Parked) {
+    let (mut connection, mut peer) = parked();
+    peer.write_all(says).await.unwrap();
+    let Stream::Unix(stream) = &connection.stream else { unreachable!() };
+    stream.readable().await.unwrap();
+    let outcome = connection.check();
+    drop(peer);
+    (outcome, connection)
+}
+
+#[tokio::test]
+async fn r22_what_an_idle_connection_is_told_is_heard() {
+    let told = [frame(b'N', b"SNOTICE\0\0"), frame(b'S', b"TimeZone\0UTC\0"), frame(b'A', b"\0\0\0\x01a\0b\0")];
+    let (outcome, connection) = checked(&told.concat()).await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(connection.parameters.get("TimeZone").map(String::as_str), Some("UTC"));
+    assert!(connection.input.is_empty());
+    for fatal in [
+        frame(b'E', b"SFATAL\0C57P01\0\0").to_vec(),
+        frame(b'D', b"\0\0").to_vec(),
+        frame(b'Z', b"I").to_vec(),
+        frame(b'S', b"TimeZone\0").to_vec(),
+        b"N\0\0\0".to_vec(),
+        b"N\xff\xff\xff\xff".to_vec(),
+    ] {
+        assert_eq!(checked(&fatal).await.0, Err(Broken), "{fatal:?}");
+    }
+}
+
+#[tokio::test]
+async fn r22_a_connection_that_ended_is_broken() {
+    let (mut connection, peer) = parked();
+    assert_eq!(connection.check(), Ok(()), "silence is health");
+    drop(peer);
+    let Stream::Unix(stream) = &connection.stream else { unreachable!() };
+    stream.readable().await.unwrap();
+    assert_eq!(connection.check(), Err(Broken));
+}
+
+#[test]
+fn pools_are_parted_by_proof_and_database_and_forgotten_when_empty() {
+    let pools = Pools::new(1);
+    let (old, new) = (account(Some("old")), account(Some("new")));
+    let held = [pools.of(&old, "shop"), pools.of(&new, "shop"), pools.of(&old, "other")];
+    assert_eq!(pools.len(), 3);
+    assert!(Arc::ptr_eq(&held[0], &pools.of(&old, "shop")));
+    let slot = granted(&held[0]);
+    drop(held);
+    pools.of(&new, "another");
+    assert_eq!(pools.len(), 2, "one that holds a slot and the new one");
+    drop(slot);
+}

@@ -1,0 +1,439 @@
+//! One configured server: its pools, the requests it has in hand, and what the watch saw of it. Judges whether a read
+//! may go here; does not choose between servers.
+
+use super::login;
+use super::pool::{Claim, Grant, Parked, Pools, Slot};
+use super::transport::Target;
+use super::{Account, Connection, LeaseError};
+use crate::types::{Epoch, Lsn, Moment};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What a server was seen to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It takes writes.
+    Primary,
+    /// It is in recovery.
+    Replica,
+    /// It has not been heard since it was last lost.
+    Unknown,
+}
+
+impl Role {
+    /// The name in status and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Role::Primary => "primary",
+            Role::Replica => "replica",
+            Role::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why a replica takes no read now. One variant, one label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PassedOver {
+    /// The watch has no connection to it.
+    Unreachable,
+    /// It is not in recovery.
+    NotAReplica,
+    /// How far it has replayed, or how far the primary is, is not known.
+    LagUnknown,
+    /// It may lack what was committed longer ago than the bound.
+    TooFarBehind,
+    /// It may lack what this session must see.
+    BelowFloor,
+    /// It does not follow the primary that this instance hears, or that is not proven.
+    OtherEpoch,
+}
+
+impl PassedOver {
+    /// Every variant, for metrics that are made once.
+    pub const ALL: [PassedOver; 6] = [
+        PassedOver::Unreachable,
+        PassedOver::NotAReplica,
+        PassedOver::LagUnknown,
+        PassedOver::TooFarBehind,
+        PassedOver::BelowFloor,
+        PassedOver::OtherEpoch,
+    ];
+
+    /// The name in status and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            PassedOver::Unreachable => "unreachable",
+            PassedOver::NotAReplica => "not_a_replica",
+            PassedOver::LagUnknown => "lag_unknown",
+            PassedOver::TooFarBehind => "too_far_behind",
+            PassedOver::BelowFloor => "below_floor",
+            PassedOver::OtherEpoch => "other_epoch",
+        }
+    }
+}
+
+/// Whether a server is in use, as `/status` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerState {
+    /// It takes what it is for: writes, or reads.
+    Ready,
+    /// It takes none, and why.
+    PassedOver(PassedOver),
+}
+
+impl ServerState {
+    /// The name in status.
+    pub const fn label(self) -> &'static str {
+        match self {
+            ServerState::Ready => "ready",
+            ServerState::PassedOver(reason) => reason.label(),
+        }
+    }
+}
+
+/// A server as `/status` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// `primary` or `replica-N`, as configured.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+    /// As observed.
+    pub role: Role,
+    /// As configured.
+    pub zone: Option<String>,
+    /// Whether it is in use.
+    pub state: ServerState,
+    /// Bytes of WAL that a replica has yet to replay; none where it is not known.
+    pub lag_bytes: Option<u64>,
+    /// Requests sent to it since the start.
+    pub statements: u64,
+    /// Requests not yet answered.
+    pub outstanding: usize,
+    /// Sessions' connections open or being opened.
+    pub connections: usize,
+    /// Those of them that wait for a session.
+    pub idle: usize,
+}
+
+/// What the watch knows of a server. Replaced as a whole, so that no reader mixes two answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub role: Role,
+    /// The life of the primary that it is proven to follow.
+    pub following: Epoch,
+    /// Everything committed before this instant has been replayed.
+    pub fresh_at: Option<Moment>,
+    /// Whether the primary has been heard lately: without it nobody knows how late a replica is.
+    pub primary: PrimaryHeard,
+    pub lag_bytes: Option<u64>,
+    /// The server's own account of its timeline.
+    pub timeline: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PrimaryHeard {
+    Lately,
+    NotLately,
+}
+
+impl Seen {
+    /// Before the first answer, and since the last disconnect.
+    pub(super) const NOTHING: Seen = Seen {
+        role: Role::Unknown,
+        following: Epoch::new(0),
+        fresh_at: None,
+        primary: PrimaryHeard::NotLately,
+        lag_bytes: None,
+        timeline: None,
+    };
+}
+
+/// How many connections a pool may have, and how long one waits for them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub pool_size: usize,
+    pub pool_timeout: Duration,
+    /// How late a replica may be.
+    pub staleness: Duration,
+}
+
+/// One configured server, its pools and what is known of it.
+#[derive(Debug)]
+pub struct Server {
+    name: String,
+    zone: Option<String>,
+    target: Target,
+    limits: Limits,
+    pools: Pools,
+    /// Counts the lives of this server that were noticed: connections from an earlier one are not used again.
+    generation: AtomicU64,
+    outstanding: AtomicUsize,
+    statements: AtomicU64,
+    replayed: AtomicU64,
+    seen: ArcSwap<Seen>,
+}
+
+impl Server {
+    pub(super) fn new(name: String, zone: Option<String>, target: Target, limits: Limits) -> Arc<Self> {
+        Arc::new(Server {
+            name,
+            zone,
+            target,
+            limits,
+            pools: Pools::new(limits.pool_size),
+            generation: AtomicU64::new(0),
+            outstanding: AtomicUsize::new(0),
+            statements: AtomicU64::new(0),
+            replayed: AtomicU64::new(0),
+            seen: ArcSwap::from_pointee(Seen::NOTHING),
+        })
+    }
+
+    /// `primary` or `replica-N`, for metrics and logs: as configured, whatever its role is now.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As configured.
+    pub fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
+    /// Where it listens.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// As last observed.
+    pub fn role(&self) -> Role {
+        self.seen.load().role
+    }
+
+    /// Requests sent and not yet answered; the session counts them by [`Server::request`].
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// Requests sent since the start.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// Counts one request while the guard lives.
+    pub fn request(self: &Arc<Self>) -> RequestGuard {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        RequestGuard { server: Arc::clone(self) }
+    }
+
+    /// A lower bound of what this replica has replayed: raised by every probe and fill.
+    pub fn replayed(&self) -> Lsn {
+        Lsn::new(self.replayed.load(Ordering::Acquire))
+    }
+
+    /// The replica itself said, on a connection that still lives, that it has replayed up to here.
+    pub fn saw_replayed(&self, position: Lsn) {
+        self.replayed.fetch_max(position.bytes(), Ordering::AcqRel);
+    }
+
+    /// May this replica take a read that must not be older than `floor`?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn fit(&self, epoch: Epoch, floor: Lsn) -> Result<(), PassedOver> {
+        self.fit_at(epoch, floor, Moment::now())
+    }
+
+    /// As [`Server::fit`], at a given instant.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn fit_at(&self, epoch: Epoch, floor: Lsn, now: Moment) -> Result<(), PassedOver> {
+        let seen = self.seen.load();
+        match seen.role {
+            Role::Unknown => return Err(PassedOver::Unreachable),
+            Role::Primary => return Err(PassedOver::NotAReplica),
+            Role::Replica => {}
+        }
+        if epoch == Epoch::default() || seen.following != epoch {
+            return Err(PassedOver::OtherEpoch);
+        }
+        match seen.fresh_at {
+            Some(fresh_at) if now.since(fresh_at) <= self.limits.staleness => {}
+            _ if seen.primary == PrimaryHeard::NotLately || seen.lag_bytes.is_none() => {
+                return Err(PassedOver::LagUnknown);
+            }
+            _ => return Err(PassedOver::TooFarBehind),
+        }
+        if self.replayed() < floor { Err(PassedOver::BelowFloor) } else { Ok(()) }
+    }
+
+    /// A snapshot for `/status`.
+    pub fn status(&self) -> ServerStatus {
+        let seen = self.seen.load();
+        let state = match seen.role {
+            Role::Primary => ServerState::Ready,
+            _ => match self.fit(seen.following, Lsn::ZERO) {
+                Ok(()) => ServerState::Ready,
+                Err(reason) => ServerState::PassedOver(reason),
+            },
+        };
+        let (connections, idle) = self.pools.counts();
+        ServerStatus {
+            name: self.name.clone(),
+            address: self.target.to_string(),
+            role: seen.role,
+            zone: self.zone.clone(),
+            state,
+            lag_bytes: if seen.role == Role::Primary { Some(0) } else { seen.lag_bytes },
+            statements: self.statements(),
+            outstanding: self.outstanding(),
+            connections,
+            idle,
+        }
+    }
+
+    /// Waits for a free connection of this user and database, or opens one; first come, first served.
+    ///
+    /// # Errors
+    /// The pool stayed full, the server cannot be reached, or it refuses the login.
+    pub async fn lease(self: &Arc<Self>, account: &Account, database: &str) -> Result<Lease, LeaseError> {
+        let grant = match self.pools.of(account, database).claim() {
+            Claim::Granted(grant) => grant,
+            Claim::Wait(waiting) => {
+                let saturated = LeaseError::Saturated(self.limits.pool_timeout);
+                waiting.granted(Instant::now() + self.limits.pool_timeout).await.ok_or(saturated)?
+            }
+        };
+        let slot = match self.usable(grant) {
+            Ok(lease) => return Ok(lease),
+            Err(slot) => slot,
+        };
+        let generation = self.generation.load(Ordering::Acquire);
+        let opened = login::connect(&self.target, account, database, &[]).await?;
+        Ok(self.lend(slot, Parked::new(opened, generation)))
+    }
+
+    /// A connection that is idle and alive, without waiting: nothing if there is none.
+    pub fn try_lease(self: &Arc<Self>, account: &Account, database: &str) -> Option<Lease> {
+        let grant = self.pools.existing(account, database)?.claim_idle()?;
+        self.usable(grant).ok()
+    }
+
+    /// The granted connection, or another that is idle, if it is alive; else the slot to open one.
+    fn usable(self: &Arc<Self>, grant: Grant) -> Result<Lease, Slot> {
+        let Grant { mut slot, mut parked } = grant;
+        while let Some(mut candidate) = parked {
+            if candidate.generation == self.generation.load(Ordering::Acquire) && candidate.check().is_ok() {
+                return Ok(self.lend(slot, candidate));
+            }
+            drop(candidate);
+            let Some(next) = slot.another() else { break };
+            // The broken one's slot is freed only after it has been closed, so the limit holds on the server too.
+            Grant { slot, parked } = next;
+        }
+        Err(slot)
+    }
+
+    fn lend(self: &Arc<Self>, slot: Slot, parked: Parked) -> Lease {
+        let Parked { stream, input, key, parameters, carried, generation } = parked;
+        let connection = Connection { stream, input, key, parameters, carried, server: Arc::clone(self) };
+        Lease { connection, generation, slot }
+    }
+
+    /// Puts to use what the watch saw.
+    pub(super) fn observed(&self, seen: Seen, replayed: Option<Lsn>) {
+        if let Some(position) = replayed {
+            self.saw_replayed(position);
+        }
+        self.seen.store(Arc::new(seen));
+    }
+
+    /// The watch lost this server: what was known of it no longer counts. A replica may come back with less replayed.
+    pub(super) fn lost(&self) {
+        self.seen.store(Arc::new(Seen::NOTHING));
+        self.replayed.store(0, Ordering::Release);
+    }
+
+    pub(super) fn seen(&self) -> Arc<Seen> {
+        self.seen.load_full()
+    }
+
+    /// Lets no connection opened before now be used by another request: this server, or the primary it follows, has
+    /// begun another life.
+    pub(super) fn retire_connections(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.pools.close_idle(Duration::ZERO);
+    }
+
+    /// Closes connections that nobody has used for so long.
+    pub(super) fn close_idle(&self, limit: Duration) {
+        self.pools.close_idle(limit);
+    }
+
+    #[cfg(test)]
+    pub(super) fn pools(&self) -> &Pools {
+        &self.pools
+    }
+}
+
+/// Counts one request of a server while it lives.
+#[derive(Debug)]
+pub struct RequestGuard {
+    server: Arc<Server>,
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.server.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection on loan. Dropped, it is closed and another may be opened; released, it goes back to the pool.
+#[derive(Debug)]
+pub struct Lease {
+    // Dropped in this order: closed first, then somebody else may open one.
+    connection: Connection,
+    generation: u64,
+    slot: Slot,
+}
+
+impl Lease {
+    /// Gives the connection back. Only for a connection that is idle (ReadyForQuery `I`) with nothing unread.
+    pub fn release(self) {
+        let Lease { connection, generation, slot } = self;
+        let Connection { stream, input, key, parameters, carried, server } = connection;
+        let current = generation == server.generation.load(Ordering::Acquire);
+        let mut parked = Parked { stream, input, key, parameters, carried, generation };
+        // Bytes unread are looked at once, here: the next session must not find an answer to this one's question.
+        if current && (parked.input.is_empty() || parked.check().is_ok()) {
+            slot.give_back(parked);
+        }
+    }
+
+    /// Whether the server is still the one this connection was opened to, as far as anyone noticed.
+    pub fn is_current(&self) -> bool {
+        self.generation == self.connection.server.generation.load(Ordering::Acquire)
+    }
+}
+
+impl std::ops::Deref for Lease {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl std::ops::DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

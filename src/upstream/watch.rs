@@ -1,0 +1,171 @@
+//! Watches every server by a connection of its own: role, replay, lag, reachability. What it saw counts until it loses
+//! that connection, and not a moment longer.
+
+use super::control::{Control, ControlError, Probe, Standing};
+use super::leading::Heard;
+use super::server::{PrimaryHeard, Role, Seen, ServerState};
+use super::{Site, Upstream};
+use crate::types::{Epoch, Moment};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How often each is asked, at most; a tight bound on staleness asks for more.
+const REPLICA_INTERVAL: Duration = Duration::from_millis(100);
+const PRIMARY_INTERVAL: Duration = Duration::from_millis(500);
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A server that does not answer a probe within this time is taken for lost.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Waits between attempts to connect: doubled from the first to the last, each cut by up to half at random, so that
+/// many instances don't knock at once.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+
+/// Sessions' connections that nobody has used for so long are closed.
+const IDLE_LIMIT: Duration = Duration::from_secs(600);
+const IDLE_CHECK: Duration = Duration::from_secs(30);
+
+/// Watches until told to stop.
+pub(super) async fn watch(upstream: Arc<Upstream>, stop: CancellationToken) {
+    let mut tasks = JoinSet::new();
+    for index in 0..upstream.sites.len() {
+        tasks.spawn(watch_one(Arc::clone(&upstream), index));
+    }
+    tasks.spawn(close_idle(Arc::clone(&upstream)));
+    // Dropping the set ends them: each holds nothing that needs a farewell.
+    stop.cancelled().await;
+}
+
+async fn close_idle(upstream: Arc<Upstream>) {
+    loop {
+        tokio::time::sleep(IDLE_CHECK).await;
+        for site in &upstream.sites {
+            site.server.close_idle(IDLE_LIMIT);
+        }
+    }
+}
+
+async fn watch_one(upstream: Arc<Upstream>, index: usize) {
+    let site = &upstream.sites[index];
+    let mut log = Log { name: site.server.name().to_owned(), last: None };
+    let mut wait = FIRST_RETRY;
+    loop {
+        let cause = match Control::connect(site.server.target(), &site.account, &site.database).await {
+            Ok(control) => {
+                wait = FIRST_RETRY;
+                observe(&upstream, index, &control, &mut log).await
+            }
+            Err(cause) => cause,
+        };
+        site.server.lost();
+        log.lost(&cause);
+        tokio::time::sleep(jittered(wait)).await;
+        wait = (wait * 2).min(LAST_RETRY);
+    }
+}
+
+/// Asks until there is no answer, and says why.
+async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut Log) -> ControlError {
+    loop {
+        let probe = match tokio::time::timeout(PROBE_TIMEOUT, control.probe()).await {
+            Ok(Ok(probe)) => probe,
+            Ok(Err(cause)) => return cause,
+            Err(_) => return ControlError(format!("no answer to a probe within {PROBE_TIMEOUT:?}")),
+        };
+        upstream.answered(index, &probe, Moment::now());
+        log.saw(&upstream.sites[index]);
+        let interval = match probe.standing {
+            Standing::Primary { .. } => PRIMARY_INTERVAL,
+            Standing::Replica { .. } => REPLICA_INTERVAL,
+        };
+        tokio::time::sleep(interval.min((upstream.staleness / 4).max(SHORTEST_INTERVAL))).await;
+    }
+}
+
+impl Upstream {
+    /// Puts to use what a server said of itself.
+    pub(super) fn answered(&self, index: usize, probe: &Probe, now: Moment) {
+        let server = &self.sites[index].server;
+        match probe.standing {
+            Standing::Replica { replayed } => {
+                // An open connection of a former primary would have ended; one of a replica lives on after promotion.
+                if server.role() == Role::Primary {
+                    server.retire_connections();
+                }
+                let seen = self.leading.lock().replica_answered(probe, replayed, now);
+                let followed = server.seen().following;
+                server.observed(seen.clone(), replayed);
+                if followed != seen.following && followed != Epoch::default() {
+                    server.retire_connections();
+                }
+            }
+            Standing::Primary { .. } => {
+                let was = server.role();
+                let heard = {
+                    let mut leading = self.leading.lock();
+                    let present = self.sites[leading.index()].server.role();
+                    let heard = leading.primary_answered(index, probe, present);
+                    self.primary.store(leading.index(), std::sync::atomic::Ordering::Release);
+                    heard
+                };
+                server.observed(
+                    Seen {
+                        role: Role::Primary,
+                        following: probe.identity.epoch,
+                        fresh_at: None,
+                        primary: PrimaryHeard::Lately,
+                        lag_bytes: None,
+                        timeline: probe.timeline,
+                    },
+                    None,
+                );
+                match heard {
+                    Heard::NewLife => self.sites.iter().for_each(|site| site.server.retire_connections()),
+                    Heard::Stranger | Heard::Same if was == Role::Replica => server.retire_connections(),
+                    Heard::Stranger | Heard::Same => {}
+                }
+                if heard == Heard::Stranger && was != Role::Primary {
+                    tracing::warn!(server = server.name(), "takes writes and is not the primary: it is not used");
+                }
+            }
+        }
+    }
+}
+
+/// Between half and all of `wait`.
+fn jittered(wait: Duration) -> Duration {
+    // A hasher with keys of its own is randomness enough to part the instances.
+    let random = RandomState::new().build_hasher().finish() % 512;
+    wait.mul_f64(0.5 + random as f64 / 1024.0)
+}
+
+/// Tells of each change once.
+struct Log {
+    name: String,
+    last: Option<(Role, ServerState)>,
+}
+
+impl Log {
+    fn saw(&mut self, site: &Site) {
+        let status = site.server.status();
+        let now = (status.role, status.state);
+        if self.last != Some(now) {
+            let (role, state) = (status.role.label(), status.state.label());
+            tracing::info!(server = self.name, role, state, lag_bytes = status.lag_bytes, "server seen");
+            self.last = Some(now);
+        }
+    }
+
+    fn lost(&mut self, cause: &ControlError) {
+        let lost = (Role::Unknown, ServerState::PassedOver(super::PassedOver::Unreachable));
+        if self.last != Some(lost) {
+            tracing::warn!(server = self.name, %cause, "server lost");
+            self.last = Some(lost);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Backend messages: the few that we write ourselves, and the few whose fields we must read among those we relay.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use std::fmt;
+
+/// How grave an error is for the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The statement failed; the session goes on.
+    Error,
+    /// The session ends.
+    Fatal,
+}
+
+/// An error that Sidecache itself tells a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whether the session goes on.
+    pub severity: Severity,
+    /// Five characters, from PostgreSQL's appendix A.
+    pub sqlstate: &'static str,
+    /// One line, in PostgreSQL's words where it has them.
+    pub message: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.sqlstate)
+    }
+}
+
+impl Failure {
+    /// An error after which the session goes on.
+    pub fn error(sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Failure { severity: Severity::Error, sqlstate, message: message.into() }
+    }
+
+    /// An error that ends the session.
+    pub fn fatal(sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Failure { severity: Severity::Fatal, sqlstate, message: message.into() }
+    }
+}
+
+/// Writes a frame: tag, length, and what `body` appends.
+pub fn put_frame(out: &mut BytesMut, tag: u8, body: &[u8]) {
+    out.put_u8(tag);
+    out.put_u32(u32::try_from(body.len() + 4).expect("our own messages are short"));
+    out.put_slice(body);
+}
+
+/// Writes an `ErrorResponse`.
+pub fn put_failure(out: &mut BytesMut, failure: &Failure) {
+    let severity: &[u8] = match failure.severity {
+        Severity::Error => b"ERROR",
+        Severity::Fatal => b"FATAL",
+    };
+    let mut body = Vec::with_capacity(64 + failure.message.len());
+    for (field, value) in
+        [(b'S', severity), (b'V', severity), (b'C', failure.sqlstate.as_bytes()), (b'M', failure.message.as_bytes())]
+    {
+        body.push(field);
+        body.extend(value.iter().filter(|byte| **byte != 0));
+        body.push(0);
+    }
+    body.push(0);
+    put_frame(out, b'E', &body);
+}
+
+/// Writes a `CommandComplete`.
+pub fn put_complete(out: &mut BytesMut, tag: &str) {
+    let mut body = tag.as_bytes().to_vec();
+    body.push(0);
+    put_frame(out, b'C', &body);
+}
+
+/// Writes a `ParameterStatus`.
+pub fn put_parameter(out: &mut BytesMut, name: &str, value: &str) {
+    let mut body = Vec::with_capacity(name.len() + value.len() + 2);
+    body.extend_from_slice(name.as_bytes());
+    body.push(0);
+    body.extend_from_slice(value.as_bytes());
+    body.push(0);
+    put_frame(out, b'S', &body);
+}
+
+/// Writes a `ReadyForQuery` with the transaction status `I`, `T` or `E`.
+pub fn put_ready(out: &mut BytesMut, status: u8) {
+    out.put_slice(&[b'Z', 0, 0, 0, 5, status]);
+}
+
+/// `ParseComplete`.
+pub const PARSE_COMPLETE: &[u8] = b"1\0\0\0\x04";
+/// `BindComplete`.
+pub const BIND_COMPLETE: &[u8] = b"2\0\0\0\x04";
+/// `CloseComplete`.
+pub const CLOSE_COMPLETE: &[u8] = b"3\0\0\0\x04";
+
+/// A field of an `ErrorResponse` or `NoticeResponse` body.
+pub fn error_field(body: &[u8], wanted: u8) -> Option<&[u8]> {
+    let mut rest = body;
+    while let Some((&field, tail)) = rest.split_first() {
+        if field == 0 {
+            return None;
+        }
+        let end = memchr::memchr(0, tail)?;
+        if field == wanted {
+            return Some(&tail[..end]);
+        }
+        rest = &tail[end + 1..];
+    }
+    None
+}
+
+/// The five characters of an `ErrorResponse` body's SQLSTATE; empty if it has none.
+pub fn sqlstate(body: &[u8]) -> &[u8] {
+    error_field(body, b'C').unwrap_or_default()
+}
+
+/// Name and value of a `ParameterStatus` body.
+pub fn parameter(body: &[u8]) -> Option<(String, String)> {
+    let mut parts = body.split(|byte| *byte == 0);
+    let name = String::from_utf8(parts.next()?.to_vec()).ok()?;
+    let value = String::from_utf8_lossy(parts.next()?).into_owned();
+    Some((name, value))
+}
+
+/// The text of a `DataRow`'s column, if it is there and not NULL.
+pub fn column(body: &[u8], index: usize) -> Option<&[u8]> {
+    let (&count, mut rest) = body.split_first_chunk::<2>()?;
+    for at in 0..usize::from(u16::from_be_bytes(count)) {
+        let (&length, tail) = rest.split_first_chunk::<4>()?;
+        let length = i32::from_be_bytes(length);
+        let value = usize::try_from(length).ok();
+        let (head, tail) = tail.split_at_checked(value.unwrap_or(0))?;
+        if at == index {
+            return value.map(|_| head);
+        }
+        rest = tail;
+    }
+    None
+}
+
+/// The tag of a `CommandComplete` body.
+pub fn tag(body: &[u8]) -> &[u8] {
+    body.strip_suffix(b"\0").unwrap_or(body)
+}
+
+/// A `RowDescription` frame with one text column, and a `DataRow` with its value.
+pub fn one_text_row(name: &str, value: &str) -> Bytes {
+    let mut out = BytesMut::new();
+    let mut body = vec![0, 1];
+    body.extend_from_slice(name.as_bytes());
+    // No table, no column number, type text (25) of variable length, no modifier, text format.
+    body.extend_from_slice(b"\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0");
+    put_frame(&mut out, b'T', &body);
+    let mut row = vec![0, 1];
+    row.extend_from_slice(&u32::try_from(value.len()).expect("a short value").to_be_bytes());
+    row.extend_from_slice(value.as_bytes());
+    put_frame(&mut out, b'D', &row);
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_read_without_trust() {
+        assert_eq!(sqlstate(b"SERROR\0C25006\0Mno\0\0"), b"25006");
+        for hostile in [&b""[..], b"C", b"C25006", b"\0C25006\0", b"M\0"] {
+            assert_eq!(sqlstate(hostile), b"", "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn columns_are_read_without_trust() {
+        let row = b"\0\x02\0\0\0\x01a\xff\xff\xff\xff";
+        assert_eq!(column(row, 0), Some(&b"a"[..]));
+        assert_eq!(column(row, 1), None);
+        assert_eq!(column(b"\0\x01\0\0\0\x09a", 0), None);
+        assert_eq!(column(b"\xff\xff", 0), None);
+    }
+
+    #[test]
+    fn a_failure_never_carries_a_nul() {
+        let mut out = BytesMut::new();
+        put_failure(&mut out, &Failure::fatal("08P01", "a\0b"));
+        assert_eq!(error_field(&out[5..], b'M'), Some(&b"ab"[..]));
+        assert_eq!(error_field(&out[5..], b'S'), Some(&b"FATAL"[..]));
+    }
+}

@@ -1,0 +1,214 @@
+//! TLS on both sides: what `sslmode` demands of an upstream certificate, and what clients are shown. The only file
+//! that names rustls. It negotiates nothing: who calls has already agreed on TLS with the peer, and has read no byte
+//! past that agreement, so that nothing sent in plain can be taken for something sent inside.
+
+use crate::config::SslMode;
+use crate::wire::stream::Stream;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+pub use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// The protocol's name in ALPN, as PostgreSQL 17 registered it.
+const ALPN: &[u8] = b"postgresql";
+
+/// `sslrootcert=system`: the operating system's roots, as libpq reads that word.
+const SYSTEM_ROOTS: &str = "system";
+
+/// Why TLS cannot be used as configured.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TlsError {
+    /// A file is missing or is not PEM.
+    #[error("{}: {cause}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// A file or the system holds no certificate.
+    #[error("no certificate in {0}")]
+    NoCertificate(String),
+    /// Certificate and key don't fit, or rustls refuses them.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// How a client asked for TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Negotiation {
+    /// By SSLRequest, answered `S`.
+    Requested,
+    /// By sending a ClientHello at once; ALPN must then name PostgreSQL, or the bytes may be meant for another protocol.
+    Direct,
+}
+
+/// How much of an upstream certificate is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    Nothing,
+    Chain,
+    ChainAndName,
+}
+
+impl Check {
+    /// As libpq: a root certificate given turns `require` into `verify-ca`.
+    fn of(mode: SslMode, root_cert: Option<&Path>) -> Self {
+        match (mode, root_cert) {
+            (SslMode::Disable | SslMode::Prefer, _) | (SslMode::Require, None) => Check::Nothing,
+            (SslMode::Require, Some(_)) | (SslMode::VerifyCa, _) => Check::Chain,
+            (SslMode::VerifyFull, _) => Check::ChainAndName,
+        }
+    }
+}
+
+/// What connects to an upstream server by TLS. Without a root certificate, the system's roots are trusted.
+///
+/// # Errors
+/// The roots cannot be read, or there are none.
+pub fn client_connector(mode: SslMode, root_cert: Option<&Path>) -> Result<TlsConnector, TlsError> {
+    let check = Check::of(mode, root_cert);
+    let roots = if check == Check::Nothing { RootCertStore::empty() } else { roots(root_cert)? };
+    let provider = provider();
+    let verifier = Verifier { check, roots, provider: Arc::clone(&provider) };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// What answers clients by TLS.
+///
+/// # Errors
+/// A file cannot be read, or key and certificate don't fit.
+pub fn server_acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+    let chain = certificates(certificate)?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|cause| file_error(key, cause))?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(unusable)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Begins TLS with an upstream server that has agreed to it. `host` is the name that its certificate must carry.
+///
+/// # Errors
+/// The handshake failed, or `host` is no name that a certificate could carry.
+pub async fn connect(connector: &TlsConnector, host: &str, tcp: TcpStream) -> io::Result<Stream> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+    Ok(Stream::TlsClient(Box::new(connector.connect(name, tcp).await?)))
+}
+
+/// Answers a client's handshake.
+///
+/// # Errors
+/// The handshake failed, or was begun directly without ALPN.
+pub async fn accept(acceptor: &TlsAcceptor, tcp: TcpStream, negotiation: Negotiation) -> io::Result<Stream> {
+    let stream = acceptor.accept(tcp).await?;
+    if negotiation == Negotiation::Direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "direct TLS without ALPN \"postgresql\""));
+    }
+    Ok(Stream::TlsServer(Box::new(stream)))
+}
+
+/// Given wherever one is needed: nothing relies on a default that `main` would have to install first.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    match file {
+        Some(path) if path.as_os_str() != SYSTEM_ROOTS => {
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|cause| file_error(path, cause))?;
+            }
+        }
+        _ => {
+            // Systems carry certificates that rustls does not take; those are of no use, the others are.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    if roots.is_empty() { Err(TlsError::NoCertificate("the system's store".to_owned())) } else { Ok(roots) }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = |path| CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>();
+    let chain = read(path).map_err(|cause: rustls_pki_types::pem::Error| file_error(path, cause))?;
+    if chain.is_empty() { Err(TlsError::NoCertificate(path.display().to_string())) } else { Ok(chain) }
+}
+
+fn file_error(path: &Path, cause: impl std::fmt::Display) -> TlsError {
+    TlsError::File { path: path.to_owned(), cause: cause.to_string() }
+}
+
+fn unusable(cause: rustls::Error) -> TlsError {
+    TlsError::Unusable(cause.to_string())
+}
+
+/// Checks an upstream certificate as far as `sslmode` says. That the peer holds the certificate's key is always checked.
+#[derive(Debug)]
+struct Verifier {
+    check: Check,
+    roots: RootCertStore,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.check != Check::Nothing {
+            let certificate = ParsedCertificate::try_from(end_entity)?;
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
+            if self.check == Check::ChainAndName {
+                verify_server_name(&certificate, server_name)?;
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
