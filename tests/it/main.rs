@@ -18,6 +18,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../consistency/mod.rs"]
+mod consistency;
 mod delivery;
 #[path = "../drivers/mod.rs"]
 mod drivers;
