@@ -3,7 +3,6 @@
 
 use super::client::{Unit, UnitEnd, frames};
 use super::request::{Form, Request, has_time_word};
-use super::settings::Settings;
 use super::{Block, End, Session};
 use crate::cache::key::{KeyParts, compose};
 use crate::cache::{Answer, Entry, Permit, Tier, Waited, Waiter};
@@ -220,8 +219,11 @@ impl Session {
             b'T' => return Some("in_transaction"),
             _ => return Some("failed_transaction"),
         }
-        if !Settings::is_plain(&self.settings) {
+        if !self.settings.is_plain() {
             return Some("isolation");
+        }
+        if !self.settings.is_utf8() {
+            return Some("client_encoding");
         }
         if recipe.time_parameters && has_time_word(request.parameters) {
             return Some("time_parameter");

@@ -417,7 +417,8 @@ impl Session {
                 "SELECT pg_catalog.current_setting('search_path'), \
                  pg_catalog.current_setting('default_transaction_isolation'), \
                  pg_catalog.current_setting('standard_conforming_strings'), \
-                 pg_catalog.current_setting('default_transaction_read_only')",
+                 pg_catalog.current_setting('default_transaction_read_only'), \
+                 pg_catalog.pg_client_encoding()",
             )
             .await?;
         let text = |index| rows.as_ref().and_then(|row| crate::wire::backend::column(row, index)).unwrap_or_default();
@@ -426,6 +427,7 @@ impl Session {
             read_committed: text(1) == b"read committed",
             standard_strings: text(2) == b"on",
             read_write: text(3) == b"off",
+            utf8: text(4) == b"UTF8",
         };
         let Some(held) = self.held.take() else { return Err(End::Closed) };
         let parameters = held.lease.parameters.clone();
