@@ -8,17 +8,22 @@ use super::flow::Probe;
 use super::serve::Intent;
 use super::{Block, End, Session};
 use crate::cache::{Filled, StoreRefusal};
-use crate::coherence::Evidence;
+use crate::coherence::{Evidence, StreamState};
 use crate::config::PoolMode;
 use crate::route::destination::{Choice, Reason, choose};
 use crate::route::plan::{Isolation, Kind, PinReason, Place, SettingChange, TransactionControl};
 use crate::telemetry::{Outcome, Record};
-use crate::types::Moment;
+use crate::types::{Level, Lsn, Moment, Snapshot};
 use crate::upstream::{LeaseError, Server};
-use crate::wire::backend::Failure;
+use crate::wire::backend::{Failure, column};
 use bytes::{Bytes, BytesMut};
 
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a session waits for the primary to show what it has seen on a replica, and between two looks.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(5);
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
 
 /// How often a batch whose answer was held back may be sent again.
 const TRIES: usize = 3;
@@ -181,7 +186,42 @@ impl Session {
         let side = self.side(&lease.server);
         self.held = Some(Held::new(lease));
         self.put_settings().await?;
+        if side == Side::Primary {
+            self.catch_up().await?;
+        }
         Ok(Some(side))
+    }
+
+    /// A replica replays a commit that the primary, which waits for a synchronous standby, does not show yet: a session that saw
+    /// it there must not read the primary before the primary shows it too.
+    async fn catch_up(&mut self) -> Result<(), End> {
+        // Without a stream nothing tells what a snapshot shows; and there are no hits that could be ahead either.
+        let is_heard = self.shared.coherence.state() == StreamState::Live;
+        if self.ahead == Lsn::ZERO || self.level == Level::Bounded || !is_heard {
+            return Ok(());
+        }
+        let began = Moment::now();
+        loop {
+            let row = self.ask("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text").await?;
+            let snapshot: Option<Snapshot> = row
+                .as_ref()
+                .and_then(|row| column(row, 0))
+                .and_then(|text| std::str::from_utf8(text).ok())
+                .and_then(|text| text.parse().ok());
+            if let Some(snapshot) = snapshot {
+                self.shared.coherence.saw_snapshot(&snapshot);
+                if self.shared.coherence.shows_up_to(&snapshot, self.ahead) {
+                    self.ahead = Lsn::ZERO;
+                    return Ok(());
+                }
+            }
+            if Moment::now().since(began) > CATCH_UP_LIMIT {
+                // As stale as a direct connection to the primary would be, and no staler.
+                tracing::warn!(position = %self.ahead, "the primary does not show yet what this session has read from a replica");
+                return Ok(());
+            }
+            tokio::time::sleep(CATCH_UP_PAUSE).await;
+        }
     }
 
     fn side(&self, server: &Arc<Server>) -> Side {
@@ -345,13 +385,15 @@ impl Session {
         }
         if let Some(high) = round.high {
             self.raise_floor(high);
-            let primary = self.shared.upstream.primary();
-            self.floor_unknown &= !self.held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.lease.server, primary));
+            match self.held.as_ref().map(|held| self.side(&held.lease.server)) {
+                Some(Side::Primary) => self.floor_unknown = false,
+                _ => self.ahead = self.ahead.max(high),
+            }
         } else if survey.reads_rows() {
             self.unlearned = true;
         }
         if let (Some(replayed), Some(held)) = (round.replayed, &self.held) {
-            held.lease.server.saw_replayed(replayed);
+            held.lease.saw_replayed(replayed);
         }
         if let Some(snapshot) = &round.snapshot {
             self.shared.coherence.saw_snapshot(snapshot);
@@ -525,9 +567,8 @@ impl Session {
         if !self.learns_positions() {
             return Ok(());
         }
+        let Some(side) = self.held.as_ref().map(|held| self.side(&held.lease.server)) else { return Ok(()) };
         let Some(held) = &mut self.held else { return Ok(()) };
-        let primary = self.shared.upstream.primary();
-        let side = if Arc::ptr_eq(&held.lease.server, primary) { Side::Primary } else { Side::Replica };
         let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
         let Held { lease, flow, .. } = held;
         let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: round.tick };
@@ -564,7 +605,7 @@ impl Session {
         }
     }
 
-    fn store(&mut self, fill: Fill, round: Round, side: Side, cost: std::time::Duration, server: &Arc<Server>) {
+    fn store(&mut self, fill: Fill, round: Round, side: Side, cost: Duration, server: &Arc<Server>) {
         let telemetry = &self.shared.telemetry;
         let Some(capture) = round.capture else { return };
         let spoiled = capture.spoiled.or((round.failed || round.done.len() != 1).then_some("not_whole"));

@@ -26,7 +26,7 @@ use crate::config::users::Users;
 use crate::feed::Feed;
 use crate::route::plan::PinReason;
 use crate::telemetry::Telemetry;
-use crate::types::Level;
+use crate::types::{Level, Lsn};
 use crate::upstream::{Account, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
@@ -131,6 +131,8 @@ struct Session {
     touched_catalog: bool,
     level: Level,
     floor: Floor,
+    /// What it saw up to here came from a replica, which may have been ahead of what the primary showed.
+    ahead: Lsn,
     /// A write whose position could not be learned: the primary alone is fresh enough.
     floor_unknown: bool,
     pins: BTreeSet<PinReason>,
@@ -271,7 +273,7 @@ impl Session {
     }
 
     /// The session read or wrote at or before `position`.
-    fn raise_floor(&mut self, position: crate::types::Lsn) {
+    fn raise_floor(&mut self, position: Lsn) {
         self.floor = self.floor.risen(self.shared.coherence.epoch(), position);
     }
 

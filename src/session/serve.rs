@@ -249,6 +249,9 @@ impl Session {
         }
         if self.level == Level::Session {
             self.raise_floor(entry.proof.high);
+            if entry.proof.source.may_lead_primary() {
+                self.ahead = self.ahead.max(entry.proof.high);
+            }
         }
         let destination = match tier {
             Tier::Memory => "memory",

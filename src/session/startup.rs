@@ -10,7 +10,7 @@ use super::{Block, End, Session, Shared};
 use crate::catalog::CatalogVersion;
 use crate::coherence::Floor;
 use crate::config::users::Credential;
-use crate::types::Moment;
+use crate::types::{Lsn, Moment};
 use crate::upstream::{Account, LeaseError, LoginProof};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
 use crate::wire::frame::{HEADER, header};
@@ -329,6 +329,7 @@ fn seed_session(
         touched_catalog: false,
         level: shared.config.consistency,
         floor: Floor::default(),
+        ahead: Lsn::ZERO,
         floor_unknown: false,
         pins: BTreeSet::new(),
         held: None,
