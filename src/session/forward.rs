@@ -624,6 +624,10 @@ impl Session {
             _ => return telemetry.fill_refused("no_proof"),
         };
         let Ok(recipe) = &fill.plan.cache else { return };
+        if !self.held.as_ref().is_some_and(|held| held.lease.is_current()) {
+            // A server that has begun another life since, or lost its role: positions of another history.
+            return telemetry.fill_refused("other_incarnation");
+        }
         let filled = Filled { evidence, row_description: capture.description, body: capture.body.freeze(), cost };
         tracing::trace!(server = server.name(), bytes = filled.body.len(), "fill");
         match fill.permit.commit(filled, &recipe.relations, Moment::now()) {
