@@ -157,8 +157,9 @@ pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSem
                 session.close(end).await;
                 return;
             }
-            Err((returned, end)) => {
-                client = returned;
+            Err(returned) => {
+                let end;
+                (client, end) = *returned;
                 end
             }
         },
