@@ -11,11 +11,14 @@ mod copy;
 mod exchange;
 mod flow;
 mod forward;
+mod hold;
+mod outcome;
 mod plans;
 mod portal;
 mod request;
 mod serve;
 mod settings;
+mod settle;
 mod startup;
 
 use crate::cache::Cache;
