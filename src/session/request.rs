@@ -165,7 +165,7 @@ impl Session {
 /// Whether a text parameter holds a word that PostgreSQL reads as the present time when it is taken as a date.
 pub fn has_time_word(parameters: &[u8]) -> bool {
     let bind = Bind { portal: b"", statement: b"", parameters, result_formats: b"" };
-    bind.values().any(|(binary, value)| !binary && value.is_some_and(|value| is_time_word(value)))
+    bind.values().any(|(binary, value)| !binary && value.is_some_and(is_time_word))
 }
 
 fn is_time_word(value: &[u8]) -> bool {

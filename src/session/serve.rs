@@ -25,6 +25,9 @@ const FLIGHT_WAIT: Duration = Duration::from_millis(500);
 /// Bodies up to this are copied into the output, so that one write carries everything.
 const COPY_LIMIT: usize = 32 * 1024;
 
+/// One row with its column's name, if there is one, and the command tag.
+type LocalAnswer = (Option<(&'static str, String)>, &'static str);
+
 /// What became of a unit.
 enum Served {
     /// Answered into the output.
@@ -249,6 +252,9 @@ impl Session {
         }
         if self.level == Level::Session {
             self.raise_floor(entry.proof.high);
+            if entry.proof.source.may_lead_primary() {
+                self.ahead = self.ahead.max(entry.proof.high);
+            }
         }
         let destination = match tier {
             Tier::Memory => "memory",
@@ -278,7 +284,7 @@ impl Session {
         if self.status == b'E' {
             return false;
         }
-        let answer: Result<(Option<(&str, String)>, &str), Failure> = match &request.plan.kind {
+        let answer: Result<LocalAnswer, Failure> = match &request.plan.kind {
             Kind::Setting(SettingChange::Set { name, values, .. }) if name.starts_with("sidecache.") => {
                 self.set_own(name, values).map(|()| (None, "SET"))
             }
