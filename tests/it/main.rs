@@ -18,6 +18,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
 mod delivery;
@@ -25,3 +26,4 @@ mod delivery;
 mod drivers;
 mod feed;
 mod harness_smoke;
+mod watched;
