@@ -26,4 +26,6 @@ mod delivery;
 mod drivers;
 mod feed;
 mod harness_smoke;
+mod protocol;
+mod twins;
 mod watched;
