@@ -25,3 +25,4 @@ mod delivery;
 mod drivers;
 mod feed;
 mod harness_smoke;
+mod operating;
