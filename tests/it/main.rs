@@ -20,7 +20,10 @@ mod harness;
 
 #[path = "../consistency/mod.rs"]
 mod consistency;
+#[path = "../corpus/mod.rs"]
+mod corpus;
 mod delivery;
+mod differential;
 #[path = "../drivers/mod.rs"]
 mod drivers;
 mod feed;
