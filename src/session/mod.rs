@@ -11,11 +11,14 @@ mod copy;
 mod exchange;
 mod flow;
 mod forward;
+mod hold;
+mod outcome;
 mod plans;
 mod portal;
 mod request;
 mod serve;
 mod settings;
+mod settle;
 mod startup;
 
 use crate::cache::Cache;
@@ -26,7 +29,7 @@ use crate::config::users::Users;
 use crate::feed::Feed;
 use crate::route::plan::PinReason;
 use crate::telemetry::Telemetry;
-use crate::types::Level;
+use crate::types::{Level, Lsn};
 use crate::upstream::{Account, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
@@ -131,6 +134,8 @@ struct Session {
     touched_catalog: bool,
     level: Level,
     floor: Floor,
+    /// What it saw up to here came from a replica, which may have been ahead of what the primary showed.
+    ahead: Lsn,
     /// A write whose position could not be learned: the primary alone is fresh enough.
     floor_unknown: bool,
     pins: BTreeSet<PinReason>,
@@ -155,8 +160,9 @@ pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSem
                 session.close(end).await;
                 return;
             }
-            Err((returned, end)) => {
-                client = returned;
+            Err(returned) => {
+                let end;
+                (client, end) = *returned;
                 end
             }
         },
@@ -271,7 +277,7 @@ impl Session {
     }
 
     /// The session read or wrote at or before `position`.
-    fn raise_floor(&mut self, position: crate::types::Lsn) {
+    fn raise_floor(&mut self, position: Lsn) {
         self.floor = self.floor.risen(self.shared.coherence.epoch(), position);
     }
 

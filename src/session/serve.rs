@@ -3,7 +3,6 @@
 
 use super::client::{Unit, UnitEnd, frames};
 use super::request::{Form, Request, has_time_word};
-use super::settings::Settings;
 use super::{Block, End, Session};
 use crate::cache::key::{KeyParts, compose};
 use crate::cache::{Answer, Entry, Permit, Tier, Waited, Waiter};
@@ -25,6 +24,9 @@ const FLIGHT_WAIT: Duration = Duration::from_millis(500);
 
 /// Bodies up to this are copied into the output, so that one write carries everything.
 const COPY_LIMIT: usize = 32 * 1024;
+
+/// One row with its column's name, if there is one, and the command tag.
+type LocalAnswer = (Option<(&'static str, String)>, &'static str);
 
 /// What became of a unit.
 enum Served {
@@ -100,7 +102,8 @@ impl Session {
         Box::pin(self.forward(bytes, unit.end, intent, began)).await
     }
 
-    /// A batch of nothing but closed names, or of nothing: names live here, and no server is asked.
+    /// A batch of nothing but closed names, or of nothing, or a Flush with nothing before it: names live here, and no server is
+    /// asked.
     fn close_locally(&mut self, unit: Unit) -> bool {
         let input = &self.client.input[..unit.len];
         let mut names = Vec::new();
@@ -110,6 +113,9 @@ impl Session {
                 (b'S' | b'H', _) => {}
                 _ => return false,
             }
+        }
+        if unit.end == UnitEnd::Flush && names.is_empty() {
+            return true;
         }
         // A portal of an open transaction lives on the server.
         if unit.end != UnitEnd::Sync || (self.status != b'I' && names.iter().any(|(s, _)| *s == Subject::Portal)) {
@@ -220,8 +226,11 @@ impl Session {
             b'T' => return Some("in_transaction"),
             _ => return Some("failed_transaction"),
         }
-        if !Settings::is_plain(&self.settings) {
+        if !self.settings.is_plain() {
             return Some("isolation");
+        }
+        if !self.settings.is_utf8() {
+            return Some("client_encoding");
         }
         if recipe.time_parameters && has_time_word(request.parameters) {
             return Some("time_parameter");
@@ -247,6 +256,9 @@ impl Session {
         }
         if self.level == Level::Session {
             self.raise_floor(entry.proof.high);
+            if entry.proof.source.may_lead_primary() {
+                self.ahead = self.ahead.max(entry.proof.high);
+            }
         }
         let destination = match tier {
             Tier::Memory => "memory",
@@ -276,7 +288,7 @@ impl Session {
         if self.status == b'E' {
             return false;
         }
-        let answer: Result<(Option<(&str, String)>, &str), Failure> = match &request.plan.kind {
+        let answer: Result<LocalAnswer, Failure> = match &request.plan.kind {
             Kind::Setting(SettingChange::Set { name, values, .. }) if name.starts_with("sidecache.") => {
                 self.set_own(name, values).map(|()| (None, "SET"))
             }

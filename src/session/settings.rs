@@ -27,6 +27,8 @@ pub struct Baseline {
     pub standard_strings: bool,
     /// `default_transaction_read_only` is off.
     pub read_write: bool,
+    /// `client_encoding` is UTF8: only then do we read a text as PostgreSQL does.
+    pub utf8: bool,
 }
 
 /// Settings that cannot change the bytes of an answer, so that they have no place in a key.
@@ -204,6 +206,11 @@ impl Settings {
             && self.effective("session_authorization").is_none()
     }
 
+    /// Whether texts are UTF-8.
+    pub fn is_utf8(&self) -> bool {
+        self.is("client_encoding", &["utf8", "utf-8", "unicode"], self.baseline.utf8)
+    }
+
     /// Whether a backslash is an ordinary character in a string.
     pub fn standard_strings(&self) -> bool {
         self.is("standard_conforming_strings", &["on", "true", "yes", "1"], self.baseline.standard_strings)
@@ -244,6 +251,7 @@ mod tests {
             read_committed: true,
             standard_strings: true,
             read_write: true,
+            utf8: true,
         };
         Settings::new("app", &start, Arc::new(baseline))
     }

@@ -1,7 +1,6 @@
 //! From the first byte to the greeting: TLS, cancel requests, the startup message, the client's proof, and the parameters
 //! that the primary itself would report to this client.
 
-use super::cancel::Registration;
 use super::client::Client;
 use super::exchange::Held;
 use super::portal::Statements;
@@ -10,7 +9,7 @@ use super::{Block, End, Session, Shared};
 use crate::catalog::CatalogVersion;
 use crate::coherence::Floor;
 use crate::config::users::Credential;
-use crate::types::Moment;
+use crate::types::{Lsn, Moment};
 use crate::upstream::{Account, LeaseError, LoginProof};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
 use crate::wire::frame::{HEADER, header};
@@ -283,45 +282,27 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
     Ok(all)
 }
 
-/// Greets the client: from here on it is a session.
-pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Result<Session, (Client, End)> {
-    let long = seed.startup.spoken_minor() >= 2;
-    let registration = shared.common.cancels.register(if long { LONG_SECRET } else { 4 });
-    let mut session = match seed_session(client, shared, seed, registration) {
-        Ok(session) => session,
-        Err((client, failure)) => return Err((client, failure.into())),
-    };
-    match session.greet().await {
-        Ok(()) => Ok(session),
-        Err(end) => Err((session.client, end)),
-    }
-}
-
-fn seed_session(
-    client: Client,
-    shared: &Arc<Shared>,
-    seed: Seed,
-    registration: Registration,
-) -> Result<Session, (Client, Failure)> {
-    if seed.startup.parameter("replication").is_some_and(|value| !matches!(value, "false" | "off" | "no" | "0")) {
+/// Greets the client: from here on it is a session. Gives the client back with what went wrong.
+pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Result<Session, Box<(Client, End)>> {
+    let replication = seed.startup.parameter("replication");
+    if replication.is_some_and(|value| !matches!(value, "false" | "off" | "no" | "0")) {
         let text = "replication connections are not relayed: connect to the primary itself";
-        return Err((client, Failure::fatal("0A000", text)));
+        return Err(Box::new((client, Failure::fatal("0A000", text).into())));
     }
     let parameters = match setting_parameters(&seed.startup) {
         Ok(parameters) => parameters,
-        Err(failure) => return Err((client, failure)),
+        Err(failure) => return Err(Box::new((client, failure.into()))),
     };
-    let settings = Settings::new(&seed.user, &parameters, Arc::default());
-    let heard = seed.database == shared.upstream.own_database();
-    Ok(Session {
+    let long = seed.startup.spoken_minor() >= 2;
+    let mut session = Session {
         shared: Arc::clone(shared),
         client,
+        settings: Settings::new(&seed.user, &parameters, Arc::default()),
+        heard: seed.database == shared.upstream.own_database(),
         database: seed.database.into(),
         account: Arc::new(seed.account),
-        settings,
         inputs: Vec::new(),
         names: Arc::default(),
-        heard,
         status: b'I',
         block: Block::Clean,
         wrote: false,
@@ -329,6 +310,7 @@ fn seed_session(
         touched_catalog: false,
         level: shared.config.consistency,
         floor: Floor::default(),
+        ahead: Lsn::ZERO,
         floor_unknown: false,
         pins: BTreeSet::new(),
         held: None,
@@ -336,8 +318,12 @@ fn seed_session(
         statements: Statements::default(),
         texts: HashMap::new(),
         key: Vec::new(),
-        registration,
-    })
+        registration: shared.common.cancels.register(if long { LONG_SECRET } else { 4 }),
+    };
+    match session.greet().await {
+        Ok(()) => Ok(session),
+        Err(end) => Err(Box::new((session.client, end))),
+    }
 }
 
 impl Session {
@@ -417,7 +403,8 @@ impl Session {
                 "SELECT pg_catalog.current_setting('search_path'), \
                  pg_catalog.current_setting('default_transaction_isolation'), \
                  pg_catalog.current_setting('standard_conforming_strings'), \
-                 pg_catalog.current_setting('default_transaction_read_only')",
+                 pg_catalog.current_setting('default_transaction_read_only'), \
+                 pg_catalog.pg_client_encoding()",
             )
             .await?;
         let text = |index| rows.as_ref().and_then(|row| crate::wire::backend::column(row, index)).unwrap_or_default();
@@ -426,6 +413,7 @@ impl Session {
             read_committed: text(1) == b"read committed",
             standard_strings: text(2) == b"on",
             read_write: text(3) == b"off",
+            utf8: text(4) == b"UTF8",
         };
         let Some(held) = self.held.take() else { return Err(End::Closed) };
         let parameters = held.lease.parameters.clone();

@@ -8,8 +8,8 @@
 //!
 //! The parser misplaces the precedence of some operators (`a = b ~ c`, `- b ^ c`, `~ c + a`). That moves brackets, never
 //! names: the relations, functions and operators of a tree are the same however it is bracketed, so nothing here relies on
-//! which operand belongs to which operator. The one place that looks at an operand, a cast to a date, trusts only
-//! operands that are one token.
+//! which operand belongs to which operator. The one place that looks at an operand, a cast, trusts single tokens, casts, calls
+//! and sums in parentheses: what `::` and `CAST` bind to is not among the things misplaced.
 
 pub mod facts;
 pub mod identity;

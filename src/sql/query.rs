@@ -12,11 +12,27 @@ use sqlparser::ast::{
     WildcardAdditionalOptions, With,
 };
 
+/// Stack for parsing, walking and dropping a tree within the bounds of [`super::token`], several times over (bytes).
+const STACK: usize = 32 * 1024 * 1024;
+
 /// Understands one query. The text is one statement that begins with SELECT, VALUES, TABLE, WITH or a parenthesis.
+/// Of a query that modifies rows no more is known than that.
 pub fn facts(lexed: &Lexed<'_>) -> Result<Facts, Refused> {
+    if let Some(doubt) = lexed.doubt() {
+        return Err(doubt);
+    }
+    // The parser guards its stack in some of its recursions, not in all.
+    stacker::grow(STACK, || facts_within_bounds(lexed))
+}
+
+fn facts_within_bounds(lexed: &Lexed<'_>) -> Result<Facts, Refused> {
     let Statement::Query(query) = parse(lexed)? else { return Err(Refused::UncertainSyntax) };
     let mut walk = Walk::default();
     walk.query(&query)?;
+    if walk.facts.modifies {
+        // Not a read, and not walked to its end.
+        return Ok(walk.facts);
+    }
     all_calls_accounted(lexed, &walk)?;
     all_labels_follow_as(lexed, &walk)?;
     Ok(walk.facts)

@@ -2,7 +2,7 @@
 
 use super::Refused;
 use super::expression::{Walk, name_of, text_of};
-use super::facts::{Name, SourceKind};
+use super::facts::{Cast, Name, Operand, SourceKind};
 use super::words::is_reserved;
 use sqlparser::ast::{
     FunctionArg, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, TableAlias, TableFactor,
@@ -156,9 +156,10 @@ impl Walk {
         self.account(&alias.name.value);
         self.facts.sources.push((alias.name.value.clone(), kind));
         for column in &alias.columns {
-            // A column definition list casts what a function gives, without saying from what.
-            if column.data_type.is_some() {
-                return Err(Refused::UncertainSyntax);
+            // A column definition list converts what a function gives, without saying from what.
+            if let Some(data_type) = &column.data_type {
+                let target = self.type_name(data_type)?;
+                self.facts.casts.push(Cast { target, operand: Operand::Other });
             }
             self.facts.aliases.push(text_of(&column.name)?.to_owned());
         }

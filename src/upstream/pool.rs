@@ -113,6 +113,7 @@ pub(super) struct Grant {
 
 /// What a pool answers.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart at once; a box would cost every lease an allocation")]
 pub(super) enum Claim {
     Granted(Grant),
     Wait(Waiting),

@@ -3,127 +3,22 @@
 
 use super::login;
 use super::pool::{Claim, Grant, Parked, Pools, Slot};
+use super::status::{PassedOver, Role, ServerState, ServerStatus};
 use super::transport::Target;
 use super::{Account, Connection, LeaseError};
 use crate::types::{Epoch, Lsn, Moment};
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a server was seen to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// It takes writes.
-    Primary,
-    /// It is in recovery.
-    Replica,
-    /// It has not been heard since it was last lost.
-    Unknown,
-}
-
-impl Role {
-    /// The name in status and metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Role::Primary => "primary",
-            Role::Replica => "replica",
-            Role::Unknown => "unknown",
-        }
-    }
-}
-
-/// Why a replica takes no read now. One variant, one label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PassedOver {
-    /// The watch has no connection to it.
-    Unreachable,
-    /// It is not in recovery.
-    NotAReplica,
-    /// How far it has replayed, or how far the primary is, is not known.
-    LagUnknown,
-    /// It may lack what was committed longer ago than the bound.
-    TooFarBehind,
-    /// It may lack what this session must see.
-    BelowFloor,
-    /// It does not follow the primary that this instance hears, or that is not proven.
-    OtherEpoch,
-}
-
-impl PassedOver {
-    /// Every variant, for metrics that are made once.
-    pub const ALL: [PassedOver; 6] = [
-        PassedOver::Unreachable,
-        PassedOver::NotAReplica,
-        PassedOver::LagUnknown,
-        PassedOver::TooFarBehind,
-        PassedOver::BelowFloor,
-        PassedOver::OtherEpoch,
-    ];
-
-    /// The name in status and metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            PassedOver::Unreachable => "unreachable",
-            PassedOver::NotAReplica => "not_a_replica",
-            PassedOver::LagUnknown => "lag_unknown",
-            PassedOver::TooFarBehind => "too_far_behind",
-            PassedOver::BelowFloor => "below_floor",
-            PassedOver::OtherEpoch => "other_epoch",
-        }
-    }
-}
-
-/// Whether a server is in use, as `/status` tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerState {
-    /// It takes what it is for: writes, or reads.
-    Ready,
-    /// It takes none, and why.
-    PassedOver(PassedOver),
-}
-
-impl ServerState {
-    /// The name in status.
-    pub const fn label(self) -> &'static str {
-        match self {
-            ServerState::Ready => "ready",
-            ServerState::PassedOver(reason) => reason.label(),
-        }
-    }
-}
-
-/// A server as `/status` tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerStatus {
-    /// `primary` or `replica-N`, as configured.
-    pub name: String,
-    /// `host:port`.
-    pub address: String,
-    /// As observed.
-    pub role: Role,
-    /// As configured.
-    pub zone: Option<String>,
-    /// Whether it is in use.
-    pub state: ServerState,
-    /// Bytes of WAL that a replica has yet to replay; none where it is not known.
-    pub lag_bytes: Option<u64>,
-    /// Requests sent to it since the start.
-    pub statements: u64,
-    /// Requests not yet answered.
-    pub outstanding: usize,
-    /// Sessions' connections open or being opened.
-    pub connections: usize,
-    /// Those of them that wait for a session.
-    pub idle: usize,
-}
-
 /// What the watch knows of a server. Replaced as a whole, so that no reader mixes two answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub role: Role,
-    /// The life of the primary that it is proven to follow.
+    /// The life of the primary that it is proven to follow or, of the primary, to live.
     pub following: Epoch,
     /// Everything committed before this instant has been replayed.
     pub fresh_at: Option<Moment>,
@@ -174,6 +69,9 @@ pub struct Server {
     outstanding: AtomicUsize,
     statements: AtomicU64,
     replayed: AtomicU64,
+    /// Counts how often the watch lost this server. Held while `replayed` is written, so that a position heard before
+    /// the loss cannot count after it.
+    losses: Mutex<u64>,
     seen: ArcSwap<Seen>,
 }
 
@@ -189,6 +87,7 @@ impl Server {
             outstanding: AtomicUsize::new(0),
             statements: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
+            losses: Mutex::new(0),
             seen: ArcSwap::from_pointee(Seen::NOTHING),
         })
     }
@@ -235,8 +134,10 @@ impl Server {
         Lsn::new(self.replayed.load(Ordering::Acquire))
     }
 
-    /// The replica itself said, on a connection that still lives, that it has replayed up to here.
+    /// The replica itself said, on a connection that still lives, that it has replayed up to here. Who holds a lease
+    /// uses [`Lease::saw_replayed`].
     pub fn saw_replayed(&self, position: Lsn) {
+        let _held = self.losses.lock();
         self.replayed.fetch_max(position.bytes(), Ordering::AcqRel);
     }
 
@@ -276,7 +177,7 @@ impl Server {
     pub fn status(&self) -> ServerStatus {
         let seen = self.seen.load();
         let state = match seen.role {
-            Role::Primary => ServerState::Ready,
+            Role::Primary if seen.following != Epoch::default() => ServerState::Ready,
             _ => match self.fit(seen.following, Lsn::ZERO) {
                 Ok(()) => ServerState::Ready,
                 Err(reason) => ServerState::PassedOver(reason),
@@ -342,7 +243,7 @@ impl Server {
     fn lend(self: &Arc<Self>, slot: Slot, parked: Parked) -> Lease {
         let Parked { stream, input, key, parameters, carried, generation } = parked;
         let connection = Connection { stream, input, key, parameters, carried, server: Arc::clone(self) };
-        Lease { connection, generation, slot }
+        Lease { connection, generation, losses: *self.losses.lock(), slot }
     }
 
     /// Puts to use what the watch saw.
@@ -355,6 +256,8 @@ impl Server {
 
     /// The watch lost this server: what was known of it no longer counts. A replica may come back with less replayed.
     pub(super) fn lost(&self) {
+        let mut losses = self.losses.lock();
+        *losses += 1;
         self.seen.store(Arc::new(Seen::NOTHING));
         self.replayed.store(0, Ordering::Release);
     }
@@ -399,13 +302,24 @@ pub struct Lease {
     // Dropped in this order: closed first, then somebody else may open one.
     connection: Connection,
     generation: u64,
+    losses: u64,
     slot: Slot,
 }
 
 impl Lease {
+    /// The replica said on this connection that it has replayed up to here. Counts unless the watch has lost the
+    /// server since: a replica that crashed may come back with less.
+    pub fn saw_replayed(&self, position: Lsn) {
+        let server = &self.connection.server;
+        let losses = server.losses.lock();
+        if *losses == self.losses {
+            server.replayed.fetch_max(position.bytes(), Ordering::AcqRel);
+        }
+    }
+
     /// Gives the connection back. Only for a connection that is idle (ReadyForQuery `I`) with nothing unread.
     pub fn release(self) {
-        let Lease { connection, generation, slot } = self;
+        let Lease { connection, generation, slot, .. } = self;
         let Connection { stream, input, key, parameters, carried, server } = connection;
         let current = generation == server.generation.load(Ordering::Acquire);
         let mut parked = Parked { stream, input, key, parameters, carried, generation };

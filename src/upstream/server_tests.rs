@@ -206,12 +206,20 @@ async fn r10_a_replica_is_fit_only_while_everything_about_it_is_proven() {
 
 #[tokio::test]
 async fn r11_what_was_seen_before_a_disconnect_does_not_count_after_it() {
-    let server = Fake::start().await.server(1, LONG);
+    let fake = Fake::start().await;
+    let server = fake.server(2, LONG);
+    let (lease, _peer) = open(&fake, &server).await;
     server.observed(fresh(), Some(Lsn::new(100)));
+    lease.saw_replayed(Lsn::new(110));
+    assert_eq!(server.replayed(), Lsn::new(110));
     server.lost();
+    lease.saw_replayed(Lsn::new(120));
     assert_eq!(server.fit_at(EPOCH, Lsn::ZERO, NOW), Err(PassedOver::Unreachable));
     server.observed(fresh(), Some(Lsn::new(90)));
     assert_eq!(server.replayed(), Lsn::new(90), "it came back with less replayed");
+    lease.release();
+    server.try_lease(&account(None), "shop").unwrap().saw_replayed(Lsn::new(95));
+    assert_eq!(server.replayed(), Lsn::new(95), "a connection lent again is heard again");
     assert_eq!(server.role(), Role::Replica);
 }
 

@@ -3,7 +3,8 @@
 
 use super::control::{Control, ControlError, Probe, Standing};
 use super::leading::Heard;
-use super::server::{PrimaryHeard, Role, Seen, ServerState};
+use super::server::{PrimaryHeard, Seen};
+use super::status::{PassedOver, Role, ServerState};
 use super::{Site, Upstream};
 use crate::types::{Epoch, Moment};
 use std::collections::hash_map::RandomState;
@@ -116,7 +117,7 @@ impl Upstream {
                 server.observed(
                     Seen {
                         role: Role::Primary,
-                        following: probe.identity.epoch,
+                        following: if heard == Heard::Stranger { Epoch::default() } else { probe.identity.epoch },
                         fresh_at: None,
                         primary: PrimaryHeard::Lately,
                         lag_bytes: None,
@@ -162,7 +163,7 @@ impl Log {
     }
 
     fn lost(&mut self, cause: &ControlError) {
-        let lost = (Role::Unknown, ServerState::PassedOver(super::PassedOver::Unreachable));
+        let lost = (Role::Unknown, ServerState::PassedOver(PassedOver::Unreachable));
         if self.last != Some(lost) {
             tracing::warn!(server = self.name, %cause, "server lost");
             self.last = Some(lost);

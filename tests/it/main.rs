@@ -18,6 +18,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
 #[path = "../corpus/mod.rs"]
@@ -28,3 +29,4 @@ mod differential;
 mod drivers;
 mod feed;
 mod harness_smoke;
+mod watched;

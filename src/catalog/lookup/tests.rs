@@ -1,3 +1,5 @@
+//! Names as PostgreSQL resolves them: search paths, shadowing, and what is not to be told apart.
+
 use super::*;
 use crate::catalog::*;
 

@@ -1,3 +1,5 @@
+//! Rows as PostgreSQL gives them, and rows that it never would: the former become a catalog, the latter an error.
+
 use super::*;
 use crate::catalog::{Catalog, CatalogVersion};
 

@@ -101,6 +101,11 @@ impl Command<'_> {
         Draft { may_change_catalog, ..draft }.also(calls.pin)
     }
 
+    /// Whether a name stands anywhere in the text, quoted or not.
+    fn mentions(&self, name: &str) -> bool {
+        (0..self.lexed.len()).any(|at| self.lexed.name(at).is_some_and(|n| n == name))
+    }
+
     fn is_built_in(&self, function: &str) -> bool {
         self.names.functions(&Name::plain(function), self.path).iter().all(|f| f.built_in)
     }
@@ -142,8 +147,7 @@ impl Command<'_> {
     /// INSERT, UPDATE, DELETE, MERGE. Triggers and rules are part of the write.
     fn write(&self, refusal: Refusal) -> Draft {
         let calls = self.calls();
-        let settings = (0..self.lexed.len()).any(|at| self.lexed.name(at).is_some_and(|name| name == "pg_settings"));
-        let pin = both(calls.pin, settings.then_some(PinReason::Opaque));
+        let pin = both(calls.pin, self.mentions("pg_settings").then_some(PinReason::Opaque));
         let kind = if calls.user_volatile || pin.is_some() { Kind::Unproven } else { Kind::Write };
         Draft { may_change_catalog: calls.user_volatile, ..Draft::new(kind, refusal) }.also(pin)
     }
@@ -240,7 +244,7 @@ impl Command<'_> {
         let lexed = self.lexed;
         let draft = self.with_calls(Draft::new(Kind::Ddl, Refusal::NotARead));
         let temporary =
-            (1..lexed.len().min(6)).any(|at| lexed.is_any(at, &["temp", "temporary"])) || lexed.has("pg_temp");
+            (1..lexed.len().min(6)).any(|at| lexed.is_any(at, &["temp", "temporary"])) || self.mentions("pg_temp");
         if temporary { draft.pinned(PinReason::TemporaryObject) } else { draft }
     }
 

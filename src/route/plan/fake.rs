@@ -156,7 +156,7 @@ impl Fake {
             ),
             (
                 Stable,
-                "to_char concat format row_to_json to_jsonb json_build_object jsonb_agg current_user session_user now timezone \
+                "to_char concat jsonb_to_recordset format row_to_json to_jsonb json_build_object jsonb_agg current_user session_user now timezone \
                  current_schema current_database transaction_timestamp version current_setting pg_typeof date_trunc date_part \
                  overlaps generate_series json_populate_record age date has_table_privilege regclass",
             ),

@@ -28,6 +28,8 @@ const CACHEABLE: &[&str] = &[
     "json_object_agg_strict",
     "json_object_agg_unique",
     "json_object_agg_unique_strict",
+    "json_to_record",
+    "json_to_recordset",
     "json_to_tsvector",
     "jsonb_agg",
     "jsonb_agg_strict",
@@ -37,6 +39,8 @@ const CACHEABLE: &[&str] = &[
     "jsonb_object_agg_strict",
     "jsonb_object_agg_unique",
     "jsonb_object_agg_unique_strict",
+    "jsonb_to_record",
+    "jsonb_to_recordset",
     "jsonb_to_tsvector",
     "make_timestamptz",
     "overlaps",
@@ -94,14 +98,7 @@ pub(super) fn runs_anywhere(name: &str, arguments: usize) -> bool {
     tells_time(name, arguments)
         || matches!(
             name,
-            "json_populate_record"
-                | "json_populate_recordset"
-                | "json_to_record"
-                | "json_to_recordset"
-                | "jsonb_populate_record"
-                | "jsonb_populate_recordset"
-                | "jsonb_to_record"
-                | "jsonb_to_recordset"
+            "json_populate_record" | "json_populate_recordset" | "jsonb_populate_record" | "jsonb_populate_recordset"
         )
 }
 

@@ -300,7 +300,6 @@ impl<'n> Judge<'n> {
             None => path.0.iter().filter(|schema| !built_in(schema)).filter_map(|schema| in_schema(schema)).max(),
         };
         if worst == Volatility::Volatile {
-            self.may_change_catalog = true;
             self.refuse(Refusal::VolatileOperator, Proof::Unproven);
         } else if users.is_some_and(|volatility| volatility != Volatility::Immutable) {
             self.refuse(Refusal::VolatileOperator, Proof::Harmless);

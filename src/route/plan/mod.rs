@@ -4,8 +4,8 @@
 //! session moves.) *Is its answer a function of relations, parameters and the session's inputs?* ([`Plan::cache`].) A query may be
 //! the first without being the second (`SELECT now()`), never the second without being the first.
 //!
-//! [`judge`] puts the facts of a query before the catalog, [`command`] knows all other statements by their first words, and
-//! [`calls`] looks for what moves a session in texts that nobody understands. What a trigger, a policy or a function of the
+//! `judge` puts the facts of a query before the catalog, `command` knows all other statements by their first words, and
+//! `calls` looks for what moves a session in texts that nobody understands. What a trigger, a policy or a function of the
 //! user's does to the session behind our back is not seen here: a volatile function of the user's counts as a write of
 //! everything but does not pin, because most applications would be pinned for ever otherwise.
 
@@ -110,7 +110,7 @@ pub enum Isolation {
 /// A change of a session's setting whose effect is certain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingChange {
-    /// SET [SESSION] name: lower-case canonical name (`timezone` for SET TIME ZONE, `client_encoding` for SET NAMES), values as PostgreSQL would
+    /// SET or SET SESSION name: lower-case canonical name (`timezone` for SET TIME ZONE, `client_encoding` for SET NAMES), values as PostgreSQL would
     /// read them (unquoted, identifiers folded), and the statement's own text to replay.
     Set {
         name: String,
@@ -217,22 +217,24 @@ pub fn plan(text: &[u8], path: &SearchPath, standard_strings: bool, catalog: &Ca
 
 fn plan_with(text: &[u8], path: &SearchPath, standard_strings: bool, names: &dyn Names) -> Plan {
     let Ok(text) = std::str::from_utf8(text) else {
-        let identity = String::from_utf8_lossy(text).into_owned();
-        return Draft::unknown(Refusal::NotUtf8).into_plan(names, Arc::from(identity), Hint::default());
+        let text = String::from_utf8_lossy(text);
+        let draft = draft_of(&text, path, standard_strings, names).in_unknown_encoding();
+        return draft.into_plan(names, Arc::from(text), Hint::default());
     };
     let stripped = strip(text, standard_strings);
-    let draft = match lex(text, standard_strings) {
-        Ok(lexed) => {
-            let statements = lexed.statements();
-            match statements.as_slice() {
-                [] => Draft::new(Kind::Empty, Refusal::NotARead),
-                [statement] => command::draft(statement, path, names),
-                several => command::several(several, path, names),
-            }
-        }
-        Err(refused) => Draft::unknown(refused.into()),
-    };
+    let draft = draft_of(text, path, standard_strings, names);
     draft.into_plan(names, Arc::from(stripped.identity), stripped.hint)
+}
+
+fn draft_of(text: &str, path: &SearchPath, standard_strings: bool, names: &dyn Names) -> Draft {
+    match lex(text, standard_strings) {
+        Ok(lexed) => match lexed.statements().as_slice() {
+            [] => Draft::new(Kind::Empty, Refusal::NotARead),
+            [statement] => command::draft(statement, path, names),
+            several => command::several(several, path, names),
+        },
+        Err(refused) => Draft::unknown(refused.into()),
+    }
 }
 
 /// What is decided about a statement, before its text's own properties are added.
@@ -255,6 +257,18 @@ impl Draft {
     /// A statement that may do anything.
     fn unknown(refusal: Refusal) -> Self {
         Draft { may_change_catalog: true, ..Draft::new(Kind::Unproven, refusal) }
+    }
+
+    /// The text was not UTF-8: verbs are sure, names and values are not.
+    fn in_unknown_encoding(self) -> Self {
+        let draft = Draft { cache: Err(Refusal::NotUtf8), place: Place::Primary, ..self };
+        match draft.kind {
+            Kind::Setting(_) | Kind::Deallocate { .. } => {
+                Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque)
+            }
+            Kind::Read | Kind::Show(_) => Draft { kind: Kind::Unproven, ..draft },
+            _ => draft,
+        }
     }
 
     fn pinned(self, reason: PinReason) -> Self {

@@ -112,7 +112,7 @@ pub(super) fn reset(lexed: &Lexed<'_>) -> Option<SettingChange> {
         4 if lexed.is(1, "transaction") => reset("transaction_isolation"),
         _ => {
             let (name, end) = setting_name(lexed, 1)?;
-            (end == lexed.len()).then(|| SettingChange::Reset { name, local: false })
+            (end == lexed.len()).then_some(SettingChange::Reset { name, local: false })
         }
     }
 }

@@ -1,0 +1,377 @@
+//! All other statements: what they are, and what they do to the session and the catalog.
+
+use super::*;
+
+#[test]
+fn r2_select_into_creates_a_table() {
+    all_kinds(
+        &Kind::Ddl,
+        None,
+        true,
+        &["SELECT * INTO copy FROM orders", "WITH a AS (SELECT 1) SELECT * INTO c FROM a"],
+    );
+    let temporary = Some(PinReason::TemporaryObject);
+    all_kinds(&Kind::Ddl, temporary, true, &["SELECT * INTO TEMP copy FROM orders", "SELECT 1 INTO pg_temp.copy"]);
+    assert_eq!(plan_of("SELECT * INTO copy FROM orders").cache, Err(Refusal::Into));
+}
+
+#[test]
+fn r3_modifying_ctes_are_writes() {
+    all_refused(
+        Refusal::DataModifyingCte,
+        &Kind::Write,
+        &[
+            "WITH a AS (DELETE FROM orders RETURNING id) SELECT * FROM a",
+            "WITH a AS (UPDATE orders SET id = 1 RETURNING id) SELECT * FROM items",
+            "WITH a AS (INSERT INTO orders (id) VALUES (1) RETURNING id), b AS (SELECT 1) SELECT * FROM b",
+        ],
+    );
+    all_refused(Refusal::NotARead, &Kind::Write, &["WITH a AS (SELECT 1) INSERT INTO orders SELECT * FROM a"]);
+    all_refused(
+        Refusal::NotARead,
+        &Kind::Unproven,
+        &[
+            "EXPLAIN ANALYZE WITH a AS (DELETE FROM orders RETURNING id) SELECT * FROM a",
+            "EXPLAIN WITH a AS (DELETE FROM orders RETURNING id) SELECT * FROM a",
+            "EXECUTE a",
+        ],
+    );
+    let copy = plan_of("COPY (WITH a AS (DELETE FROM orders RETURNING id) SELECT * FROM a) TO STDOUT");
+    assert_eq!(copy.kind, Kind::Write);
+}
+
+#[test]
+fn r4_row_locks() {
+    all_refused(
+        Refusal::Locking,
+        &Kind::Unproven,
+        &[
+            "SELECT * FROM orders FOR UPDATE",
+            "SELECT * FROM orders FOR NO KEY UPDATE",
+            "SELECT * FROM orders FOR SHARE SKIP LOCKED",
+            "SELECT * FROM orders FOR KEY SHARE NOWAIT",
+            "SELECT * FROM orders o, items FOR UPDATE OF o",
+            "SELECT * FROM (SELECT * FROM orders FOR UPDATE) x",
+            "WITH a AS (SELECT * FROM orders FOR SHARE) SELECT * FROM a",
+            "SELECT id FROM items WHERE id IN (SELECT id FROM orders FOR UPDATE)",
+            "SELECT * FROM locked",
+        ],
+    );
+}
+
+#[test]
+fn r7_copy() {
+    all_kinds(
+        &Kind::Write,
+        None,
+        false,
+        &["COPY orders FROM STDIN", "COPY orders (id, note) FROM STDIN WITH (FORMAT csv)"],
+    );
+    all_kinds(&Kind::Write, None, false, &["COPY (DELETE FROM orders RETURNING *) TO STDOUT"]);
+    all_kinds(
+        &Kind::Read,
+        None,
+        false,
+        &["COPY orders TO STDOUT", "COPY public.orders (id) TO STDOUT CSV", "COPY (SELECT * FROM orders) TO STDOUT"],
+    );
+    all_kinds(
+        &Kind::Unproven,
+        None,
+        false,
+        &[
+            "COPY orders TO PROGRAM 'rm'",
+            "COPY orders FROM PROGRAM 'cat'",
+            "COPY orders TO '/tmp/x'",
+            "COPY (SELECT * FROM orders) TO '/tmp/x'",
+            "COPY (SELECT nextval('ids')) TO STDOUT",
+            "COPY nothing TO STDOUT",
+            "COPY BINARY orders TO STDOUT",
+        ],
+    );
+}
+
+#[test]
+fn r8_transaction_control() {
+    use TransactionControl::{
+        Begin, Commit, Modes, ReleaseSavepoint, Rollback, RollbackToSavepoint, Savepoint, TwoPhase,
+    };
+    let plain = Begin { plain: true, read_only: None, isolation: Isolation::Unnamed };
+    let modes = |read_only, isolation| Begin { plain: false, read_only, isolation };
+    for (text, control) in [
+        ("BEGIN", plain.clone()),
+        ("begin work;", plain.clone()),
+        ("START TRANSACTION", plain),
+        ("BEGIN READ ONLY", modes(Some(true), Isolation::Unnamed)),
+        ("BEGIN READ WRITE, DEFERRABLE", modes(Some(false), Isolation::Unnamed)),
+        ("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED", modes(None, Isolation::ReadCommitted)),
+        ("START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", modes(Some(true), Isolation::Other)),
+        ("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY NOT DEFERRABLE", modes(Some(true), Isolation::Other)),
+        ("BEGIN ISOLATION LEVEL READ UNCOMMITTED", modes(None, Isolation::Other)),
+        ("COMMIT", Commit { chain: false }),
+        ("END TRANSACTION", Commit { chain: false }),
+        ("COMMIT AND CHAIN", Commit { chain: true }),
+        ("COMMIT WORK AND NO CHAIN", Commit { chain: false }),
+        ("ROLLBACK", Rollback { chain: false }),
+        ("ABORT", Rollback { chain: false }),
+        ("ROLLBACK AND CHAIN", Rollback { chain: true }),
+        ("SAVEPOINT a", Savepoint),
+        ("ROLLBACK TO a", RollbackToSavepoint),
+        ("ROLLBACK WORK TO SAVEPOINT \"A\"", RollbackToSavepoint),
+        ("RELEASE a", ReleaseSavepoint),
+        ("RELEASE SAVEPOINT a", ReleaseSavepoint),
+        ("PREPARE TRANSACTION 'x'", TwoPhase),
+        ("COMMIT PREPARED 'x'", TwoPhase),
+        ("ROLLBACK PREPARED 'x'", TwoPhase),
+        ("SET TRANSACTION READ WRITE", Modes),
+        ("SET TRANSACTION SNAPSHOT '1-1'", Modes),
+    ] {
+        assert_eq!(plan_of(text).kind, Kind::Transaction(control), "{text}");
+        assert_eq!(plan_of(text).pin, None, "{text}");
+    }
+    all_kinds(&Kind::Unproven, None, false, &["BEGIN ISOLATION LEVEL CHAOS", "COMMIT AND", "ROLLBACK TO", "SAVEPOINT"]);
+    all_kinds(
+        &Kind::Transaction(Modes),
+        Some(PinReason::Opaque),
+        false,
+        &["SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"],
+    );
+}
+
+#[test]
+fn r19_settings() {
+    let set = |text: &str| match plan_of(text) {
+        Plan { kind: Kind::Setting(SettingChange::Set { name, values, local, text: _ }), pin, .. } => {
+            (name, values.join("|"), local, pin)
+        }
+        other => panic!("{text}: {other:?}"),
+    };
+    for (text, name, values, local) in [
+        ("SET search_path TO a, \"B\", 'C d'", "search_path", "a|B|C d", false),
+        ("SET SESSION DateStyle = ISO, MDY", "datestyle", "iso|mdy", false),
+        ("SET LOCAL statement_timeout = 5000", "statement_timeout", "5000", true),
+        ("SET TIME ZONE 'Europe/Rome'", "timezone", "Europe/Rome", false),
+        ("SET LOCAL TIME ZONE -7", "timezone", "-7", true),
+        ("SET TimeZone TO utc", "timezone", "utc", false),
+        ("SET NAMES 'latin1'", "client_encoding", "latin1", false),
+        ("SET SCHEMA 'x'", "search_path", "x", false),
+        ("SET ROLE writer", "role", "writer", false),
+        ("SET LOCAL ROLE NONE", "role", "none", true),
+        ("SET SESSION ROLE 'Writer'", "role", "Writer", false),
+        ("SET role = writer", "role", "writer", false),
+        ("SET app.user_id = '7'", "app.user_id", "7", false),
+        ("SET extra_float_digits = 3;", "extra_float_digits", "3", false),
+        ("SET jit = off", "jit", "off", false),
+        ("SET sidecache.consistency = 'strong'", "sidecache.consistency", "strong", false),
+        ("SELECT set_config('TimeZone', 'utc', false)", "timezone", "utc", false),
+        ("SELECT pg_catalog.set_config('a.b', 'c, d', true) AS x", "a.b", "c, d", true),
+        ("SELECT set_config('search_path', 'a, \"B\"', false)", "search_path", "a|B", false),
+        ("SELECT set_config('search_path', '', false)", "search_path", "", false),
+    ] {
+        assert_eq!(set(text), (name.to_owned(), values.to_owned(), local, None), "{text}");
+    }
+    let text = "/* a */ SET  x = 'y' -- b";
+    let Kind::Setting(SettingChange::Set { text, .. }) = plan_of(text).kind else { panic!() };
+    assert_eq!(text, "SET  x = 'y'");
+    let reset = |name: &str, local| Kind::Setting(SettingChange::Reset { name: name.to_owned(), local });
+    for (text, kind) in [
+        ("RESET timezone", reset("timezone", false)),
+        ("RESET TIME ZONE", reset("timezone", false)),
+        ("RESET ROLE", reset("role", false)),
+        ("SET x TO DEFAULT", reset("x", false)),
+        ("SET LOCAL x = DEFAULT", reset("x", true)),
+        ("SET TIME ZONE LOCAL", reset("timezone", false)),
+        ("RESET ALL", Kind::Setting(SettingChange::ResetAll)),
+        ("DISCARD ALL", Kind::Setting(SettingChange::DiscardAll)),
+        ("SHOW TIME ZONE", Kind::Show("timezone".to_owned())),
+        ("SHOW ALL", Kind::Show("all".to_owned())),
+        ("SHOW TRANSACTION ISOLATION LEVEL", Kind::Show("transaction_isolation".to_owned())),
+        ("SHOW sidecache.position", Kind::Show("sidecache.position".to_owned())),
+        ("DISCARD PLANS", Kind::Unproven),
+        ("SET CONSTRAINTS ALL DEFERRED", Kind::Unproven),
+    ] {
+        assert_eq!((plan_of(text).kind, plan_of(text).pin), (kind, None), "{text}");
+    }
+    // Not certain: opaque.
+    all_kinds(
+        &Kind::Unproven,
+        Some(PinReason::Opaque),
+        false,
+        &[
+            "SET TIME ZONE INTERVAL '1' HOUR",
+            "SET x FROM CURRENT",
+            "SET x = 'a\\b'",
+            "SET x = a b",
+            "SELECT set_config($1, $2, false)",
+            "SELECT set_config('a', 'b', false), 1",
+            "SELECT set_config('a', note, false) FROM orders",
+            "SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new",
+            "UPDATE pg_settings SET setting = 'on' WHERE name = 'standard_conforming_strings'",
+            "WITH a AS (SELECT 1) UPDATE pg_catalog.pg_settings SET setting = 'on'",
+        ],
+    );
+    let tricks = path(&["tricks"]);
+    let shadowed = plan_with(b"SELECT set_config('a', 'b', false)", &tricks, true, &Fake::shop());
+    assert_eq!((shadowed.kind, shadowed.pin), (Kind::Unproven, Some(PinReason::Opaque)));
+}
+
+#[test]
+fn g1_session_authorization_pins() {
+    for text in [
+        "SET SESSION AUTHORIZATION bob",
+        "RESET SESSION AUTHORIZATION",
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "SET session_authorization = 'bob'",
+    ] {
+        assert_eq!(plan_of(text).pin, Some(PinReason::SessionAuthorization), "{text}");
+        assert!(matches!(plan_of(text).kind, Kind::Setting(_)), "{text}");
+    }
+}
+
+#[test]
+fn r20_session_objects_pin() {
+    use PinReason::{AdvisoryLock, HoldCursor, Listen, Load, Opaque, SqlPrepare, TemporaryObject};
+    for (text, pin) in [
+        ("CREATE TEMP TABLE a (b int)", TemporaryObject),
+        ("CREATE LOCAL TEMPORARY TABLE a AS SELECT 1", TemporaryObject),
+        ("CREATE OR REPLACE TEMP VIEW a AS SELECT 1", TemporaryObject),
+        ("CREATE TABLE pg_temp.a (b int)", TemporaryObject),
+        ("CREATE TABLE \"pg_temp\".a (b int)", TemporaryObject),
+        ("LISTEN a", Listen),
+        ("SELECT pg_advisory_lock(1)", AdvisoryLock),
+        ("SELECT id FROM orders WHERE pg_try_advisory_lock(id)", AdvisoryLock),
+        ("SELECT pg_advisory_unlock_all()", AdvisoryLock),
+        ("INSERT INTO orders SELECT pg_advisory_lock(1)", AdvisoryLock),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT * FROM orders", HoldCursor),
+        ("LOAD 'auto_explain'", Load),
+        ("PREPARE a AS SELECT 1", SqlPrepare),
+        ("EXECUTE a(1)", SqlPrepare),
+        ("EXPLAIN EXECUTE a", SqlPrepare),
+        ("SELECT currval('ids')", Opaque),
+        ("SELECT lastval()", Opaque),
+        ("SELECT setseed(0.5)", Opaque),
+        ("SET SEED TO 0.5", Opaque),
+        ("SELECT dblink_exec('x')", Opaque),
+        ("SELECT query_to_xml('x', true, true, '')", Opaque),
+        ("DO $$ BEGIN PERFORM 1; END $$", Opaque),
+        ("SELECT set_config('a','b',false) FROM ONLY orders", Opaque),
+        ("SELECT \"pg_advisory_lock\" (1) FROM ONLY orders", AdvisoryLock),
+        ("EXPLAIN ANALYZE SELECT pg_advisory_lock(1)", AdvisoryLock),
+    ] {
+        assert_eq!(plan_of(text).pin, Some(pin), "{text}");
+        assert_ne!(plan_of(text).kind, Kind::Read, "{text}");
+    }
+    for text in [
+        "SELECT pg_advisory_xact_lock(1)",
+        "SELECT nextval('ids')",
+        "UNLISTEN a",
+        "NOTIFY a",
+        "EXPLAIN SELECT pg_advisory_lock(1)",
+    ] {
+        assert_eq!(plan_of(text).pin, None, "{text}");
+    }
+}
+
+#[test]
+fn g3_g8_writes() {
+    all_kinds(
+        &Kind::Write,
+        None,
+        false,
+        &[
+            "INSERT INTO orders (id, note) VALUES (1, lower('A')) ON CONFLICT (id) DO UPDATE SET note = 'x' RETURNING id",
+            "UPDATE orders AS o SET id = 1 FROM items i WHERE o.item = i.id",
+            "DELETE FROM orders o USING items WHERE o.id = 1",
+            "MERGE INTO orders o USING items i ON o.id = i.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (1)",
+            "WITH a AS (SELECT 1) UPDATE orders SET id = 1",
+            "UPDATE ONLY orders SET id = 1",
+            "TRUNCATE orders, items RESTART IDENTITY CASCADE",
+            "INSERT INTO orders SELECT nextval('ids')",
+        ],
+    );
+    all_kinds(
+        &Kind::Unproven,
+        None,
+        true,
+        &["INSERT INTO orders SELECT audit(1)", "UPDATE orders SET id = public.audit(id)"],
+    );
+}
+
+#[test]
+fn g7_explain() {
+    all_kinds(
+        &Kind::Read,
+        None,
+        false,
+        &[
+            "EXPLAIN SELECT * FROM orders",
+            "EXPLAIN VERBOSE SELECT * FROM orders",
+            "EXPLAIN (COSTS off) SELECT * FROM orders",
+            "EXPLAIN (SELECT * FROM orders)",
+        ],
+    );
+    all_kinds(
+        &Kind::Unproven,
+        None,
+        false,
+        &[
+            "EXPLAIN ANALYZE DELETE FROM orders",
+            "EXPLAIN ANALYZE VERBOSE SELECT * FROM orders",
+            "EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM orders",
+            "EXPLAIN (COSTS off, ANALYSE on) UPDATE orders SET id = 1",
+            "EXPLAIN DELETE FROM orders",
+            "EXPLAIN SELECT nextval('ids')",
+        ],
+    );
+    assert!(plan_of("EXPLAIN ANALYZE SELECT audit(1)").may_change_catalog);
+    assert!(plan_of("EXPLAIN ANALYZE CREATE TABLE a AS SELECT 1").may_change_catalog);
+}
+
+#[test]
+fn utility_statements() {
+    all_kinds(
+        &Kind::Ddl,
+        None,
+        true,
+        &[
+            "CREATE TABLE a (b int)",
+            "CREATE TABLE a (template int)",
+            "ALTER TABLE a ADD b int",
+            "DROP TABLE a",
+            "GRANT SELECT ON a TO b",
+            "REVOKE ALL ON a FROM b",
+            "COMMENT ON TABLE a IS 'x'",
+            "REFRESH MATERIALIZED VIEW a",
+            "REINDEX TABLE a",
+            "CLUSTER a",
+            "SECURITY LABEL ON TABLE a IS 'x'",
+            "IMPORT FOREIGN SCHEMA a FROM SERVER b INTO c",
+            "REASSIGN OWNED BY a TO b",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT 2 $$",
+        ],
+    );
+    all_kinds(
+        &Kind::Unproven,
+        None,
+        false,
+        &[
+            "LOCK TABLE a",
+            "NOTIFY a, 'b'",
+            "VACUUM a",
+            "ANALYZE",
+            "CHECKPOINT",
+            "FETCH 5 FROM c",
+            "CLOSE c",
+            "MOVE 1 IN c",
+            "DISCARD TEMP",
+        ],
+    );
+    all_kinds(&Kind::Unproven, None, true, &["CALL p()", "SOMETHING NEW"]);
+    all_kinds(&Kind::Read, None, false, &["DECLARE c CURSOR FOR SELECT * FROM orders"]);
+    all_kinds(&Kind::Unproven, None, true, &["DECLARE c CURSOR FOR SELECT audit(1)"]);
+    all_kinds(&Kind::Unlisten { all: true }, None, false, &["UNLISTEN *"]);
+    all_kinds(&Kind::Unlisten { all: false }, None, false, &["UNLISTEN a"]);
+    all_kinds(&Kind::Deallocate { name: None }, None, false, &["DEALLOCATE ALL", "DEALLOCATE PREPARE ALL"]);
+    let name = Some("a".to_owned());
+    all_kinds(&Kind::Deallocate { name }, None, false, &["DEALLOCATE A", "DEALLOCATE PREPARE a"]);
+    all_kinds(&Kind::Empty, None, false, &["", " ; ", "-- nothing", "/* x */"]);
+}
