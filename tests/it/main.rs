@@ -21,7 +21,10 @@ mod harness;
 mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
+#[path = "../corpus/mod.rs"]
+mod corpus;
 mod delivery;
+mod differential;
 #[path = "../drivers/mod.rs"]
 mod drivers;
 mod feed;
