@@ -21,11 +21,16 @@ mod harness;
 mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
+#[path = "../corpus/mod.rs"]
+mod corpus;
 mod delivery;
+mod differential;
 #[path = "../drivers/mod.rs"]
 mod drivers;
 mod feed;
 mod harness_smoke;
+mod operating;
 mod protocol;
+mod sessions;
 mod twins;
 mod watched;
