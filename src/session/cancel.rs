@@ -1,5 +1,5 @@
-//! Which session a CancelRequest means, and what it may reach: only the query that this session is running at that
-//! moment. A connection cannot be given to another session while a cancel for it is under way.
+//! Which session a CancelRequest means, and what it may reach: only the query that this session is running, or has
+//! waiting for a connection, at that moment. A connection cannot be given to another session while a cancel for it is under way.
 
 use crate::upstream::{BackendKey, Server, Upstream};
 use bytes::Bytes;
@@ -7,21 +7,31 @@ use parking_lot::Mutex as SyncMutex;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
-/// The query that a session is running, if it is.
+/// The query that a session is running, if it is, or that waits for a connection.
 #[derive(Debug, Default)]
-pub struct Running(Mutex<Option<(Arc<Server>, BackendKey)>>);
+pub struct Running {
+    query: Mutex<Option<(Arc<Server>, BackendKey)>>,
+    waiting: SyncMutex<Option<oneshot::Sender<()>>>,
+}
 
 impl Running {
+    /// A query waits for a connection from now on, until what is returned is dropped or has a message: it was cancelled.
+    pub fn wait(&self) -> oneshot::Receiver<()> {
+        let (cancelled, receiver) = oneshot::channel();
+        *self.waiting.lock() = Some(cancelled);
+        receiver
+    }
+
     /// A query is about to be sent on this connection.
     pub async fn begin(&self, server: &Arc<Server>, key: &BackendKey) {
-        *self.0.lock().await = Some((Arc::clone(server), key.clone()));
+        *self.query.lock().await = Some((Arc::clone(server), key.clone()));
     }
 
     /// It was answered. Waits for a cancel that is under way, so that it cannot hit the connection's next query.
     pub async fn end(&self) {
-        *self.0.lock().await = None;
+        *self.query.lock().await = None;
     }
 }
 
@@ -74,8 +84,12 @@ impl Registry {
             }
             _ => return,
         };
-        let running = running.0.lock().await;
-        if let Some((server, key)) = &*running
+        if let Some(waiting) = running.waiting.lock().take() {
+            // Nobody waits any more, most of the time.
+            let _ = waiting.send(());
+        }
+        let query = running.query.lock().await;
+        if let Some((server, key)) = &*query
             && let Err(error) = upstream.cancel(server, key).await
         {
             tracing::warn!(server = server.name(), %error, "a cancel request could not be forwarded");
