@@ -1,6 +1,6 @@
 //! The way of a unit that needs a server: what it does, where it goes, what is learned beside its answer.
 
-use super::client::UnitEnd;
+use super::client::{Unit, UnitEnd};
 use super::compose::{Beside, Composer, Side, Survey};
 use super::exchange::{Again, Broken, Capture, Held, Round};
 use super::serve::Intent;
@@ -169,6 +169,32 @@ impl Session {
             Ok(()) => Ok((round, server)),
             Err(broken) => Err(self.lost(broken).await),
         }
+    }
+
+    /// Copy data right behind the messages of a batch that has no Sync yet: it belongs to a COPY among them, if one begins.
+    pub(super) async fn copy_behind_batch(&mut self, unit: Unit) -> Result<(), End> {
+        let Some(mut held) = self.held.take() else { return Ok(()) };
+        let server = Arc::clone(&held.lease.server);
+        let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
+        self.registration.running.begin(&server, &held.lease.key).await;
+        let mut relayed = held.pump(&mut BytesMut::new(), &mut self.client, &mut round).await;
+        if relayed.is_ok() && round.copy_in {
+            relayed = super::copy::copy_in(&mut held, &mut self.client, &mut round).await;
+        } else {
+            self.client.discard(unit);
+        }
+        self.registration.running.end().await;
+        held.batch_open = round.status.is_none();
+        self.held = Some(held);
+        if let Err(broken) = relayed {
+            return Err(self.lost(broken).await);
+        }
+        self.after(&Survey { runs: vec![None], ..Survey::default() }, &round, UnitEnd::Sync);
+        if let Some(status) = round.status {
+            self.client.flush().await?;
+            self.settle(status).await?;
+        }
+        Ok(())
     }
 
     async fn relay(

@@ -235,6 +235,7 @@ impl Session {
             };
             match unit.end {
                 UnitEnd::Terminate => return Ok(()),
+                UnitEnd::Stray if self.is_mid_batch() => self.copy_behind_batch(unit).await?,
                 UnitEnd::Stray => self.client.discard(unit),
                 UnitEnd::Sync if self.skipping => {
                     self.client.discard(unit);

@@ -10,7 +10,15 @@ use std::sync::Arc;
 impl Session {
     /// What the answers mean for the session's state.
     pub(super) fn after(&mut self, survey: &Survey, round: &Round, end: UnitEnd) {
-        for (name, statement) in survey.prepares.iter().take(round.parsed) {
+        // The answers to an open batch are still to come: its names are taken as given, its effects as uncertain.
+        let parsed = if end == UnitEnd::Open { survey.prepares.len() } else { round.parsed };
+        if end == UnitEnd::Open && survey.runs.iter().flatten().any(|plan| plan.kind != Kind::Read) {
+            self.wrote_anything();
+            if survey.runs.iter().flatten().any(|plan| matches!(plan.kind, Kind::Setting(_))) {
+                self.pin(PinReason::Opaque);
+            }
+        }
+        for (name, statement) in survey.prepares.iter().take(parsed) {
             self.statements.insert(name, Arc::clone(statement));
         }
         let was_idle = self.status == b'I';
