@@ -2,7 +2,7 @@
 //! fill copies aside what it relays.
 
 use super::client::Client;
-use super::flow::{Flow, Probe, Slot, Step, Unexpected, Verdict};
+use super::flow::{Flow, Owner, Probe, Slot, Step, Unexpected, Verdict};
 use crate::types::{Lsn, Snapshot};
 use crate::upstream::Lease;
 use crate::wire::backend::{self, column};
@@ -109,8 +109,10 @@ pub struct Round {
     pub snapshot: Option<Snapshot>,
     pub replayed: Option<Lsn>,
     pub high: Option<Lsn>,
-    /// How many of the client's Parses succeeded.
-    pub parsed: usize,
+    /// How many of the client's Parses and Closes succeeded.
+    pub named: usize,
+    /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
+    pub unnamed_lost: bool,
     /// When this round was, for the least recently used statement.
     pub tick: u64,
     /// The tags of the client's executions that ended, in order; empty for those that were suspended or empty.
@@ -226,11 +228,15 @@ impl Held {
 
     /// Whether another session may have the connection: nothing owed, nothing unread, no open transaction's settings.
     pub fn is_clean(&self) -> bool {
-        self.flow.is_done() && self.passing == 0 && self.lease.input.is_empty() && self.settings_before.is_none()
+        self.flow.is_done()
+            && !self.flow.is_uncertain()
+            && self.passing == 0
+            && self.lease.input.is_empty()
+            && self.settings_before.is_none()
     }
 
     /// Deals with all whole frames that were read.
-    fn digest(&mut self, output: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+    pub fn digest(&mut self, output: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
         if self.passing > 0 {
             let input = &mut self.lease.input;
             let piece = input.split_to(input.len().min(self.passing));
@@ -286,8 +292,8 @@ impl Held {
         match self.flow.on(tag, body)? {
             Verdict::Relay => {
                 output.extend_from_slice(frame);
-                if tag == b'1' {
-                    round.parsed += 1;
+                if matches!(tag, b'1' | b'3') {
+                    round.named += 1;
                 }
             }
             Verdict::RelayRow => {
@@ -361,6 +367,10 @@ impl Held {
             Verdict::Notification => output.extend_from_slice(frame),
         }
         match (step, tag) {
+            (Some(Step::Parse(owner, Slot::Unnamed(_))), b'E') => {
+                self.lease.carried.unnamed = None;
+                round.unnamed_lost = owner == Owner::Client;
+            }
             (Some(Step::Parse(_, Slot::Named(number))), b'1') => {
                 self.lease.carried.prepared.insert(number, round.tick);
             }

@@ -1,6 +1,6 @@
 //! The way of a unit that needs a server: what it does, where it goes, what is learned beside its answer.
 
-use super::client::{Unit, UnitEnd};
+use super::client::UnitEnd;
 use super::compose::{Beside, Composer, Side, Survey};
 use super::exchange::{Again, Broken, Capture, Held, Round};
 use super::serve::Intent;
@@ -154,13 +154,13 @@ impl Session {
         let _request = server.request();
         let mut flow = std::mem::take(&mut held.flow);
         let mut carried = std::mem::take(&mut held.lease.carried);
-        let mut composer = Composer { out: BytesMut::new(), flow: &mut flow, carried: &mut carried, tick: round.tick };
+        let mut composer = Composer::new(&mut flow, &mut carried, round.tick);
         self.compose(unit, end, survey, (beside, side), &mut composer, &mut round);
         let mut out = composer.out;
         held.flow = flow;
         held.lease.carried = carried;
         self.registration.running.begin(&server, &held.lease.key).await;
-        let pumped = self.relay(&mut held, &mut out, end, &mut round).await;
+        let pumped = self.relay(&mut held, &mut out, &mut round).await;
         self.registration.running.end().await;
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
         held.batch_open = round.status.is_none();
@@ -171,52 +171,14 @@ impl Session {
         }
     }
 
-    /// Copy data right behind the messages of a batch that has no Sync yet: it belongs to a COPY among them, if one begins.
-    pub(super) async fn copy_behind_batch(&mut self, unit: Unit) -> Result<(), End> {
-        let Some(mut held) = self.held.take() else { return Ok(()) };
-        let server = Arc::clone(&held.lease.server);
-        let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
-        self.registration.running.begin(&server, &held.lease.key).await;
-        let mut relayed = held.pump(&mut BytesMut::new(), &mut self.client, &mut round).await;
-        if relayed.is_ok() && round.copy_in {
-            relayed = super::copy::copy_in(&mut held, &mut self.client, &mut round).await;
-        } else {
-            self.client.discard(unit);
-        }
-        self.registration.running.end().await;
-        held.batch_open = round.status.is_none();
-        self.held = Some(held);
-        if let Err(broken) = relayed {
-            return Err(self.lost(broken).await);
-        }
-        self.after(&Survey { runs: vec![None], ..Survey::default() }, &round, UnitEnd::Sync);
-        if let Some(status) = round.status {
-            self.client.flush().await?;
-            self.settle(status).await?;
-        }
-        Ok(())
-    }
-
-    async fn relay(
-        &mut self,
-        held: &mut Held,
-        out: &mut BytesMut,
-        end: UnitEnd,
-        round: &mut Round,
-    ) -> Result<(), Broken> {
-        let relayed = async {
-            if end == UnitEnd::Open {
-                return held.push(out, &mut self.client, round).await;
+    async fn relay(&mut self, held: &mut Held, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+        loop {
+            held.pump(out, &mut self.client, round).await?;
+            if !round.copy_in {
+                return Ok(());
             }
-            loop {
-                held.pump(out, &mut self.client, round).await?;
-                if !round.copy_in {
-                    return Ok(());
-                }
-                super::copy::copy_in(held, &mut self.client, round).await?;
-            }
-        };
-        relayed.await
+            super::copy::copy_in(held, &mut self.client, round).await?;
+        }
     }
 
     /// Whether it is worth learning how far the unit's reads may have seen: they could be followed by a hit or by a read of a
@@ -235,7 +197,7 @@ impl Session {
     async fn forget_prepared(&mut self, survey: &Survey) -> Result<(), End> {
         let Some(held) = &mut self.held else { return Ok(()) };
         let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
+        let mut composer = Composer::new(flow, &mut lease.carried, 0);
         for statement in &survey.earlier {
             composer.close_own(statement.number);
         }

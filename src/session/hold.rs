@@ -11,7 +11,7 @@ use crate::route::destination::{Choice, Reason, choose};
 use crate::types::{Level, Lsn, Moment, Snapshot};
 use crate::upstream::{LeaseError, Server};
 use crate::wire::backend::{Failure, column};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,7 +141,7 @@ impl Session {
         }
         let mut round = Round { mute_parameters: true, ..Round::default() };
         let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
+        let mut composer = Composer::new(flow, &mut lease.carried, 0);
         for statement in &statements {
             composer.query_own(statement, Probe::Effect);
         }
@@ -166,7 +166,7 @@ impl Session {
     pub(super) async fn ask(&mut self, sql: &str) -> Result<Option<Bytes>, End> {
         let Some(held) = &mut self.held else { return Ok(None) };
         let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
+        let mut composer = Composer::new(flow, &mut lease.carried, 0);
         composer.query_own(sql, Probe::Row);
         let mut out = composer.out;
         let mut round = Round::default();

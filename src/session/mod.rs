@@ -235,14 +235,13 @@ impl Session {
             };
             match unit.end {
                 UnitEnd::Terminate => return Ok(()),
-                UnitEnd::Stray if self.is_mid_batch() => self.copy_behind_batch(unit).await?,
                 UnitEnd::Stray => self.client.discard(unit),
                 UnitEnd::Sync if self.skipping => {
                     self.client.discard(unit);
                     self.skipping = false;
                     self.ready();
                 }
-                UnitEnd::Flush | UnitEnd::Open if self.skipping => self.client.discard(unit),
+                _ if self.skipping => self.client.discard(unit),
                 _ => self.answer(unit).await?,
             }
             if self.client.is_full() {
@@ -269,6 +268,8 @@ impl Session {
                 read = self.client.read() => return Ok(read?),
                 said = held.pull(&mut round) => match said {
                     Ok(said) => {
+                        // A copy failed before it had read its batch's Sync, which is answered after all.
+                        held.batch_open &= round.status.is_none();
                         self.client.output.extend_from_slice(&said);
                         self.client.flush().await?;
                     }

@@ -1,7 +1,7 @@
 //! What a server's answers mean for the session: settings, transaction, pins, floor, and whether it has written.
 
 use super::client::UnitEnd;
-use super::compose::{Side, Survey};
+use super::compose::{Naming, Side, Survey};
 use super::exchange::Round;
 use super::{Block, Session};
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, SettingChange, TransactionControl};
@@ -10,16 +10,17 @@ use std::sync::Arc;
 impl Session {
     /// What the answers mean for the session's state.
     pub(super) fn after(&mut self, survey: &Survey, round: &Round, end: UnitEnd) {
-        // The answers to an open batch are still to come: its names are taken as given, its effects as uncertain.
-        let parsed = if end == UnitEnd::Open { survey.prepares.len() } else { round.parsed };
-        if end == UnitEnd::Open && survey.runs.iter().flatten().any(|plan| plan.kind != Kind::Read) {
-            self.wrote_anything();
-            if survey.runs.iter().flatten().any(|plan| matches!(plan.kind, Kind::Setting(_))) {
-                self.pin(PinReason::Opaque);
+        for naming in survey.namings.iter().take(round.named) {
+            match naming {
+                Naming::Prepared(name, statement) => self.statements.insert(name, Arc::clone(statement)),
+                Naming::Closed(name) => {
+                    self.statements.close(name);
+                }
+                Naming::ClosedPortal(name) => self.statements.close_portal(name),
             }
         }
-        for (name, statement) in survey.prepares.iter().take(parsed) {
-            self.statements.insert(name, Arc::clone(statement));
+        if round.unnamed_lost || (end == UnitEnd::Query && round.status.is_some()) {
+            self.statements.close(b"");
         }
         let was_idle = self.status == b'I';
         for (at, plan) in survey.runs.iter().enumerate() {

@@ -30,4 +30,6 @@ mod drivers;
 mod feed;
 mod harness_smoke;
 mod operating;
+mod protocol;
+mod twins;
 mod watched;
