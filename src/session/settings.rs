@@ -62,8 +62,8 @@ pub struct Settings {
     start: Map,
     /// Set for the session.
     current: Map,
-    /// Set for this transaction alone.
-    local: Map,
+    /// Set for this transaction alone; nothing where it is back to what sessions start with.
+    local: BTreeMap<String, Option<Setting>>,
     /// `current` as it was when the transaction began, if it changed since.
     before: Option<Map>,
 }
@@ -112,7 +112,14 @@ impl Settings {
                 (name, Setting { replay: replay.into(), values })
             })
             .collect();
-        Settings { baseline, user: user.to_owned(), current: start.clone(), start, local: Map::new(), before: None }
+        Settings {
+            baseline,
+            user: user.to_owned(),
+            current: start.clone(),
+            start,
+            local: BTreeMap::new(),
+            before: None,
+        }
     }
 
     /// The baseline, once it is known.
@@ -138,17 +145,20 @@ impl Settings {
                     self.local.remove(name);
                     self.current.insert(name.clone(), setting);
                 } else if in_transaction {
-                    self.local.insert(name.clone(), setting);
+                    self.local.insert(name.clone(), Some(setting));
                 }
             }
-            SettingChange::Reset { name, local } => {
-                self.local.remove(name);
-                if !local {
-                    match self.start.get(name) {
-                        Some(start) => self.current.insert(name.clone(), start.clone()),
-                        None => self.current.remove(name),
-                    };
+            SettingChange::Reset { name, local: true } => {
+                if in_transaction {
+                    self.local.insert(name.clone(), self.start.get(name).cloned());
                 }
+            }
+            SettingChange::Reset { name, local: false } => {
+                self.local.remove(name);
+                match self.start.get(name) {
+                    Some(start) => self.current.insert(name.clone(), start.clone()),
+                    None => self.current.remove(name),
+                };
             }
             SettingChange::ResetAll => {
                 // RESET ALL leaves the role and session authorization alone (guc.c, GUC_NO_RESET_ALL).
@@ -180,7 +190,7 @@ impl Settings {
     }
 
     fn effective(&self, name: &str) -> Option<&Setting> {
-        self.local.get(name).or_else(|| self.current.get(name))
+        self.local.get(name).map_or_else(|| self.current.get(name), Option::as_ref)
     }
 
     fn is(&self, name: &str, values: &[&str], otherwise: bool) -> bool {
@@ -228,9 +238,9 @@ impl Settings {
     pub fn key(&self, database: &str, out: &mut Vec<u8>) {
         let path = self.search_path().0;
         let mut all: BTreeMap<&str, &Setting> = BTreeMap::new();
-        for (name, setting) in self.current.iter().chain(&self.local) {
+        for name in self.current.keys().chain(self.local.keys()) {
             if !HARMLESS.contains(&name.as_str()) && name != "search_path" && name != "role" {
-                all.insert(name, setting);
+                all.extend(self.effective(name).map(|setting| (name.as_str(), setting)));
             }
         }
         let path = path.iter().map(|schema| ("search_path", schema.as_str()));
@@ -319,6 +329,18 @@ mod tests {
         s.apply(&SettingChange::Reset { name: "search_path".into(), local: false }, false);
         assert_eq!(s.search_path().0, ["a", "B c"]);
         assert!(s.current()["search_path"].replay.contains(r#"E'a, "B c"'"#));
+    }
+
+    #[test]
+    fn c17_set_local_to_default_hides_what_the_session_set() {
+        let mut s = settings(&[]);
+        let clean = key(&s);
+        s.apply(&set("timezone", "Asia/Tokyo", false), false);
+        let tokyo = key(&s);
+        s.apply(&SettingChange::Reset { name: "timezone".into(), local: true }, true);
+        assert_eq!(key(&s), clean);
+        s.ended(true);
+        assert_eq!(key(&s), tokyo);
     }
 
     #[test]
