@@ -8,7 +8,7 @@ use super::picture::{Picture, Readiness, ServerPicture};
 use super::supervise::supervise;
 use crate::cache::{Cache, Options};
 use crate::catalog::Catalog;
-use crate::coherence::Coherence;
+use crate::coherence::{Coherence, Rules};
 use crate::config::users::Users;
 use crate::config::{CacheMode, Config};
 use crate::feed::Feed;
@@ -45,16 +45,16 @@ pub enum ServeError {
     Configuration { key: &'static str, reason: String },
 }
 
-/// Serves until SIGTERM or SIGINT, then drains.
+/// Serves until SIGTERM or SIGINT, then drains. `rules`: all, except in the tests which show that each is needed.
 ///
 /// # Errors
 /// A listener cannot be bound, or a certificate or URL is unusable. An unreachable server is no error: it is tried
 /// again, and clients are told.
-pub async fn serve(config: Config, users: Users) -> Result<(), ServeError> {
+pub async fn serve(config: Config, users: Users, rules: Rules) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
     let listeners = config.listen.iter().map(listen::bind).collect::<Result<Vec<_>, _>>()?;
     let http = config.http.map(listen::bind_tcp).transpose()?;
-    let instance = Arc::new(Instance::start(config, users)?);
+    let instance = Arc::new(Instance::start(config, users, rules)?);
     let listening = CancellationToken::new();
     let sessions = TaskTracker::new();
     instance.listen(listeners, &sessions, &listening);
@@ -108,13 +108,13 @@ impl Settled {
 }
 
 impl Instance {
-    fn start(config: Config, users: Users) -> Result<Self, ServeError> {
+    fn start(config: Config, users: Users, rules: Rules) -> Result<Self, ServeError> {
         let background = CancellationToken::new();
         let unusable = |key| move |reason: String| ServeError::Configuration { key, reason };
         let tls = config.client_tls.as_ref().map(|files| tls::server_acceptor(&files.certificate, &files.key));
         let tls = tls.transpose().map_err(|cause| unusable("tls_certificate")(cause.to_string()))?;
         let upstream = Upstream::new(&config);
-        let coherence = Coherence::new(config.staleness);
+        let coherence = Coherence::with_rules(config.staleness, rules);
         let cache = match config.cache {
             CacheMode::Off => None,
             CacheMode::On | CacheMode::Shadow => Some(

@@ -102,7 +102,8 @@ impl Session {
         Box::pin(self.forward(bytes, unit.end, intent, began)).await
     }
 
-    /// A batch of nothing but closed names, or of nothing: names live here, and no server is asked.
+    /// A batch of nothing but closed names, or of nothing, or a Flush with nothing before it: names live here, and no server is
+    /// asked.
     fn close_locally(&mut self, unit: Unit) -> bool {
         let input = &self.client.input[..unit.len];
         let mut names = Vec::new();
@@ -112,6 +113,9 @@ impl Session {
                 (b'S' | b'H', _) => {}
                 _ => return false,
             }
+        }
+        if unit.end == UnitEnd::Flush && names.is_empty() {
+            return true;
         }
         // A portal of an open transaction lives on the server.
         if unit.end != UnitEnd::Sync || (self.status != b'I' && names.iter().any(|(s, _)| *s == Subject::Portal)) {

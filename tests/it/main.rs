@@ -18,6 +18,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
 mod delivery;
@@ -26,3 +27,4 @@ mod drivers;
 mod feed;
 mod harness_smoke;
 mod operating;
+mod watched;
