@@ -2,6 +2,7 @@
 //! failure while running; 64 for a wrong configuration or usage.
 
 use clap::{Parser, Subcommand};
+use sidecache::coherence::Rules;
 use sidecache::config::users::Users;
 use sidecache::config::{Config, ConfigError, Flags};
 use sidecache::server::check::{Checked, check};
@@ -19,6 +20,9 @@ const WRONG_USAGE: u8 = 64;
 /// Bytes of a worker's stack. Deeply nested statements are refused before they are parsed; this is what that limit
 /// was measured with.
 const STACK: usize = 8 << 20;
+
+/// Names rules of the fill that are switched off, with commas: so that a test can show what each of them prevents.
+const RULES_OFF: &str = "SIDECACHE_TEST_DISABLE";
 
 /// How long what still runs in the background may take to end.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -72,10 +76,13 @@ fn main() -> ExitCode {
         return refuse(&wrong);
     }
     match command {
-        Command::Serve => match run(serve(config, users)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(wrong @ ServeError::Configuration { .. }) => refuse(&wrong),
-            Err(failure) => fail(&failure),
+        Command::Serve => match rules() {
+            Ok(rules) => match run(serve(config, users, rules)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(wrong @ ServeError::Configuration { .. }) => refuse(&wrong),
+                Err(failure) => fail(&failure),
+            },
+            Err(wrong) => refuse(&wrong),
         },
         Command::Check => match run(check(&config, &users, |line| println!("{line}"))) {
             Checked::Good => ExitCode::SUCCESS,
@@ -97,6 +104,17 @@ fn configuration(settings: &Flags) -> Result<(Config, Users), ConfigError> {
     let config = Config::load(settings, &environment)?;
     let users = Users::load(&config)?;
     Ok((config, users))
+}
+
+/// All rules, except for a test that says otherwise.
+fn rules() -> Result<Rules, String> {
+    let off = std::env::var_os(RULES_OFF).unwrap_or_default();
+    let off = off.to_string_lossy();
+    let rules = Rules::all_but(&off).map_err(|unknown| format!("{RULES_OFF} = {off:?}: {unknown}"))?;
+    if rules != Rules::ALL {
+        tracing::warn!(disabled = %off, "{RULES_OFF} is set: answers from the cache MAY BE WRONG");
+    }
+    Ok(rules)
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {

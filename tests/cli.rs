@@ -47,3 +47,13 @@ fn version_and_help_go_to_the_standard_output() {
     }
     assert!(!help.contains("redis-secret"), "a secret has no flag");
 }
+
+#[test]
+fn t1_a_rule_that_does_not_exist_is_refused() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecache"));
+    command.env_clear().env("SIDECACHE_TEST_DISABLE", "snapshot_rule,typo");
+    let output = command.args(["--primary", "postgres://app@127.0.0.1/shop"]).output().expect("the program was built");
+    let text = said(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    assert!(text.contains("SIDECACHE_TEST_DISABLE") && text.contains("typo"), "{text}");
+}

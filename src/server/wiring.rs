@@ -8,12 +8,13 @@ use super::picture::{Picture, Readiness, ServerPicture};
 use super::supervise::supervise;
 use crate::cache::{Cache, Options};
 use crate::catalog::Catalog;
-use crate::coherence::Coherence;
+use crate::coherence::{Coherence, Rules};
 use crate::config::users::Users;
 use crate::config::{CacheMode, Config};
 use crate::feed::Feed;
 use crate::session;
-use crate::telemetry::Telemetry;
+use crate::store::shared::{Shared, Unwritten};
+use crate::telemetry::{CacheObservation, RedisObservation, Telemetry};
 use crate::types::Moment;
 use crate::upstream::{Role, Server, Upstream};
 use crate::wire::tls;
@@ -44,16 +45,16 @@ pub enum ServeError {
     Configuration { key: &'static str, reason: String },
 }
 
-/// Serves until SIGTERM or SIGINT, then drains.
+/// Serves until SIGTERM or SIGINT, then drains. `rules`: all, except in the tests which show that each is needed.
 ///
 /// # Errors
 /// A listener cannot be bound, or a certificate or URL is unusable. An unreachable server is no error: it is tried
 /// again, and clients are told.
-pub async fn serve(config: Config, users: Users) -> Result<(), ServeError> {
+pub async fn serve(config: Config, users: Users, rules: Rules) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
     let listeners = config.listen.iter().map(listen::bind).collect::<Result<Vec<_>, _>>()?;
     let http = config.http.map(listen::bind_tcp).transpose()?;
-    let instance = Arc::new(Instance::start(config, users)?);
+    let instance = Arc::new(Instance::start(config, users, rules)?);
     let listening = CancellationToken::new();
     let sessions = TaskTracker::new();
     instance.listen(listeners, &sessions, &listening);
@@ -107,13 +108,13 @@ impl Settled {
 }
 
 impl Instance {
-    fn start(config: Config, users: Users) -> Result<Self, ServeError> {
+    fn start(config: Config, users: Users, rules: Rules) -> Result<Self, ServeError> {
         let background = CancellationToken::new();
         let unusable = |key| move |reason: String| ServeError::Configuration { key, reason };
         let tls = config.client_tls.as_ref().map(|files| tls::server_acceptor(&files.certificate, &files.key));
         let tls = tls.transpose().map_err(|cause| unusable("tls_certificate")(cause.to_string()))?;
         let upstream = Upstream::new(&config);
-        let coherence = Coherence::new(config.staleness);
+        let coherence = Coherence::with_rules(config.staleness, rules);
         let cache = match config.cache {
             CacheMode::Off => None,
             CacheMode::On | CacheMode::Shadow => Some(
@@ -197,6 +198,15 @@ impl Instance {
         }
     }
 
+    /// What a hit would be held against now.
+    fn basis(&self, stream: &'static str) -> &'static str {
+        match (&self.shared.cache, stream) {
+            (None, _) => "none",
+            (Some(_), "off") => "none",
+            (Some(_), _) => "stream",
+        }
+    }
+
     fn readiness(&self) -> Readiness {
         if self.shared.stop.is_cancelled() {
             return Readiness::Draining;
@@ -213,17 +223,46 @@ impl Instance {
             stream_reason,
             applied: shared.coherence.position(),
             staleness: shared.coherence.staleness(Moment::now()),
-            cache: match shared.config.cache {
+            mode: match shared.config.cache {
                 CacheMode::On => "on",
                 CacheMode::Off => "off",
                 CacheMode::Shadow => "shadow",
             },
+            basis: self.basis(stream),
             entries: shared.cache.as_ref().map_or(0, |cache| cache.entries()),
             bytes: shared.cache.as_ref().map_or(0, |cache| cache.bytes()),
+            cache: shared.cache.as_ref().map(|cache| cache_counts(cache)).unwrap_or_default(),
+            redis: shared.cache.as_ref().and_then(|cache| cache.shared()).map(redis_picture),
             servers: shared.upstream.servers().map(server_picture).collect(),
             totals: shared.telemetry.totals(),
             readiness: self.readiness(),
         }
+    }
+}
+
+fn seen<T>(counts: impl Iterator<Item = (T, u64)>, label: impl Fn(T) -> &'static str) -> Vec<(&'static str, u64)> {
+    counts.filter(|(_, count)| *count > 0).map(|(what, count)| (label(what), count)).collect()
+}
+
+fn cache_counts(cache: &Cache) -> CacheObservation {
+    let stats = cache.stats();
+    CacheObservation {
+        coalesced: stats.coalesced(),
+        died: stats.died(),
+        died_unserved: stats.died_unserved(),
+        evicted: cache.evicted(),
+        shared_misses: seen(stats.shared_misses(), |why| why.label()),
+    }
+}
+
+fn redis_picture(shared: &Shared) -> RedisObservation {
+    RedisObservation {
+        state: shared.state().label(),
+        trouble: shared.trouble().map(|trouble| trouble.label()),
+        times_opened: shared.times_opened(),
+        written: shared.written(),
+        unwritten: seen(Unwritten::ALL.into_iter().map(|why| (why, shared.unwritten(why))), Unwritten::label),
+        round_trip: shared.round_trip(),
     }
 }
 

@@ -168,7 +168,11 @@ impl Held {
             if client.is_full() && round.held_back.is_none() {
                 client.flush().await.map_err(Broken::Client)?;
             }
-            if (self.flow.is_done() && self.passing == 0 && out.is_empty()) || round.copy_in {
+            if self.flow.is_done() && self.passing == 0 && !out.is_empty() {
+                // Nothing that is sent will be answered: a Flush, or what the server skips.
+                return self.push(out, client, round).await;
+            }
+            if (self.flow.is_done() && self.passing == 0) || round.copy_in {
                 return Ok(());
             }
             // The server is about to make the client wait: what is there goes out first.

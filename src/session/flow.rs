@@ -92,11 +92,18 @@ pub struct Unexpected(pub u8);
 #[derive(Debug, Default)]
 pub struct Flow {
     queue: VecDeque<Step>,
+    /// An extended batch failed and its Sync has not been sent: the server ignores everything up to it, simple queries too
+    /// (`ignore_till_sync` in postgres.c).
+    skipping: bool,
 }
 
 impl Flow {
     /// Expects the answer to one more message.
     pub fn sent(&mut self, step: Step) {
+        if self.skipping && !matches!(step, Step::Sync(_)) {
+            return;
+        }
+        self.skipping = false;
         self.queue.push_back(step);
     }
 
@@ -187,8 +194,11 @@ impl Flow {
         let own = self.is_own();
         let wanted = self.current() == Some(Step::Fail);
         // A simple query's ReadyForQuery still comes; an extended batch is skipped up to its Sync.
-        while !matches!(self.current(), None | Some(Step::Query(_) | Step::Call | Step::Sync(_))) {
-            self.queue.pop_front();
+        if !matches!(self.current(), Some(Step::Query(_) | Step::Call)) {
+            while !matches!(self.current(), None | Some(Step::Sync(_))) {
+                self.queue.pop_front();
+            }
+            self.skipping = self.queue.is_empty();
         }
         match (own, wanted) {
             (true, _) => Verdict::OwnError,
@@ -205,7 +215,7 @@ mod tests {
     const OWN: Owner = Owner::Own(Probe::Snapshot);
 
     fn flow(steps: &[Step]) -> Flow {
-        Flow { queue: steps.iter().copied().collect() }
+        Flow { queue: steps.iter().copied().collect(), skipping: false }
     }
 
     fn run(flow: &mut Flow, tags: &[u8]) -> Vec<Verdict> {
@@ -253,6 +263,17 @@ mod tests {
         ]);
         assert_eq!(run(&mut flow, b"1EZ"), [Verdict::Relay, Verdict::RelayError, Verdict::RelayReady(b'I')]);
         assert_eq!(flow.current(), Some(Step::Query(Owner::Client)));
+    }
+
+    #[test]
+    fn r16_after_an_error_everything_is_ignored_until_a_sync_is_sent() {
+        let mut flow = flow(&[Step::Parse(Owner::Client, Slot::Unnamed(1)), Step::Query(Owner::Client)]);
+        assert_eq!(run(&mut flow, b"E"), [Verdict::RelayError]);
+        assert!(flow.is_done(), "the query behind it is ignored too");
+        flow.sent(Step::Bind(Owner::Client));
+        flow.sent(Step::Sync(Owner::Client));
+        assert_eq!(run(&mut flow, b"Z"), [Verdict::RelayReady(b'I')]);
+        assert!(flow.is_done());
     }
 
     #[test]

@@ -1,33 +1,22 @@
-//! The way of a unit that needs a server: which one, with which settings, what it is to prove, and what its answer
-//! means for the session.
+//! The way of a unit that needs a server: what it does, where it goes, what is learned beside its answer.
 
 use super::client::UnitEnd;
 use super::compose::{Beside, Composer, Side, Survey};
 use super::exchange::{Again, Broken, Capture, Held, Round};
-use super::flow::Probe;
 use super::serve::Intent;
-use super::{Block, End, Session};
-use crate::cache::{Filled, StoreRefusal};
-use crate::coherence::Evidence;
+use super::settle::Fill;
+use super::{End, Session};
 use crate::config::PoolMode;
-use crate::route::destination::{Choice, Reason, choose};
-use crate::route::plan::{Isolation, Kind, PinReason, Place, SettingChange, TransactionControl};
+use crate::route::plan::{Kind, Place};
 use crate::telemetry::{Outcome, Record};
 use crate::types::Moment;
-use crate::upstream::{LeaseError, Server};
+use crate::upstream::Server;
 use crate::wire::backend::Failure;
 use bytes::{Bytes, BytesMut};
-
 use std::sync::Arc;
 
 /// How often a batch whose answer was held back may be sent again.
 const TRIES: usize = 3;
-
-/// A fill under way.
-struct Fill {
-    permit: crate::cache::Permit,
-    plan: Arc<crate::route::plan::Plan>,
-}
 
 impl Session {
     /// Whether messages were sent upstream whose Sync has not come.
@@ -135,117 +124,6 @@ impl Session {
             })
     }
 
-    /// Gets a connection for the unit, or keeps the one that is held. `None`: the client was told why not.
-    async fn hold(&mut self, to_primary: bool, end: UnitEnd) -> Result<Option<Side>, End> {
-        let primary = Arc::clone(self.shared.upstream.primary());
-        if let Some(held) = &self.held {
-            // Replicas are held for one unit at a time: what is held longer is the primary's.
-            let side = self.side(&held.lease.server);
-            if !held.batch_open && self.status == b'I' {
-                self.put_settings().await?;
-            }
-            return Ok(Some(side));
-        }
-        let destination = if to_primary {
-            Choice { server: Arc::clone(&primary), reason: Reason::NotARead }
-        } else {
-            let floor = (!self.floor_unknown).then_some(&self.floor);
-            choose(&self.shared.upstream, &self.shared.coherence, self.level, floor)
-        };
-        if let Reason::NoneFit(passed_over) = destination.reason {
-            self.shared.telemetry.passed_over(passed_over.label());
-        }
-        let leased = match self.lease(&destination.server).await {
-            Err(LeaseError::Saturated(_) | LeaseError::Unreachable { .. })
-                if !Arc::ptr_eq(&destination.server, &primary) =>
-            {
-                self.lease(&primary).await
-            }
-            leased => leased,
-        };
-        let lease = match leased {
-            Ok(lease) => lease,
-            Err(LeaseError::Saturated(waited)) => {
-                let text = format!("no server connection became free within {waited:?}: the pool is saturated");
-                return self.fail(Failure::error("53300", text), end).map(|()| None);
-            }
-            Err(error @ LeaseError::Unreachable { .. }) => {
-                return Err(Failure::fatal("08006", error.to_string()).into());
-            }
-            Err(LeaseError::Refused { frame, .. }) => {
-                self.client.output.extend_from_slice(&frame);
-                self.client.flush().await?;
-                return Err(End::Closed);
-            }
-        };
-        let side = self.side(&lease.server);
-        self.held = Some(Held::new(lease));
-        self.put_settings().await?;
-        Ok(Some(side))
-    }
-
-    fn side(&self, server: &Arc<Server>) -> Side {
-        if Arc::ptr_eq(server, self.shared.upstream.primary()) { Side::Primary } else { Side::Replica }
-    }
-
-    async fn lease(&self, server: &Arc<Server>) -> Result<crate::upstream::Lease, LeaseError> {
-        server.lease(&self.account, &self.database).await
-    }
-
-    /// Puts this session's settings on the held connection, where they differ from what it carries.
-    pub(super) async fn put_settings(&mut self) -> Result<(), End> {
-        let Some(held) = &mut self.held else { return Ok(()) };
-        let mut statements = Vec::new();
-        let wanted = self.settings.current();
-        let carried = &held.lease.carried.settings;
-        for name in carried.keys().filter(|name| !wanted.contains_key(*name)) {
-            statements.push(format!("RESET \"{}\"", name.replace('"', "\"\"")));
-        }
-        for (name, setting) in wanted {
-            if carried.get(name) != Some(&setting.replay) {
-                statements.push(setting.replay.to_string());
-            }
-        }
-        if statements.is_empty() {
-            return Ok(());
-        }
-        let mut round = Round { mute_parameters: true, ..Round::default() };
-        let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
-        for statement in &statements {
-            composer.query_own(statement, Probe::Effect);
-        }
-        let mut out = composer.out;
-        if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
-            return Err(self.lost(broken).await);
-        }
-        if let Some(error) = round.own_error {
-            // Direct, the setting would have been refused when it was made; here what it stands on may have gone since.
-            self.held = None;
-            self.client.output.extend_from_slice(&error);
-            self.client.flush().await?;
-            return Err(End::Closed);
-        }
-        held.lease.carried.settings =
-            wanted.iter().map(|(name, setting)| (name.clone(), Arc::clone(&setting.replay))).collect();
-        tracing::trace!(changed = statements.len(), "settings put on a connection");
-        Ok(())
-    }
-
-    /// Asks the held connection one question of our own; gives the body of the row that answers it.
-    pub(super) async fn ask(&mut self, sql: &str) -> Result<Option<Bytes>, End> {
-        let Some(held) = &mut self.held else { return Ok(None) };
-        let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
-        composer.query_own(sql, Probe::Row);
-        let mut out = composer.out;
-        let mut round = Round::default();
-        match held.pump(&mut out, &mut self.client, &mut round).await {
-            Ok(()) => Ok(round.row),
-            Err(broken) => Err(self.lost(broken).await),
-        }
-    }
-
     /// Sends the unit and relays the answer, copy data of the client included.
     async fn exchange(
         &mut self,
@@ -327,227 +205,6 @@ impl Session {
             && survey.reads_rows()
     }
 
-    /// What the answers mean for the session's state.
-    fn after(&mut self, survey: &Survey, round: &Round, end: UnitEnd) {
-        for (name, statement) in survey.prepares.iter().take(round.parsed) {
-            self.statements.insert(name, Arc::clone(statement));
-        }
-        let was_idle = self.status == b'I';
-        for (at, plan) in survey.runs.iter().enumerate() {
-            let done = round.done.get(at);
-            match plan {
-                Some(plan) => self.ran(plan, done.map(|tag| &**tag), round, was_idle),
-                None => self.wrote_anything(),
-            }
-        }
-        if end == UnitEnd::Query && round.done.len() > 1 {
-            self.block = Block::Dirty;
-        }
-        if let Some(high) = round.high {
-            self.raise_floor(high);
-            let primary = self.shared.upstream.primary();
-            self.floor_unknown &= !self.held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.lease.server, primary));
-        } else if survey.reads_rows() {
-            self.unlearned = true;
-        }
-        if let (Some(replayed), Some(held)) = (round.replayed, &self.held) {
-            held.lease.server.saw_replayed(replayed);
-        }
-        if let Some(snapshot) = &round.snapshot {
-            self.shared.coherence.saw_snapshot(snapshot);
-        }
-        if let Some(status) = round.status {
-            self.transaction_status(status, round);
-        }
-    }
-
-    fn wrote_anything(&mut self) {
-        self.wrote = true;
-        self.block = Block::Dirty;
-    }
-
-    /// One execution of a plan. `done`: its command tag, if it succeeded.
-    fn ran(&mut self, plan: &crate::route::plan::Plan, done: Option<&[u8]>, round: &Round, was_idle: bool) {
-        if !matches!(plan.kind, Kind::Read | Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_)) {
-            self.wrote_anything();
-        }
-        self.touched_catalog |= plan.may_change_catalog && self.heard;
-        if let Some(reason) = plan.pin {
-            self.pin(reason);
-        }
-        if done.is_none() || round.failed {
-            if matches!(plan.kind, Kind::Setting(_)) && round.status == Some(b'I') && done.is_some() && !was_idle {
-                self.pin(PinReason::Opaque);
-            }
-            return;
-        }
-        let in_block = round.status != Some(b'I') || !was_idle;
-        match &plan.kind {
-            Kind::Setting(change) => self.set(change, in_block),
-            Kind::Transaction(control) => self.transaction(control, was_idle),
-            Kind::Deallocate { name } => match name {
-                Some(name) => {
-                    self.statements.close(name.as_bytes());
-                }
-                None => self.deallocated_all(),
-            },
-            Kind::Unlisten { all: true } => {
-                self.pins.remove(&PinReason::Listen);
-            }
-            _ => {}
-        }
-    }
-
-    fn set(&mut self, change: &SettingChange, in_block: bool) {
-        if *change == SettingChange::DiscardAll {
-            for reason in [
-                PinReason::TemporaryObject,
-                PinReason::Listen,
-                PinReason::AdvisoryLock,
-                PinReason::HoldCursor,
-                PinReason::SqlPrepare,
-                PinReason::SessionAuthorization,
-                PinReason::Opaque,
-            ] {
-                self.pins.remove(&reason);
-            }
-            self.deallocated_all();
-        }
-        self.settings.apply(change, in_block);
-        // A connection carries what was set on it; inside a block a rollback would take it back.
-        if let Some(held) = &mut self.held {
-            let carried = &mut held.lease.carried.settings;
-            if in_block && held.settings_before.is_none() {
-                held.settings_before = Some(carried.clone());
-            }
-            match change {
-                SettingChange::Set { local: true, .. } | SettingChange::Reset { local: true, .. } => {}
-                SettingChange::Set { name, text, .. } => {
-                    carried.insert(name.clone(), text.as_str().into());
-                }
-                SettingChange::Reset { name, .. } => {
-                    carried.remove(name);
-                }
-                SettingChange::ResetAll => carried.retain(|name, _| name == "role"),
-                SettingChange::DiscardAll => carried.clear(),
-            }
-        }
-        self.settings_changed();
-    }
-
-    fn deallocated_all(&mut self) {
-        self.statements.close_all();
-        self.pins.remove(&PinReason::SqlPrepare);
-        if let Some(held) = &mut self.held {
-            held.lease.carried.prepared.clear();
-        }
-    }
-
-    fn transaction(&mut self, control: &TransactionControl, was_idle: bool) {
-        match control {
-            TransactionControl::Begin { isolation, .. } if was_idle => {
-                let plain = *isolation != Isolation::Other && self.settings.is_plain();
-                self.block = if plain { Block::Clean } else { Block::Dirty };
-            }
-            TransactionControl::Modes if was_idle => self.pin(PinReason::Opaque),
-            TransactionControl::Modes | TransactionControl::TwoPhase => self.wrote_anything(),
-            TransactionControl::RollbackToSavepoint if self.settings.changed_in_transaction() => {
-                self.pin(PinReason::Opaque);
-            }
-            TransactionControl::Commit { chain: true } | TransactionControl::Rollback { chain: true } => {
-                self.wrote_anything();
-            }
-            _ => {}
-        }
-    }
-
-    fn transaction_status(&mut self, status: u8, round: &Round) {
-        let was = std::mem::replace(&mut self.status, status);
-        if status != b'I' {
-            if was == b'I' && self.wrote {
-                self.block = Block::Dirty;
-            }
-            return;
-        }
-        if std::mem::take(&mut self.touched_catalog) {
-            self.catalog_touched();
-        }
-        self.statements.transaction_ended();
-        self.block = Block::Clean;
-        let committed = was == b'I' && !round.failed
-            || round.done.iter().any(|tag| &**tag == b"COMMIT" || &**tag == b"PREPARE TRANSACTION");
-        if let Some(held) = &mut self.held
-            && let Some(before) = held.settings_before.take()
-            && !committed
-        {
-            held.lease.carried.settings = before;
-        }
-        self.settings.ended(committed);
-        self.settings_changed();
-    }
-
-    /// The catalog may have changed: nothing is served until it has been looked at.
-    fn catalog_touched(&mut self) {
-        if let Some(feed) = &self.shared.feed {
-            feed.doubts().raise();
-        }
-    }
-
-    fn pin(&mut self, reason: PinReason) {
-        if self.pins.insert(reason) {
-            tracing::debug!(reason = reason.label(), "session pinned");
-            self.shared.telemetry.pinned(reason.label());
-        }
-    }
-
-    /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is clean.
-    async fn settle(&mut self, status: u8) -> Result<(), End> {
-        if status != b'I' {
-            return Ok(());
-        }
-        let wrote = std::mem::take(&mut self.wrote);
-        if std::mem::take(&mut self.unlearned) || wrote {
-            self.learn_position().await?;
-        }
-        let stays = !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session;
-        if !stays && let Some(held) = self.held.take() {
-            if held.is_clean() {
-                held.lease.release();
-            } else {
-                tracing::debug!("a connection was not clean at the end of a transaction and is closed");
-            }
-        }
-        Ok(())
-    }
-
-    /// After a write, or reads whose extent is not known: the position at or past it becomes the session's floor. The client has its answer already.
-    async fn learn_position(&mut self) -> Result<(), End> {
-        if !self.learns_positions() {
-            return Ok(());
-        }
-        let Some(held) = &mut self.held else { return Ok(()) };
-        let primary = self.shared.upstream.primary();
-        let side = if Arc::ptr_eq(&held.lease.server, primary) { Side::Primary } else { Side::Replica };
-        let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
-        let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: round.tick };
-        composer.after(side);
-        composer.sync_own();
-        let mut out = composer.out;
-        match held.pump(&mut out, &mut self.client, &mut round).await {
-            Ok(()) => {}
-            Err(broken) => return Err(self.lost(broken).await),
-        }
-        match round.high {
-            Some(high) => {
-                self.raise_floor(high);
-                self.floor_unknown = false;
-            }
-            None => self.floor_unknown = true,
-        }
-        Ok(())
-    }
-
     /// Which statement's plan was outdated is not told: all that the batch bound are parsed again.
     async fn forget_prepared(&mut self, survey: &Survey) -> Result<(), End> {
         let Some(held) = &mut self.held else { return Ok(()) };
@@ -561,33 +218,6 @@ impl Session {
         match held.pump(&mut out, &mut self.client, &mut Round::default()).await {
             Ok(()) => Ok(()),
             Err(broken) => Err(self.lost(broken).await),
-        }
-    }
-
-    fn store(&mut self, fill: Fill, round: Round, side: Side, cost: std::time::Duration, server: &Arc<Server>) {
-        let telemetry = &self.shared.telemetry;
-        let Some(capture) = round.capture else { return };
-        let spoiled = capture.spoiled.or((round.failed || round.done.len() != 1).then_some("not_whole"));
-        if let Some(reason) = spoiled {
-            telemetry.fill_refused(reason);
-            let refusal = if reason == "too_large" { StoreRefusal::TooLarge } else { StoreRefusal::NotClean };
-            return fill.permit.refuse(refusal);
-        }
-        let high = match round.high {
-            Some(high) => high,
-            None => return telemetry.fill_refused("no_position"),
-        };
-        let evidence = match (side, round.snapshot, round.replayed) {
-            (Side::Primary, Some(snapshot), _) => Evidence::Primary { snapshot, high },
-            (Side::Replica, _, Some(replayed)) => Evidence::Replica { replayed, high },
-            _ => return telemetry.fill_refused("no_proof"),
-        };
-        let Ok(recipe) = &fill.plan.cache else { return };
-        let filled = Filled { evidence, row_description: capture.description, body: capture.body.freeze(), cost };
-        tracing::trace!(server = server.name(), bytes = filled.body.len(), "fill");
-        match fill.permit.commit(filled, &recipe.relations, Moment::now()) {
-            Ok(()) => telemetry.fill_stored(),
-            Err(refusal) => telemetry.fill_refused(refusal.label()),
         }
     }
 }

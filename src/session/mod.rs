@@ -11,11 +11,14 @@ mod copy;
 mod exchange;
 mod flow;
 mod forward;
+mod hold;
+mod outcome;
 mod plans;
 mod portal;
 mod request;
 mod serve;
 mod settings;
+mod settle;
 mod startup;
 
 use crate::cache::Cache;
@@ -26,7 +29,7 @@ use crate::config::users::Users;
 use crate::feed::Feed;
 use crate::route::plan::PinReason;
 use crate::telemetry::Telemetry;
-use crate::types::Level;
+use crate::types::{Level, Lsn};
 use crate::upstream::{Account, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
@@ -131,6 +134,8 @@ struct Session {
     touched_catalog: bool,
     level: Level,
     floor: Floor,
+    /// What it saw up to here came from a replica, which may have been ahead of what the primary showed.
+    ahead: Lsn,
     /// A write whose position could not be learned: the primary alone is fresh enough.
     floor_unknown: bool,
     pins: BTreeSet<PinReason>,
@@ -155,15 +160,49 @@ pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSem
                 session.close(end).await;
                 return;
             }
-            Err((returned, end)) => {
-                client = returned;
+            Err(returned) => {
+                let end;
+                (client, end) = *returned;
+                shared.telemetry.client_refused(ungreeted(&end));
                 end
             }
         },
         Ok(startup::Started::Ended) => return,
-        Err(end) => end,
+        Err(end) => {
+            shared.telemetry.client_refused(unproven(&end));
+            end
+        }
     };
     say_goodbye(&mut client, &end).await;
+}
+
+/// Why a client was turned away before it had proven who it is: a label.
+fn unproven(end: &End) -> &'static str {
+    match end {
+        End::Client(_) | End::Closed => "left",
+        End::Failure(failure) => match failure.sqlstate {
+            "28P01" => "authentication",
+            "28000" => "not_permitted",
+            "53300" => "too_many_clients",
+            "57014" => "auth_timeout",
+            "57P01" => "draining",
+            _ => "protocol",
+        },
+    }
+}
+
+/// Why a client that has proven itself was not greeted: a label.
+fn ungreeted(end: &End) -> &'static str {
+    match end {
+        End::Client(_) => "left",
+        End::Closed => "refused_by_server",
+        End::Failure(failure) => match failure.sqlstate {
+            "08006" => "server_unreachable",
+            "53300" => "pool_saturated",
+            "57P01" => "draining",
+            _ => "startup_parameter",
+        },
+    }
 }
 
 async fn say_goodbye(client: &mut Client, end: &End) {
@@ -271,7 +310,7 @@ impl Session {
     }
 
     /// The session read or wrote at or before `position`.
-    fn raise_floor(&mut self, position: crate::types::Lsn) {
+    fn raise_floor(&mut self, position: Lsn) {
         self.floor = self.floor.risen(self.shared.coherence.epoch(), position);
     }
 

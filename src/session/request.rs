@@ -4,7 +4,8 @@
 use super::Session;
 use super::client::{UnitEnd, frames};
 use super::portal::Prepared;
-use crate::route::plan::Plan;
+use crate::route::plan::{Hint, Plan};
+use crate::sql::identity::strip;
 use crate::wire::frontend::{self, Bind, Parse, Subject};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -48,8 +49,20 @@ impl Request<'_> {
 const NO_PARAMETERS: &[u8] = b"\0\0\0\0";
 
 impl Session {
-    /// The plan of a text, in the present catalog and by this session's names.
+    /// The plan of a text, in the present catalog and by this session's names. Texts that differ in comments share it: tracing
+    /// makes every text another one.
     pub(super) fn plan(&mut self, text: &[u8]) -> Arc<Plan> {
+        let standard_strings = self.names.standard_strings;
+        let stripped = std::str::from_utf8(text).ok().map(|text| strip(text, standard_strings));
+        let (text, hint) = match &stripped {
+            Some(stripped) => (stripped.identity.as_bytes(), stripped.hint),
+            None => (text, Hint::default()),
+        };
+        let plan = self.plan_of_identity(text);
+        if plan.hint == hint { plan } else { Arc::new(Plan { hint, ..Plan::clone(&plan) }) }
+    }
+
+    fn plan_of_identity(&mut self, text: &[u8]) -> Arc<Plan> {
         let catalog = self.shared.catalog.load();
         if let Some(plan) = self.texts.get(text)
             && plan.catalog_version == catalog.version
@@ -165,7 +178,7 @@ impl Session {
 /// Whether a text parameter holds a word that PostgreSQL reads as the present time when it is taken as a date.
 pub fn has_time_word(parameters: &[u8]) -> bool {
     let bind = Bind { portal: b"", statement: b"", parameters, result_formats: b"" };
-    bind.values().any(|(binary, value)| !binary && value.is_some_and(|value| is_time_word(value)))
+    bind.values().any(|(binary, value)| !binary && value.is_some_and(is_time_word))
 }
 
 fn is_time_word(value: &[u8]) -> bool {

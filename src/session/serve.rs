@@ -25,6 +25,9 @@ const FLIGHT_WAIT: Duration = Duration::from_millis(500);
 /// Bodies up to this are copied into the output, so that one write carries everything.
 const COPY_LIMIT: usize = 32 * 1024;
 
+/// One row with its column's name, if there is one, and the command tag.
+type LocalAnswer = (Option<(&'static str, String)>, &'static str);
+
 /// What became of a unit.
 enum Served {
     /// Answered into the output.
@@ -99,7 +102,8 @@ impl Session {
         Box::pin(self.forward(bytes, unit.end, intent, began)).await
     }
 
-    /// A batch of nothing but closed names, or of nothing: names live here, and no server is asked.
+    /// A batch of nothing but closed names, or of nothing, or a Flush with nothing before it: names live here, and no server is
+    /// asked.
     fn close_locally(&mut self, unit: Unit) -> bool {
         let input = &self.client.input[..unit.len];
         let mut names = Vec::new();
@@ -109,6 +113,9 @@ impl Session {
                 (b'S' | b'H', _) => {}
                 _ => return false,
             }
+        }
+        if unit.end == UnitEnd::Flush && names.is_empty() {
+            return true;
         }
         // A portal of an open transaction lives on the server.
         if unit.end != UnitEnd::Sync || (self.status != b'I' && names.iter().any(|(s, _)| *s == Subject::Portal)) {
@@ -249,6 +256,9 @@ impl Session {
         }
         if self.level == Level::Session {
             self.raise_floor(entry.proof.high);
+            if entry.proof.source.may_lead_primary() {
+                self.ahead = self.ahead.max(entry.proof.high);
+            }
         }
         let destination = match tier {
             Tier::Memory => "memory",
@@ -278,7 +288,7 @@ impl Session {
         if self.status == b'E' {
             return false;
         }
-        let answer: Result<(Option<(&str, String)>, &str), Failure> = match &request.plan.kind {
+        let answer: Result<LocalAnswer, Failure> = match &request.plan.kind {
             Kind::Setting(SettingChange::Set { name, values, .. }) if name.starts_with("sidecache.") => {
                 self.set_own(name, values).map(|()| (None, "SET"))
             }

@@ -1,16 +1,15 @@
 //! From the first byte to the greeting: TLS, cancel requests, the startup message, the client's proof, and the parameters
 //! that the primary itself would report to this client.
 
-use super::cancel::Registration;
 use super::client::Client;
 use super::exchange::Held;
 use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
-use super::{Block, End, Session, Shared};
+use super::{Block, End, Session, Shared, shutting_down};
 use crate::catalog::CatalogVersion;
 use crate::coherence::Floor;
 use crate::config::users::Credential;
-use crate::types::Moment;
+use crate::types::{Lsn, Moment};
 use crate::upstream::{Account, LeaseError, LoginProof};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
 use crate::wire::frame::{HEADER, header};
@@ -78,9 +77,13 @@ fn gone() -> End {
 
 /// Reads the first messages and lets the client prove itself, within the time allowed.
 pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
-    match tokio::time::timeout(shared.config.auth_timeout, negotiate(client, shared, has_seat)).await {
-        Ok(started) => started,
-        Err(_) => Err(Failure::fatal("57014", "canceling authentication due to timeout").into()),
+    let proven = tokio::time::timeout(shared.config.auth_timeout, negotiate(client, shared, has_seat));
+    tokio::select! {
+        started = proven => {
+            started.unwrap_or_else(|_| Err(Failure::fatal("57014", "canceling authentication due to timeout").into()))
+        }
+        // Who has not proven anything has nothing to finish.
+        () = shared.stop.cancelled() => Err(shutting_down()),
     }
 }
 
@@ -283,45 +286,27 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
     Ok(all)
 }
 
-/// Greets the client: from here on it is a session.
-pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Result<Session, (Client, End)> {
-    let long = seed.startup.spoken_minor() >= 2;
-    let registration = shared.common.cancels.register(if long { LONG_SECRET } else { 4 });
-    let mut session = match seed_session(client, shared, seed, registration) {
-        Ok(session) => session,
-        Err((client, failure)) => return Err((client, failure.into())),
-    };
-    match session.greet().await {
-        Ok(()) => Ok(session),
-        Err(end) => Err((session.client, end)),
-    }
-}
-
-fn seed_session(
-    client: Client,
-    shared: &Arc<Shared>,
-    seed: Seed,
-    registration: Registration,
-) -> Result<Session, (Client, Failure)> {
-    if seed.startup.parameter("replication").is_some_and(|value| !matches!(value, "false" | "off" | "no" | "0")) {
+/// Greets the client: from here on it is a session. Gives the client back with what went wrong.
+pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Result<Session, Box<(Client, End)>> {
+    let replication = seed.startup.parameter("replication");
+    if replication.is_some_and(|value| !matches!(value, "false" | "off" | "no" | "0")) {
         let text = "replication connections are not relayed: connect to the primary itself";
-        return Err((client, Failure::fatal("0A000", text)));
+        return Err(Box::new((client, Failure::fatal("0A000", text).into())));
     }
     let parameters = match setting_parameters(&seed.startup) {
         Ok(parameters) => parameters,
-        Err(failure) => return Err((client, failure)),
+        Err(failure) => return Err(Box::new((client, failure.into()))),
     };
-    let settings = Settings::new(&seed.user, &parameters, Arc::default());
-    let heard = seed.database == shared.upstream.own_database();
-    Ok(Session {
+    let long = seed.startup.spoken_minor() >= 2;
+    let mut session = Session {
         shared: Arc::clone(shared),
         client,
+        settings: Settings::new(&seed.user, &parameters, Arc::default()),
+        heard: seed.database == shared.upstream.own_database(),
         database: seed.database.into(),
         account: Arc::new(seed.account),
-        settings,
         inputs: Vec::new(),
         names: Arc::default(),
-        heard,
         status: b'I',
         block: Block::Clean,
         wrote: false,
@@ -329,6 +314,7 @@ fn seed_session(
         touched_catalog: false,
         level: shared.config.consistency,
         floor: Floor::default(),
+        ahead: Lsn::ZERO,
         floor_unknown: false,
         pins: BTreeSet::new(),
         held: None,
@@ -336,8 +322,12 @@ fn seed_session(
         statements: Statements::default(),
         texts: HashMap::new(),
         key: Vec::new(),
-        registration,
-    })
+        registration: shared.common.cancels.register(if long { LONG_SECRET } else { 4 }),
+    };
+    match session.greet().await {
+        Ok(()) => Ok(session),
+        Err(end) => Err(Box::new((session.client, end))),
+    }
 }
 
 impl Session {
@@ -395,7 +385,11 @@ impl Session {
     /// Takes a connection of the primary's, with this session's settings, and looks at what it reports.
     async fn ask_greeting(&mut self, made: Moment, catalog: CatalogVersion) -> Result<Greeting, End> {
         let primary = Arc::clone(self.shared.upstream.primary());
-        let lease = match primary.lease(&self.account, &self.database).await {
+        let leased = tokio::select! {
+            leased = primary.lease(&self.account, &self.database) => leased,
+            () = self.shared.stop.cancelled() => return Err(shutting_down()),
+        };
+        let lease = match leased {
             Ok(lease) => lease,
             Err(LeaseError::Refused { frame, .. }) => {
                 self.client.output.put_slice(&frame);

@@ -6,8 +6,9 @@
 
 mod tokio;
 
+use crate::harness::PATIENCE;
 use crate::harness::cluster::Cluster;
-use crate::harness::process::run;
+use crate::harness::process::{output, run};
 use crate::harness::sidecache::Sidecache;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,7 +80,10 @@ fn node_postgres_sees_no_difference() {
 #[test]
 fn tokio_postgres_sees_no_difference() {
     let runtime = ::tokio::runtime::Runtime::new().expect("a runtime");
-    compare("tokio", |url| runtime.block_on(tokio::transcript(url)).unwrap_or_else(|e| panic!("{url}: {e:?}")));
+    compare("tokio", |url| {
+        let done = runtime.block_on(async { ::tokio::time::timeout(PATIENCE, tokio::transcript(url)).await });
+        done.unwrap_or_else(|_| panic!("{url}: no end within {PATIENCE:?}")).unwrap_or_else(|e| panic!("{url}: {e:?}"))
+    });
 }
 
 #[test]
@@ -88,10 +92,9 @@ fn psql_sees_no_difference() {
     compare("psql", |url| {
         let mut command = client(Path::new(psql.get_program()));
         command.args(psql.get_args()).args(["-X", "-a", "-f"]).arg(here("script.sql")).arg(url).env("LC_ALL", "C");
-        let output = command.output().expect("psql starts");
-        assert!(output.status.success(), "psql ended with {}", output.status);
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        text(output.stdout) + "\n" + &text(output.stderr).replace(&*here("script.sql").to_string_lossy(), "script.sql")
+        let (status, out, err) = output(&mut command);
+        assert!(status.success(), "psql ended with {status}");
+        out + "\n" + &err.replace(&*here("script.sql").to_string_lossy(), "script.sql")
     });
 }
 

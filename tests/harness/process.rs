@@ -8,11 +8,12 @@ use super::{PATIENCE, within};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Lines are `pid SIGNAL NUMBER`, `gone NUMBER` and `dir PATH`. Pids of processes not yet waited for cannot be
@@ -207,11 +208,41 @@ impl Drop for Scratch {
     }
 }
 
-/// Runs a command to its end; panics with its output if it fails.
+/// Runs a command to its end; panics with its output if it fails, or does not end while a test may wait.
 pub fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{command:?} failed with {}:\n{out}{err}", output.status);
+    let (status, out, err) = output(command);
+    assert!(status.success(), "{command:?} failed with {status}:\n{out}{err}");
     out
+}
+
+/// Runs a command to its end: its status, standard output and error. Panics with what it printed if it does not end
+/// while a test may wait.
+pub fn output(command: &mut Command) -> (ExitStatus, String, String) {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+    tell(&format!("pid TERM {}", child.id()));
+    let out = collect(child.stdout.take());
+    let err = collect(child.stderr.take());
+    let ended = within(PATIENCE, || child.try_wait().expect("our own child can be waited for"));
+    let status = ended.unwrap_or_else(|| {
+        let _ = child.kill();
+        child.wait().expect("our own child can be waited for")
+    });
+    tell(&format!("gone {}", child.id()));
+    let text = |reader: JoinHandle<Vec<u8>>| {
+        String::from_utf8_lossy(&reader.join().expect("a thread that only reads")).into_owned()
+    };
+    let (out, err) = (text(out), text(err));
+    assert!(ended.is_some(), "{command:?} did not end within {PATIENCE:?}; it said:\n{out}{err}");
+    (status, out, err)
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
 }

@@ -1,7 +1,7 @@
 //! Sidecache as a process: started from flags, watched over its HTTP port, stopped as an operator would.
 
 use super::cluster::Cluster;
-use super::process::{End, Process, Scratch, Signal, run, tail};
+use super::process::{End, Process, Scratch, Signal, output, run, tail};
 use super::redis::Redis;
 use super::wire::{Login, Wire, WireError};
 use super::{eventually, free_port, http, usage};
@@ -204,9 +204,7 @@ impl SidecacheBuilder {
         let scratch = Scratch::new();
         let mut command = self.command(subcommand, &scratch);
         command.args(arguments);
-        let output = command.output().expect("the program under test starts");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status, text(&output.stdout), text(&output.stderr))
+        output(&mut command)
     }
 }
 

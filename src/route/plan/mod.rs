@@ -4,8 +4,8 @@
 //! session moves.) *Is its answer a function of relations, parameters and the session's inputs?* ([`Plan::cache`].) A query may be
 //! the first without being the second (`SELECT now()`), never the second without being the first.
 //!
-//! [`judge`] puts the facts of a query before the catalog, [`command`] knows all other statements by their first words, and
-//! [`calls`] looks for what moves a session in texts that nobody understands. What a trigger, a policy or a function of the
+//! `judge` puts the facts of a query before the catalog, `command` knows all other statements by their first words, and
+//! `calls` looks for what moves a session in texts that nobody understands. What a trigger, a policy or a function of the
 //! user's does to the session behind our back is not seen here: a volatile function of the user's counts as a write of
 //! everything but does not pin, because most applications would be pinned for ever otherwise.
 
@@ -110,7 +110,7 @@ pub enum Isolation {
 /// A change of a session's setting whose effect is certain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingChange {
-    /// SET [SESSION] name: lower-case canonical name (`timezone` for SET TIME ZONE, `client_encoding` for SET NAMES), values as PostgreSQL would
+    /// SET or SET SESSION name: lower-case canonical name (`timezone` for SET TIME ZONE, `client_encoding` for SET NAMES), values as PostgreSQL would
     /// read them (unquoted, identifiers folded), and the statement's own text to replay.
     Set {
         name: String,

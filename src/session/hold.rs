@@ -1,0 +1,171 @@
+//! Getting the connection that a unit needs: which server, with this session's settings on it, and late enough for what
+//! the session has seen.
+
+use super::client::UnitEnd;
+use super::compose::{Composer, Side};
+use super::exchange::{Held, Round};
+use super::flow::Probe;
+use super::{End, Session};
+use crate::coherence::StreamState;
+use crate::route::destination::{Choice, Reason, choose};
+use crate::types::{Level, Lsn, Moment, Snapshot};
+use crate::upstream::{LeaseError, Server};
+use crate::wire::backend::{Failure, column};
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a session waits for the primary to show what it has seen on a replica, and between two looks.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(5);
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
+
+impl Session {
+    /// Gets a connection for the unit, or keeps the one that is held. `None`: the client was told why not.
+    pub(super) async fn hold(&mut self, to_primary: bool, end: UnitEnd) -> Result<Option<Side>, End> {
+        let primary = Arc::clone(self.shared.upstream.primary());
+        if let Some(held) = &self.held {
+            // Replicas are held for one unit at a time: what is held longer is the primary's.
+            let side = self.side(&held.lease.server);
+            if !held.batch_open && self.status == b'I' {
+                self.put_settings().await?;
+            }
+            return Ok(Some(side));
+        }
+        let destination = if to_primary {
+            Choice { server: Arc::clone(&primary), reason: Reason::NotARead }
+        } else {
+            let floor = (!self.floor_unknown).then_some(&self.floor);
+            choose(&self.shared.upstream, &self.shared.coherence, self.level, floor)
+        };
+        if let Reason::NoneFit(passed_over) = destination.reason {
+            self.shared.telemetry.passed_over(passed_over.label());
+        }
+        let leased = match self.lease(&destination.server).await {
+            Err(LeaseError::Saturated(_) | LeaseError::Unreachable { .. })
+                if !Arc::ptr_eq(&destination.server, &primary) =>
+            {
+                self.lease(&primary).await
+            }
+            leased => leased,
+        };
+        let lease = match leased {
+            Ok(lease) => lease,
+            Err(LeaseError::Saturated(waited)) => {
+                let text = format!("no server connection became free within {waited:?}: the pool is saturated");
+                return self.fail(Failure::error("53300", text), end).map(|()| None);
+            }
+            Err(error @ LeaseError::Unreachable { .. }) => {
+                return Err(Failure::fatal("08006", error.to_string()).into());
+            }
+            Err(LeaseError::Refused { frame, .. }) => {
+                self.client.output.extend_from_slice(&frame);
+                self.client.flush().await?;
+                return Err(End::Closed);
+            }
+        };
+        let side = self.side(&lease.server);
+        self.held = Some(Held::new(lease));
+        self.put_settings().await?;
+        if side == Side::Primary {
+            self.catch_up().await?;
+        }
+        Ok(Some(side))
+    }
+
+    /// A replica replays a commit that the primary, which waits for a synchronous standby, does not show yet: a session that saw
+    /// it there must not read the primary before the primary shows it too.
+    async fn catch_up(&mut self) -> Result<(), End> {
+        // Without a stream nothing tells what a snapshot shows; and there are no hits that could be ahead either.
+        let is_heard = self.shared.coherence.state() == StreamState::Live;
+        if self.ahead == Lsn::ZERO || self.level == Level::Bounded || !is_heard {
+            return Ok(());
+        }
+        let began = Moment::now();
+        loop {
+            let row = self.ask("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text").await?;
+            let snapshot: Option<Snapshot> = row
+                .as_ref()
+                .and_then(|row| column(row, 0))
+                .and_then(|text| std::str::from_utf8(text).ok())
+                .and_then(|text| text.parse().ok());
+            if let Some(snapshot) = snapshot {
+                self.shared.coherence.saw_snapshot(&snapshot);
+                if self.shared.coherence.shows_up_to(&snapshot, self.ahead) {
+                    self.ahead = Lsn::ZERO;
+                    return Ok(());
+                }
+            }
+            if Moment::now().since(began) > CATCH_UP_LIMIT {
+                // As stale as a direct connection to the primary would be, and no staler.
+                tracing::warn!(position = %self.ahead, "the primary does not show yet what this session has read from a replica");
+                return Ok(());
+            }
+            tokio::time::sleep(CATCH_UP_PAUSE).await;
+        }
+    }
+
+    pub(super) fn side(&self, server: &Arc<Server>) -> Side {
+        if Arc::ptr_eq(server, self.shared.upstream.primary()) { Side::Primary } else { Side::Replica }
+    }
+
+    async fn lease(&self, server: &Arc<Server>) -> Result<crate::upstream::Lease, LeaseError> {
+        let asked = Moment::now();
+        let leased = server.lease(&self.account, &self.database).await;
+        self.shared.telemetry.pool_wait(Moment::now().since(asked));
+        leased
+    }
+
+    /// Puts this session's settings on the held connection, where they differ from what it carries.
+    pub(super) async fn put_settings(&mut self) -> Result<(), End> {
+        let Some(held) = &mut self.held else { return Ok(()) };
+        let mut statements = Vec::new();
+        let wanted = self.settings.current();
+        let carried = &held.lease.carried.settings;
+        for name in carried.keys().filter(|name| !wanted.contains_key(*name)) {
+            statements.push(format!("RESET \"{}\"", name.replace('"', "\"\"")));
+        }
+        for (name, setting) in wanted {
+            if carried.get(name) != Some(&setting.replay) {
+                statements.push(setting.replay.to_string());
+            }
+        }
+        if statements.is_empty() {
+            return Ok(());
+        }
+        let mut round = Round { mute_parameters: true, ..Round::default() };
+        let Held { lease, flow, .. } = held;
+        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
+        for statement in &statements {
+            composer.query_own(statement, Probe::Effect);
+        }
+        let mut out = composer.out;
+        if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
+            return Err(self.lost(broken).await);
+        }
+        if let Some(error) = round.own_error {
+            // Direct, the setting would have been refused when it was made; here what it stands on may have gone since.
+            self.held = None;
+            self.client.output.extend_from_slice(&error);
+            self.client.flush().await?;
+            return Err(End::Closed);
+        }
+        held.lease.carried.settings =
+            wanted.iter().map(|(name, setting)| (name.clone(), Arc::clone(&setting.replay))).collect();
+        tracing::trace!(changed = statements.len(), "settings put on a connection");
+        Ok(())
+    }
+
+    /// Asks the held connection one question of our own; gives the body of the row that answers it.
+    pub(super) async fn ask(&mut self, sql: &str) -> Result<Option<Bytes>, End> {
+        let Some(held) = &mut self.held else { return Ok(None) };
+        let Held { lease, flow, .. } = held;
+        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
+        composer.query_own(sql, Probe::Row);
+        let mut out = composer.out;
+        let mut round = Round::default();
+        match held.pump(&mut out, &mut self.client, &mut round).await {
+            Ok(()) => Ok(round.row),
+            Err(broken) => Err(self.lost(broken).await),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! After the client has its answer: what was filled is stored, what was written gets a position, and a clean connection goes
+//! back to its pool.
+
+use super::compose::{Composer, Side};
+use super::exchange::{Held, Round};
+use super::{End, Session};
+use crate::cache::{Filled, Permit, StoreRefusal};
+use crate::coherence::Evidence;
+use crate::config::PoolMode;
+use crate::route::plan::Plan;
+use crate::types::Moment;
+use crate::upstream::Server;
+use bytes::BytesMut;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A fill under way.
+pub(super) struct Fill {
+    pub(super) permit: Permit,
+    pub(super) plan: Arc<Plan>,
+}
+
+impl Session {
+    /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is clean.
+    pub(super) async fn settle(&mut self, status: u8) -> Result<(), End> {
+        if status != b'I' {
+            return Ok(());
+        }
+        let wrote = std::mem::take(&mut self.wrote);
+        if std::mem::take(&mut self.unlearned) || wrote {
+            self.learn_position().await?;
+        }
+        let stays = !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session;
+        if !stays && let Some(held) = self.held.take() {
+            if held.is_clean() {
+                held.lease.release();
+            } else {
+                tracing::debug!("a connection was not clean at the end of a transaction and is closed");
+            }
+        }
+        Ok(())
+    }
+
+    /// After a write, or reads whose extent is not known: the position at or past it becomes the session's floor. The client has its answer already.
+    async fn learn_position(&mut self) -> Result<(), End> {
+        if !self.learns_positions() {
+            return Ok(());
+        }
+        let Some(side) = self.held.as_ref().map(|held| self.side(&held.lease.server)) else { return Ok(()) };
+        let Some(held) = &mut self.held else { return Ok(()) };
+        let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
+        let Held { lease, flow, .. } = held;
+        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: round.tick };
+        composer.after(side);
+        composer.sync_own();
+        let mut out = composer.out;
+        match held.pump(&mut out, &mut self.client, &mut round).await {
+            Ok(()) => {}
+            Err(broken) => return Err(self.lost(broken).await),
+        }
+        match round.high {
+            Some(high) => {
+                self.raise_floor(high);
+                self.floor_unknown = false;
+            }
+            None => self.floor_unknown = true,
+        }
+        Ok(())
+    }
+
+    pub(super) fn store(&mut self, fill: Fill, round: Round, side: Side, cost: Duration, server: &Arc<Server>) {
+        let telemetry = &self.shared.telemetry;
+        let Some(capture) = round.capture else { return };
+        let spoiled = capture.spoiled.or((round.failed || round.done.len() != 1).then_some("not_whole"));
+        if let Some(reason) = spoiled {
+            telemetry.fill_refused(reason);
+            let refusal = if reason == "too_large" { StoreRefusal::TooLarge } else { StoreRefusal::NotClean };
+            return fill.permit.refuse(refusal);
+        }
+        let high = match round.high {
+            Some(high) => high,
+            None => return telemetry.fill_refused("no_position"),
+        };
+        let evidence = match (side, round.snapshot, round.replayed) {
+            (Side::Primary, Some(snapshot), _) => Evidence::Primary { snapshot, high },
+            (Side::Replica, _, Some(replayed)) => Evidence::Replica { replayed, high },
+            _ => return telemetry.fill_refused("no_proof"),
+        };
+        let Ok(recipe) = &fill.plan.cache else { return };
+        if !self.held.as_ref().is_some_and(|held| held.lease.is_current()) {
+            // A server that has begun another life since, or lost its role: positions of another history.
+            return telemetry.fill_refused("other_incarnation");
+        }
+        let filled = Filled { evidence, row_description: capture.description, body: capture.body.freeze(), cost };
+        tracing::trace!(server = server.name(), bytes = filled.body.len(), "fill");
+        match fill.permit.commit(filled, &recipe.relations, Moment::now()) {
+            Ok(()) => telemetry.fill_stored(),
+            Err(refusal) => telemetry.fill_refused(refusal.label()),
+        }
+    }
+}

@@ -1,0 +1,595 @@
+//! No stale read, whatever changes an answer and wherever: beside Sidecache, as soon as the WAL was heard; through it,
+//! at once for who wrote. Every case first proves that its read was served from the cache.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::sidecache::Sidecache;
+use crate::harness::wire::Wire;
+use crate::watched::{Watched, text};
+
+/// A read, and what changes its answer.
+struct Case {
+    name: &'static str,
+    setup: &'static str,
+    read: &'static str,
+    write: &'static [&'static str],
+}
+
+const fn case(name: &'static str, setup: &'static str, read: &'static str, write: &'static [&'static str]) -> Case {
+    Case { name, setup, read, write }
+}
+
+/// Every case twice: written beside Sidecache, and by the session that reads.
+fn holds(label: &str, cases: &[Case]) {
+    let watched = Watched::shared(label, "CREATE SCHEMA beside; CREATE SCHEMA through");
+    for case in cases {
+        changed_beside(&watched, case);
+        changed_through(&watched, case);
+    }
+}
+
+fn session(watched: &Watched<'_>, schema: &str) -> (Wire, Wire) {
+    let through = Wire::connect(&watched.sidecache.login("app").with("search_path", schema));
+    let direct = Wire::connect(&watched.cluster.login("app", &watched.database).with("search_path", schema));
+    (through.expect("sidecache takes clients"), direct.expect("the primary takes clients"))
+}
+
+fn changed_beside(watched: &Watched<'_>, case: &Case) {
+    let (mut client, mut direct) = session(watched, "beside");
+    direct.rows(case.setup);
+    let before = watched.warm(&mut client, case.read);
+    assert_eq!(before, text(&direct.rows(case.read)), "{}: a hit is the primary's answer", case.name);
+    for write in case.write {
+        direct.rows(write);
+    }
+    let after = text(&direct.rows(case.read));
+    assert_ne!(before, after, "{}: the write changes nothing", case.name);
+    watched.hear();
+    assert_eq!(text(&client.rows(case.read)), after, "{}: stale after a write beside", case.name);
+    assert_eq!(watched.warm(&mut client, case.read), after, "{}: stale once it is cached again", case.name);
+}
+
+fn changed_through(watched: &Watched<'_>, case: &Case) {
+    let (mut client, mut direct) = session(watched, "through");
+    direct.rows(case.setup);
+    let before = watched.warm(&mut client, case.read);
+    for write in case.write {
+        client.rows(write);
+    }
+    let own = text(&client.rows(case.read));
+    let after = text(&direct.rows(case.read));
+    assert_ne!(before, after, "{}: the write changes nothing", case.name);
+    assert_eq!(own, after, "{}: the session does not read its own write", case.name);
+    // Another one: what this one did may keep it from the cache.
+    let (mut client, _) = session(watched, "through");
+    assert_eq!(watched.warm(&mut client, case.read), after, "{}: stale once it is cached again", case.name);
+}
+
+#[test]
+fn c9_foreign_keys_reach_further_than_the_statement() {
+    holds(
+        "c9_keys",
+        &[
+            case(
+                "delete_cascades",
+                "CREATE TABLE p1(id int PRIMARY KEY); CREATE TABLE c1(p int REFERENCES p1 ON DELETE CASCADE);\
+                 INSERT INTO p1 VALUES (1), (2); INSERT INTO c1 VALUES (1), (2)",
+                "SELECT count(*) FROM c1",
+                &["DELETE FROM p1 WHERE id = 1"],
+            ),
+            case(
+                "update_cascades",
+                "CREATE TABLE p2(id int PRIMARY KEY); CREATE TABLE c2(p int REFERENCES p2 ON UPDATE CASCADE);\
+                 INSERT INTO p2 VALUES (1); INSERT INTO c2 VALUES (1)",
+                "SELECT p FROM c2",
+                &["UPDATE p2 SET id = 7"],
+            ),
+            case(
+                "set_null_deferred",
+                "CREATE TABLE p3(id int PRIMARY KEY);\
+                 CREATE TABLE c3(p int REFERENCES p3 ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED);\
+                 INSERT INTO p3 VALUES (1); INSERT INTO c3 VALUES (1)",
+                "SELECT count(p) FROM c3",
+                &["BEGIN", "DELETE FROM p3", "COMMIT"],
+            ),
+            case(
+                "two_steps",
+                "CREATE TABLE p4(id int PRIMARY KEY); CREATE TABLE c4(id int PRIMARY KEY REFERENCES p4 ON DELETE CASCADE);\
+                 CREATE TABLE g4(c int REFERENCES c4 ON DELETE CASCADE);\
+                 INSERT INTO p4 VALUES (1); INSERT INTO c4 VALUES (1); INSERT INTO g4 VALUES (1)",
+                "SELECT count(*) FROM g4",
+                &["DELETE FROM p4"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn c10_statements_write_what_they_do_not_name() {
+    holds(
+        "c10_hidden",
+        &[
+            case(
+                "trigger",
+                "CREATE TABLE a1(x int); CREATE TABLE b1(x int);\
+                 CREATE FUNCTION f1() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO b1 VALUES (NEW.x); RETURN NEW; END$$;\
+                 CREATE TRIGGER t AFTER INSERT ON a1 FOR EACH ROW EXECUTE FUNCTION f1()",
+                "SELECT count(*) FROM b1",
+                &["INSERT INTO a1 VALUES (1)"],
+            ),
+            case(
+                "rule",
+                "CREATE TABLE a2(x int); CREATE TABLE b2(x int);\
+                 CREATE RULE r AS ON INSERT TO a2 DO ALSO INSERT INTO b2 VALUES (NEW.x)",
+                "SELECT count(*) FROM b2",
+                &["INSERT INTO a2 VALUES (1)"],
+            ),
+            case(
+                "instead_of",
+                "CREATE TABLE a3(x int); CREATE VIEW v3 AS SELECT x FROM a3;\
+                 CREATE FUNCTION f3() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO a3 VALUES (NEW.x * 2); RETURN NEW; END$$;\
+                 CREATE TRIGGER t INSTEAD OF INSERT ON v3 FOR EACH ROW EXECUTE FUNCTION f3()",
+                "SELECT sum(x) FROM a3",
+                &["INSERT INTO v3 VALUES (21)"],
+            ),
+            case(
+                "cte",
+                "CREATE TABLE a4(x int); INSERT INTO a4 VALUES (1)",
+                "SELECT sum(x) FROM a4",
+                &["WITH up AS (UPDATE a4 SET x = x + 1 RETURNING x) SELECT x FROM up"],
+            ),
+            case(
+                "g3_merge",
+                "CREATE TABLE a5(x int); INSERT INTO a5 VALUES (1)",
+                "SELECT x FROM a5",
+                &["MERGE INTO a5 USING (SELECT 1 AS k) s ON x = k WHEN MATCHED THEN UPDATE SET x = 5"],
+            ),
+            case(
+                "select_function",
+                "CREATE TABLE a6(x int);\
+                 CREATE FUNCTION f6(int) RETURNS int LANGUAGE sql AS 'INSERT INTO a6 VALUES ($1) RETURNING x'",
+                "SELECT count(*) FROM a6",
+                &["SELECT f6(1)"],
+            ),
+            case(
+                "function_in_from",
+                "CREATE TABLE a7(x int);\
+                 CREATE FUNCTION f7(int) RETURNS SETOF int LANGUAGE sql AS 'INSERT INTO a7 VALUES ($1) RETURNING x'",
+                "SELECT count(*) FROM a7",
+                &["SELECT * FROM f7(1)"],
+            ),
+            case(
+                "function_in_a_view",
+                "CREATE TABLE a8(x int);\
+                 CREATE FUNCTION f8(int) RETURNS int LANGUAGE sql AS 'INSERT INTO a8 VALUES ($1) RETURNING x';\
+                 CREATE VIEW v8 AS SELECT f8(3) AS y",
+                "SELECT count(*) FROM a8",
+                &["SELECT y FROM v8"],
+            ),
+            case(
+                "do_block",
+                "CREATE TABLE a9(x int)",
+                "SELECT count(*) FROM a9",
+                &["DO $$BEGIN INSERT INTO a9 VALUES (1); END$$"],
+            ),
+            case(
+                "call",
+                "CREATE TABLE a10(x int); CREATE PROCEDURE p10() LANGUAGE sql AS 'INSERT INTO a10 VALUES (1)'",
+                "SELECT count(*) FROM a10",
+                &["CALL p10()"],
+            ),
+            case(
+                "g7_explain_analyze",
+                "CREATE TABLE a11(x int)",
+                "SELECT count(*) FROM a11",
+                &["EXPLAIN ANALYZE INSERT INTO a11 VALUES (1)"],
+            ),
+            case(
+                "sql_execute",
+                "CREATE TABLE a12(x int)",
+                "SELECT count(*) FROM a12",
+                &["PREPARE p12 AS INSERT INTO a12 VALUES (1)", "EXECUTE p12", "DEALLOCATE p12"],
+            ),
+            case(
+                "g8_alias",
+                "CREATE TABLE a13(x int); INSERT INTO a13 VALUES (1), (2)",
+                "SELECT sum(x) FROM a13",
+                &[
+                    "UPDATE ONLY a13 AS q SET x = q.x + 10 WHERE q.x = 1",
+                    "DELETE FROM a13 z USING a13 y WHERE z.x < y.x",
+                ],
+            ),
+            case(
+                "g11_several",
+                "CREATE TABLE a14(x int)",
+                "SELECT count(*) FROM a14",
+                &["SELECT 1; INSERT INTO a14 VALUES (1); SELECT 2"],
+            ),
+            case(
+                "g9_several_in_one_transaction",
+                "CREATE TABLE a15(x int); CREATE TABLE b15(x int); CREATE TABLE d15(x int)",
+                "SELECT (SELECT count(*) FROM a15) + (SELECT count(*) FROM b15) + (SELECT count(*) FROM d15)",
+                &[
+                    "BEGIN",
+                    "INSERT INTO b15 VALUES (1)",
+                    "INSERT INTO d15 VALUES (1)",
+                    "INSERT INTO a15 VALUES (1)",
+                    "END",
+                ],
+            ),
+            case(
+                "upsert",
+                "CREATE TABLE a16(k int PRIMARY KEY, x int); INSERT INTO a16 VALUES (1, 1)",
+                "SELECT x FROM a16 WHERE k = 1",
+                &["INSERT INTO a16 VALUES (1, 0) ON CONFLICT (k) DO UPDATE SET x = 99"],
+            ),
+            case(
+                "no_key_at_all",
+                "CREATE TABLE a17(x int); INSERT INTO a17 VALUES (1), (1); ALTER TABLE a17 REPLICA IDENTITY NOTHING",
+                "SELECT count(*), sum(x) FROM a17",
+                &["UPDATE a17 SET x = 2", "DELETE FROM a17 WHERE ctid = (SELECT max(ctid) FROM a17)"],
+            ),
+            case(
+                "toast",
+                "CREATE TABLE a18(k int PRIMARY KEY, x text); INSERT INTO a18 VALUES (1, repeat('a', 100000))",
+                "SELECT md5(x) FROM a18",
+                &["UPDATE a18 SET x = x || 'b'"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn c11_views_depend_on_what_they_read_and_what_they_are() {
+    let base = "CREATE TABLE t(x int, y int); INSERT INTO t VALUES (1, 10), (2, 20);\
+                CREATE VIEW v AS SELECT x, y FROM t; CREATE VIEW w AS SELECT sum(y) AS s FROM v WHERE x > 0";
+    holds("c11_base", &[case("nested", base, "SELECT s FROM w", &["UPDATE t SET y = y + 1 WHERE x = 1"])]);
+    holds(
+        "c11_views",
+        &[
+            case("through_a_view", base, "SELECT y FROM t ORDER BY y", &["UPDATE v SET y = 0 WHERE x = 2"]),
+            case(
+                "replaced",
+                "CREATE VIEW r AS SELECT x AS n FROM t",
+                "SELECT n FROM r ORDER BY n",
+                &["CREATE OR REPLACE VIEW r AS SELECT y AS n FROM t"],
+            ),
+            case(
+                "inner_replaced",
+                "CREATE VIEW i AS SELECT x AS n FROM t; CREATE VIEW o AS SELECT n FROM i",
+                "SELECT n FROM o ORDER BY n",
+                &["CREATE OR REPLACE VIEW i AS SELECT y AS n FROM t"],
+            ),
+            case(
+                "barrier_and_invoker",
+                "CREATE VIEW b WITH (security_barrier, security_invoker) AS SELECT max(y) AS m FROM t",
+                "SELECT m FROM b",
+                &["INSERT INTO t VALUES (9, 900)"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn c13_partitions_reach_up_and_down() {
+    let tree = "CREATE TABLE m(k int, x int) PARTITION BY RANGE (k);\
+                CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (10);\
+                CREATE TABLE m2 PARTITION OF m FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (k);\
+                CREATE TABLE m21 PARTITION OF m2 FOR VALUES FROM (10) TO (15);\
+                CREATE TABLE md PARTITION OF m DEFAULT;\
+                INSERT INTO m VALUES (1, 1), (11, 2), (99, 3)";
+    holds(
+        "c13_parts",
+        &[
+            case("leaf_insert", tree, "SELECT count(*) FROM m", &["INSERT INTO m21 VALUES (12, 1)"]),
+            case("leaf_truncate", "", "SELECT count(*) FROM m", &["TRUNCATE m21"]),
+            case("read_leaf_write_root", "", "SELECT count(*) FROM m1", &["INSERT INTO m VALUES (2, 2)"]),
+            case("row_move", "", "SELECT count(*) FROM m1", &["UPDATE m SET k = 14 WHERE k = 2"]),
+            case("default_partition", "", "SELECT sum(x) FROM m WHERE k = 99", &["UPDATE md SET x = 33"]),
+            case(
+                "attach",
+                "CREATE TABLE m3(k int, x int); INSERT INTO m3 VALUES (21, 4)",
+                "SELECT count(*) FROM m",
+                &["ALTER TABLE m ATTACH PARTITION m3 FOR VALUES FROM (20) TO (30)"],
+            ),
+            case("written_after_attach", "", "SELECT count(*) FROM m", &["INSERT INTO m3 VALUES (22, 5)"]),
+            case("detach", "", "SELECT count(*) FROM m", &["ALTER TABLE m DETACH PARTITION m3"]),
+            case("drop", "", "SELECT count(*) FROM m", &["DROP TABLE m1"]),
+            case("detached_is_its_own", "", "SELECT count(*) FROM m3", &["DELETE FROM m3"]),
+        ],
+    );
+}
+
+#[test]
+fn c14_children_count_for_their_parents() {
+    holds(
+        "c14_children",
+        &[
+            case(
+                "child",
+                "CREATE TABLE p(x int); CREATE TABLE c() INHERITS (p); INSERT INTO p VALUES (1)",
+                "SELECT count(*) FROM p",
+                &["INSERT INTO c VALUES (2)"],
+            ),
+            case(
+                "child_made_later",
+                "",
+                "SELECT count(*) FROM p",
+                &["CREATE TABLE d() INHERITS (p); INSERT INTO d VALUES (4)"],
+            ),
+            case("child_of_later", "", "SELECT count(*) FROM p", &["INSERT INTO d VALUES (5)"]),
+            case(
+                "joined_later",
+                "CREATE TABLE e(x int); INSERT INTO e VALUES (6)",
+                "SELECT count(*) FROM p",
+                &["ALTER TABLE e INHERIT p"],
+            ),
+            case("left", "", "SELECT count(*) FROM p", &["ALTER TABLE c NO INHERIT p"]),
+        ],
+    );
+}
+
+#[test]
+fn c16_what_a_name_means_may_change() {
+    holds(
+        "c16_names",
+        &[case(
+            "renamed_and_replaced",
+            "CREATE TABLE n(x int); INSERT INTO n VALUES (1)",
+            "SELECT x FROM n",
+            &["ALTER TABLE n RENAME TO n_old; CREATE TABLE n(x int); INSERT INTO n VALUES (2)"],
+        )],
+    );
+    let watched = Watched::shared(
+        "c16_path",
+        "CREATE SCHEMA first; GRANT USAGE ON SCHEMA first TO public; CREATE SCHEMA second;\
+         CREATE TABLE second.t(x int); INSERT INTO second.t VALUES (2)",
+    );
+    let mut client =
+        Wire::connect(&watched.sidecache.login("app").with("search_path", "first, second")).expect("taken");
+    assert_eq!(watched.warm(&mut client, "SELECT x FROM t"), "2");
+    watched.beside().rows("CREATE TABLE first.t AS SELECT 1 AS x");
+    watched.hear();
+    assert_eq!(watched.warm(&mut client, "SELECT x FROM t"), "1", "a table earlier in the path");
+    client.rows("ALTER TABLE first.t SET SCHEMA public");
+    assert_eq!(watched.warm(&mut client, "SELECT x FROM t"), "2", "and gone from it");
+}
+
+#[test]
+fn c19_ddl_changes_what_a_text_answers() {
+    holds(
+        "c19_ddl",
+        &[
+            case(
+                "rename_swap",
+                "CREATE TABLE a(x int); CREATE TABLE b(x int); INSERT INTO a VALUES (1); INSERT INTO b VALUES (2)",
+                "SELECT x FROM a",
+                &[
+                    "BEGIN",
+                    "ALTER TABLE a RENAME TO c",
+                    "ALTER TABLE b RENAME TO a",
+                    "ALTER TABLE c RENAME TO b",
+                    "COMMIT",
+                ],
+            ),
+            case("add_column", "", "SELECT * FROM a", &["ALTER TABLE a ADD COLUMN y int DEFAULT 7"]),
+            case("drop_column", "", "SELECT * FROM a", &["ALTER TABLE a DROP COLUMN y"]),
+            case("type", "", "SELECT x FROM a", &["ALTER TABLE a ALTER COLUMN x TYPE text USING 'x' || x"]),
+            case(
+                "columns_swapped",
+                "CREATE TABLE s(p int, q int); INSERT INTO s VALUES (1, 2)",
+                "SELECT p FROM s",
+                &[
+                    "BEGIN; ALTER TABLE s RENAME p TO r; ALTER TABLE s RENAME q TO p; ALTER TABLE s RENAME r TO q; COMMIT",
+                ],
+            ),
+            case(
+                "dropped_and_made",
+                "CREATE TABLE d(x int); INSERT INTO d VALUES (1)",
+                "SELECT count(*) FROM d",
+                &["DROP TABLE d", "CREATE TABLE d(x int)"],
+            ),
+            case(
+                "function_replaced",
+                "CREATE TABLE f(x int); INSERT INTO f VALUES (3);\
+                 CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2'",
+                "SELECT twice(x) FROM f",
+                &["CREATE OR REPLACE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 3'"],
+            ),
+            case(
+                "enum_order",
+                "CREATE TYPE mood AS ENUM ('a', 'c'); CREATE TABLE e(m mood); INSERT INTO e VALUES ('c'), ('a')",
+                "SELECT m FROM e ORDER BY m",
+                &["ALTER TYPE mood RENAME VALUE 'a' TO 'z'"],
+            ),
+            case(
+                "rewritten",
+                "CREATE TABLE w(x int, u int GENERATED ALWAYS AS (x * 2) STORED); INSERT INTO w(x) VALUES (4)",
+                "SELECT u FROM w",
+                &["ALTER TABLE w DROP COLUMN u, ADD COLUMN u int GENERATED ALWAYS AS (x * 5) STORED"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn c20_truncate_in_all_its_forms() {
+    holds(
+        "c20_truncate",
+        &[
+            case("plain", "CREATE TABLE a(x int); INSERT INTO a VALUES (1)", "SELECT count(*) FROM a", &["TRUNCATE a"]),
+            case(
+                "cascade",
+                "CREATE TABLE p(id int PRIMARY KEY); CREATE TABLE c(p int REFERENCES p);\
+                 INSERT INTO p VALUES (1); INSERT INTO c VALUES (1)",
+                "SELECT count(*) FROM c",
+                &["TRUNCATE p CASCADE"],
+            ),
+            case(
+                "restart_identity",
+                "CREATE TABLE s(id serial, x int); INSERT INTO s(x) VALUES (1), (2)",
+                "SELECT max(id) FROM s",
+                &["TRUNCATE s RESTART IDENTITY", "INSERT INTO s(x) VALUES (3)"],
+            ),
+            case(
+                "several_in_a_transaction",
+                "INSERT INTO a VALUES (1); INSERT INTO p VALUES (1)",
+                "SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM p)",
+                &["BEGIN", "TRUNCATE a, p, c", "COMMIT"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn c21_transactions_commit_in_many_ways() {
+    holds(
+        "c21_commit",
+        &[
+            case(
+                "two_phase",
+                "CREATE TABLE a(x int)",
+                "SELECT count(*) FROM a",
+                &["BEGIN", "INSERT INTO a VALUES (1)", "PREPARE TRANSACTION 'c21'", "COMMIT PREPARED 'c21'"],
+            ),
+            case(
+                "savepoint_released",
+                "CREATE TABLE b(x int)",
+                "SELECT count(*) FROM b",
+                &["BEGIN", "SAVEPOINT s", "INSERT INTO b VALUES (1)", "RELEASE s", "COMMIT"],
+            ),
+            case(
+                "savepoint_undone",
+                "CREATE TABLE c(x int)",
+                "SELECT coalesce(max(x), 0) FROM c",
+                &[
+                    "BEGIN",
+                    "INSERT INTO c VALUES (1)",
+                    "SAVEPOINT s",
+                    "INSERT INTO c VALUES (2)",
+                    "ROLLBACK TO s",
+                    "COMMIT",
+                ],
+            ),
+            case(
+                "commit_and_chain",
+                "CREATE TABLE d(x int)",
+                "SELECT count(*) FROM d",
+                &["BEGIN", "INSERT INTO d VALUES (1)", "COMMIT AND CHAIN", "INSERT INTO d VALUES (2)", "ROLLBACK"],
+            ),
+            case(
+                "commits_of_a_procedure",
+                "CREATE TABLE e(x int); CREATE PROCEDURE two() LANGUAGE plpgsql AS \
+                 $$BEGIN INSERT INTO e VALUES (1); COMMIT; INSERT INTO e VALUES (2); END$$",
+                "SELECT sum(x) FROM e",
+                &["CALL two()"],
+            ),
+            case(
+                "asynchronous",
+                "CREATE TABLE f(x int)",
+                "SELECT count(*) FROM f",
+                &["SET synchronous_commit = off", "INSERT INTO f VALUES (1)", "RESET synchronous_commit"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn c25_an_empty_answer_is_an_answer() {
+    holds(
+        "c25_empty",
+        &[case("empty", "CREATE TABLE a(x int)", "SELECT x FROM a WHERE x > 0", &["INSERT INTO a VALUES (1)"])],
+    );
+}
+
+/// A commit that is in the WAL and visible to nobody.
+fn fills_while_a_commit_is_held(cluster: &Cluster, disable: &str) -> (String, bool, String, bool) {
+    let watched = Watched::with(cluster, "t1", "CREATE TABLE t AS SELECT 0 AS v; CREATE TABLE u(x int)", |builder| {
+        builder.environment("SIDECACHE_TEST_DISABLE", disable)
+    });
+    let mut client = watched.client();
+    assert_eq!(watched.warm(&mut client, "SELECT v FROM t"), "0");
+    let held = cluster.hold_commits();
+    let mut writer = watched.beside();
+    let write = std::thread::spawn(move || writer.rows("UPDATE t SET v = 1"));
+    held.wait_for(1);
+    watched.sidecache.await_stream(cluster);
+    let mut during = (false, String::new());
+    for _ in 0..3 {
+        during = watched.look(|| client.value("SELECT v FROM t"));
+    }
+    held.release();
+    write.join().expect("the write is acknowledged");
+    watched.beside().rows("INSERT INTO u VALUES (1)");
+    watched.hear();
+    let mut later = watched.client();
+    let after = watched.look(|| later.value("SELECT v FROM t"));
+    (during.1, during.0, after.1, after.0)
+}
+
+#[test]
+fn t1_a_commit_heard_before_it_is_visible_leaves_nothing_stale() {
+    let cluster = Cluster::build().replicas(0).start();
+    let (during, hit, after, _) = fills_while_a_commit_is_held(&cluster, "");
+    assert_eq!((during.as_str(), hit), ("0", false), "what cannot see the commit is not stored");
+    assert_eq!(after, "1");
+    let (during, hit, after, stale) = fills_while_a_commit_is_held(&cluster, "snapshot_rule");
+    assert_eq!((during.as_str(), hit), ("0", true), "without the rule it is stored");
+    assert_eq!((after.as_str(), stale), ("0", true), "and nothing invalidates it any more");
+}
+
+/// A commit whose record lies before the stream's start, and that is visible to nobody until later.
+fn reads_in_the_hole(cluster: &Cluster, disable: &str) -> (String, String, bool) {
+    let database = cluster.database("t0");
+    cluster.connect("app", &database).rows("CREATE TABLE h AS SELECT 0 AS v; CREATE TABLE u(x int)");
+    let mut watcher = cluster.connect("postgres", &database);
+    let held = cluster.hold_commits();
+    let mut waits_for = |xid: &str| {
+        let sql = format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = '{xid}'");
+        crate::harness::eventually("the slot to wait for a transaction", || (watcher.value(&sql) != "0").then_some(()));
+    };
+    let open = || {
+        let mut client = cluster.connect("app", &database);
+        client.rows("BEGIN");
+        let xid = client.value("SELECT pg_current_xact_id()");
+        (client, xid)
+    };
+    // The slot waits for those that run when it is begun, then for those that run when these have ended.
+    let (mut first, xid) = open();
+    let build = Sidecache::build(cluster, &database).environment("SIDECACHE_TEST_DISABLE", disable);
+    let sidecache = build.spawn();
+    let watched = Watched { cluster, database: database.clone(), sidecache };
+    waits_for(&xid);
+    let (mut second, xid) = open();
+    first.rows("ROLLBACK");
+    waits_for(&xid);
+    let mut writer = watched.beside();
+    let write = std::thread::spawn(move || writer.rows("UPDATE h SET v = 1"));
+    held.wait_for(1);
+    second.rows("ROLLBACK");
+    watched.sidecache.await_status("a live stream", |status| status["stream"]["state"] == "live");
+    let mut client = watched.client();
+    let during = if disable.is_empty() {
+        crate::harness::eventually("a fill to be refused", || {
+            let value = client.value("SELECT v FROM h");
+            (watched.sidecache.count("/cache/fills_refused/suspect") > 0).then_some(value)
+        })
+    } else {
+        watched.warm(&mut client, "SELECT v FROM h")
+    };
+    held.release();
+    write.join().expect("the write is acknowledged");
+    watched.beside().rows("INSERT INTO u VALUES (1)");
+    watched.hear();
+    let mut later = watched.client();
+    let (hit, after) = watched.look(|| later.value("SELECT v FROM h"));
+    (during, after, hit)
+}
+
+#[test]
+fn t0_a_commit_from_before_the_stream_leaves_nothing_stale() {
+    let cluster = Cluster::build().replicas(0).start();
+    let (during, after, _) = reads_in_the_hole(&cluster, "");
+    assert_eq!((during.as_str(), after.as_str()), ("0", "1"), "what cannot see the suspect is not stored");
+    let (during, after, stale) = reads_in_the_hole(&cluster, "suspect_probe");
+    assert_eq!((during.as_str(), after.as_str(), stale), ("0", "0", true), "without the probe it is stale for good");
+}
