@@ -38,11 +38,11 @@ use arc_swap::ArcSwap;
 use cancel::Registry;
 use client::{BadFrame, Client, UnitEnd};
 use exchange::Held;
-use plans::{Names, Plans};
+use plans::{Names, Plans, Recent};
 use portal::Statements;
 use settings::Settings;
 use startup::{Greetings, Verifiers};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -143,8 +143,8 @@ struct Session {
     /// After a local error in a batch that has not seen its Sync: messages are skipped up to it.
     skipping: bool,
     statements: Statements,
-    /// Plans of simple queries' texts that this session asked lately.
-    texts: HashMap<Box<[u8]>, Arc<crate::route::plan::Plan>>,
+    /// Plans of texts that this session asked lately.
+    recent: Recent,
     key: Vec<u8>,
     registration: cancel::Registration,
 }
@@ -305,7 +305,7 @@ impl Session {
         let names = Names { path: self.settings.search_path(), standard_strings: self.settings.standard_strings() };
         if *self.names != names {
             self.names = Arc::new(names);
-            self.texts.clear();
+            self.recent.clear();
         }
     }
 

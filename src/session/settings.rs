@@ -117,8 +117,16 @@ impl Settings {
             .collect();
         let current = start.clone();
         let (local, before) = (Map::new(), None);
-        let mut settings =
-            Settings { baseline, user: user.to_owned(), current, start, local, before, is_plain: false, is_utf8: false };
+        let mut settings = Settings {
+            baseline,
+            user: user.to_owned(),
+            current,
+            start,
+            local,
+            before,
+            is_plain: false,
+            is_utf8: false,
+        };
         settings.changed();
         settings
     }
