@@ -45,9 +45,10 @@ use startup::{Greetings, Verifiers};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// What all sessions share.
 pub struct Shared {
@@ -147,6 +148,8 @@ struct Session {
     recent: Recent,
     key: Vec<u8>,
     registration: cancel::Registration,
+    /// Ends with `Shared::stop`. Its own, since waiting on the shared one takes a lock that all sessions would share.
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// Serves one client until it leaves. `seat`: its right to a session; without one it may cancel a query, and nothing more.
@@ -259,7 +262,7 @@ impl Session {
                 return tokio::select! {
                     biased;
                     read = self.client.read() => Ok(read?),
-                    () = self.shared.stop.cancelled(), if idle => Err(shutting_down()),
+                    () = &mut self.stop, if idle => Err(shutting_down()),
                 };
             };
             let mut round = exchange::Round::default();
@@ -273,7 +276,7 @@ impl Session {
                     }
                     Err(broken) => return Err(self.lost(broken).await),
                 },
-                () = self.shared.stop.cancelled(), if idle => return Err(shutting_down()),
+                () = &mut self.stop, if idle => return Err(shutting_down()),
             }
         }
     }

@@ -324,6 +324,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         recent: Recent::default(),
         key: Vec::new(),
         registration: shared.common.cancels.register(if long { LONG_SECRET } else { 4 }),
+        stop: Box::pin(shared.stop.child_token().cancelled_owned()),
     };
     match session.greet().await {
         Ok(()) => Ok(session),
