@@ -174,8 +174,9 @@ impl Session {
         {
             held.lease.carried.settings = before;
         }
-        self.settings.ended(committed);
-        self.settings_changed();
+        if self.settings.ended(committed) {
+            self.settings_changed();
+        }
     }
 
     /// The catalog may have changed: nothing is served until it has been looked at.
