@@ -5,7 +5,7 @@ use crate::catalog::{Catalog, SearchPath};
 use crate::coherence::Coherence;
 use crate::config::Config;
 use crate::feed::Feed;
-use crate::route::plan::{Kind, Plan, TransactionControl, plan};
+use crate::route::plan::{Kind, Plan, plan};
 use crate::types::RelationId;
 use crate::upstream::Upstream;
 use std::fmt::Write;
@@ -24,7 +24,8 @@ pub async fn explain(config: &Config, sql: &str) -> Result<String, String> {
     let upstream = Upstream::new(config);
     // Asked first for its error: the feed would try again for ever.
     let control = upstream.control().await.map_err(|cause| format!("the primary cannot be reached: {cause}"))?;
-    let session = "SELECT unnest(current_schemas(false))::text";
+    // Connections of Sidecache's own look nothing up but PostgreSQL's own names; a session of this user's would.
+    let session = "RESET search_path; SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))::pg_catalog.text";
     let schemas = control.rows(session).await.map_err(|cause| cause.to_string())?;
     let path = SearchPath(schemas.into_iter().flatten().flatten().collect());
     let stop = CancellationToken::new();
@@ -103,7 +104,6 @@ fn destination(plan: &Plan) -> &'static str {
             "memory, the shared tier, then a replica that is fresh enough, then the primary"
         }
         Kind::Read => "a replica that is fresh enough, else the primary",
-        Kind::Transaction(TransactionControl::Begin { .. }) => "nowhere until a statement needs a server",
         Kind::Empty => "Sidecache answers",
         _ => "the primary",
     }

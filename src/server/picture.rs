@@ -1,7 +1,7 @@
 //! What this instance is and does at one moment, and what is said of it: ready or why not, and `/status`. Pure: who
 //! asks brings the picture.
 
-use crate::telemetry::{Observation, ServerObservation, Totals};
+use crate::telemetry::{CacheObservation, Observation, RedisObservation, ServerObservation, Totals};
 use crate::types::Lsn;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -31,9 +31,13 @@ pub struct Picture {
     pub applied: Lsn,
     pub staleness: Option<Duration>,
     /// `on`, `off` or `shadow`.
-    pub cache: &'static str,
+    pub mode: &'static str,
+    /// What hits are held against: `stream`, `ttl` or `none`.
+    pub basis: &'static str,
     pub entries: u64,
     pub bytes: u64,
+    pub cache: CacheObservation,
+    pub redis: Option<RedisObservation>,
     pub servers: Vec<ServerPicture>,
     pub totals: Totals,
     pub readiness: Readiness,
@@ -72,6 +76,8 @@ impl Picture {
             staleness: self.staleness,
             entries: self.entries,
             bytes: self.bytes,
+            cache: self.cache.clone(),
+            redis: self.redis.clone(),
             servers: self
                 .servers
                 .iter()
@@ -101,7 +107,8 @@ impl Picture {
                 "staleness_ms": self.staleness.map(|s| s.as_secs_f64() * 1e3),
             },
             "cache": {
-                "mode": self.cache,
+                "mode": self.mode,
+                "basis": self.basis,
                 "hits": totals.hits_memory + totals.hits_shared,
                 "hits_by_tier": { "memory": totals.hits_memory, "shared": totals.hits_shared },
                 "misses": totals.misses,
@@ -110,7 +117,13 @@ impl Picture {
                 "fills_refused": counts(&totals.fills_refused),
                 "entries": self.entries,
                 "bytes": self.bytes,
+                "evicted": self.cache.evicted,
+                "died": self.cache.died,
+                "died_unserved": self.cache.died_unserved,
+                "coalesced": self.cache.coalesced,
+                "shared_misses": counts(&self.cache.shared_misses),
             },
+            "redis": self.redis.as_ref().map(redis),
             "servers": self.servers.iter().map(server).collect::<Vec<_>>(),
             "sessions": totals.sessions,
             "writes": totals.writes,
@@ -132,6 +145,17 @@ fn server(server: &ServerPicture) -> Value {
     })
 }
 
+fn redis(redis: &RedisObservation) -> Value {
+    json!({
+        "state": redis.state,
+        "trouble": redis.trouble,
+        "times_opened": redis.times_opened,
+        "written": redis.written,
+        "unwritten": counts(&redis.unwritten),
+        "round_trip_ms": redis.round_trip.as_secs_f64() * 1e3,
+    })
+}
+
 fn counts(list: &[(&'static str, u64)]) -> Value {
     Value::Object(list.iter().map(|(label, count)| ((*label).to_owned(), json!(count))).collect::<Map<_, _>>())
 }
@@ -148,9 +172,12 @@ pub(super) mod tests {
             stream_reason: None,
             applied: Lsn::new(0x16_B374_D848),
             staleness: Some(Duration::from_micros(1500)),
-            cache: "on",
+            mode: "on",
+            basis: "stream",
             entries: 2,
             bytes: 900,
+            cache: CacheObservation { coalesced: 3, ..CacheObservation::default() },
+            redis: None,
             servers: vec![ServerPicture {
                 name: "primary".into(),
                 role: "primary",
@@ -184,6 +211,10 @@ pub(super) mod tests {
             ("/cache/bypasses", json!({"locking": 2})),
             ("/cache/entries", json!(2)),
             ("/cache/bytes", json!(900)),
+            ("/cache/mode", json!("on")),
+            ("/cache/basis", json!("stream")),
+            ("/cache/coalesced", json!(3)),
+            ("/redis", Value::Null),
             ("/servers/0/role", json!("primary")),
             ("/servers/0/zone", json!("a")),
             ("/servers/0/state", json!("ready")),

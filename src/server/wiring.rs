@@ -13,7 +13,8 @@ use crate::config::users::Users;
 use crate::config::{CacheMode, Config};
 use crate::feed::Feed;
 use crate::session;
-use crate::telemetry::Telemetry;
+use crate::store::shared::{Shared, Unwritten};
+use crate::telemetry::{CacheObservation, RedisObservation, Telemetry};
 use crate::types::Moment;
 use crate::upstream::{Role, Server, Upstream};
 use crate::wire::tls;
@@ -197,6 +198,15 @@ impl Instance {
         }
     }
 
+    /// What a hit would be held against now.
+    fn basis(&self, stream: &'static str) -> &'static str {
+        match (&self.shared.cache, stream) {
+            (None, _) => "none",
+            (Some(_), "off") => "none",
+            (Some(_), _) => "stream",
+        }
+    }
+
     fn readiness(&self) -> Readiness {
         if self.shared.stop.is_cancelled() {
             return Readiness::Draining;
@@ -213,17 +223,46 @@ impl Instance {
             stream_reason,
             applied: shared.coherence.position(),
             staleness: shared.coherence.staleness(Moment::now()),
-            cache: match shared.config.cache {
+            mode: match shared.config.cache {
                 CacheMode::On => "on",
                 CacheMode::Off => "off",
                 CacheMode::Shadow => "shadow",
             },
+            basis: self.basis(stream),
             entries: shared.cache.as_ref().map_or(0, |cache| cache.entries()),
             bytes: shared.cache.as_ref().map_or(0, |cache| cache.bytes()),
+            cache: shared.cache.as_ref().map(|cache| cache_counts(cache)).unwrap_or_default(),
+            redis: shared.cache.as_ref().and_then(|cache| cache.shared()).map(redis_picture),
             servers: shared.upstream.servers().map(server_picture).collect(),
             totals: shared.telemetry.totals(),
             readiness: self.readiness(),
         }
+    }
+}
+
+fn seen<T>(counts: impl Iterator<Item = (T, u64)>, label: impl Fn(T) -> &'static str) -> Vec<(&'static str, u64)> {
+    counts.filter(|(_, count)| *count > 0).map(|(what, count)| (label(what), count)).collect()
+}
+
+fn cache_counts(cache: &Cache) -> CacheObservation {
+    let stats = cache.stats();
+    CacheObservation {
+        coalesced: stats.coalesced(),
+        died: stats.died(),
+        died_unserved: stats.died_unserved(),
+        evicted: cache.evicted(),
+        shared_misses: seen(stats.shared_misses(), |why| why.label()),
+    }
+}
+
+fn redis_picture(shared: &Shared) -> RedisObservation {
+    RedisObservation {
+        state: shared.state().label(),
+        trouble: shared.trouble().map(|trouble| trouble.label()),
+        times_opened: shared.times_opened(),
+        written: shared.written(),
+        unwritten: seen(Unwritten::ALL.into_iter().map(|why| (why, shared.unwritten(why))), Unwritten::label),
+        round_trip: shared.round_trip(),
     }
 }
 

@@ -109,7 +109,10 @@ impl Session {
     }
 
     async fn lease(&self, server: &Arc<Server>) -> Result<crate::upstream::Lease, LeaseError> {
-        server.lease(&self.account, &self.database).await
+        let asked = Moment::now();
+        let leased = server.lease(&self.account, &self.database).await;
+        self.shared.telemetry.pool_wait(Moment::now().since(asked));
+        leased
     }
 
     /// Puts this session's settings on the held connection, where they differ from what it carries.

@@ -163,13 +163,46 @@ pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSem
             Err(returned) => {
                 let end;
                 (client, end) = *returned;
+                shared.telemetry.client_refused(ungreeted(&end));
                 end
             }
         },
         Ok(startup::Started::Ended) => return,
-        Err(end) => end,
+        Err(end) => {
+            shared.telemetry.client_refused(unproven(&end));
+            end
+        }
     };
     say_goodbye(&mut client, &end).await;
+}
+
+/// Why a client was turned away before it had proven who it is: a label.
+fn unproven(end: &End) -> &'static str {
+    match end {
+        End::Client(_) | End::Closed => "left",
+        End::Failure(failure) => match failure.sqlstate {
+            "28P01" => "authentication",
+            "28000" => "not_permitted",
+            "53300" => "too_many_clients",
+            "57014" => "auth_timeout",
+            "57P01" => "draining",
+            _ => "protocol",
+        },
+    }
+}
+
+/// Why a client that has proven itself was not greeted: a label.
+fn ungreeted(end: &End) -> &'static str {
+    match end {
+        End::Client(_) => "left",
+        End::Closed => "refused_by_server",
+        End::Failure(failure) => match failure.sqlstate {
+            "08006" => "server_unreachable",
+            "53300" => "pool_saturated",
+            "57P01" => "draining",
+            _ => "startup_parameter",
+        },
+    }
 }
 
 async fn say_goodbye(client: &mut Client, end: &End) {

@@ -5,7 +5,7 @@ use super::client::Client;
 use super::exchange::Held;
 use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
-use super::{Block, End, Session, Shared};
+use super::{Block, End, Session, Shared, shutting_down};
 use crate::catalog::CatalogVersion;
 use crate::coherence::Floor;
 use crate::config::users::Credential;
@@ -77,9 +77,13 @@ fn gone() -> End {
 
 /// Reads the first messages and lets the client prove itself, within the time allowed.
 pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
-    match tokio::time::timeout(shared.config.auth_timeout, negotiate(client, shared, has_seat)).await {
-        Ok(started) => started,
-        Err(_) => Err(Failure::fatal("57014", "canceling authentication due to timeout").into()),
+    let proven = tokio::time::timeout(shared.config.auth_timeout, negotiate(client, shared, has_seat));
+    tokio::select! {
+        started = proven => {
+            started.unwrap_or_else(|_| Err(Failure::fatal("57014", "canceling authentication due to timeout").into()))
+        }
+        // Who has not proven anything has nothing to finish.
+        () = shared.stop.cancelled() => Err(shutting_down()),
     }
 }
 
@@ -381,7 +385,11 @@ impl Session {
     /// Takes a connection of the primary's, with this session's settings, and looks at what it reports.
     async fn ask_greeting(&mut self, made: Moment, catalog: CatalogVersion) -> Result<Greeting, End> {
         let primary = Arc::clone(self.shared.upstream.primary());
-        let lease = match primary.lease(&self.account, &self.database).await {
+        let leased = tokio::select! {
+            leased = primary.lease(&self.account, &self.database) => leased,
+            () = self.shared.stop.cancelled() => return Err(shutting_down()),
+        };
+        let lease = match leased {
             Ok(lease) => lease,
             Err(LeaseError::Refused { frame, .. }) => {
                 self.client.output.put_slice(&frame);

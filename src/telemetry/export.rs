@@ -20,7 +20,34 @@ pub struct Observation {
     pub staleness: Option<Duration>,
     pub entries: u64,
     pub bytes: u64,
+    pub cache: CacheObservation,
+    /// None where no shared tier is configured.
+    pub redis: Option<RedisObservation>,
     pub servers: Vec<ServerObservation>,
+}
+
+/// What the cache counted about itself since its start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheObservation {
+    pub coalesced: u64,
+    pub died: u64,
+    pub died_unserved: u64,
+    pub evicted: u64,
+    /// Why the shared tier gave no hit, by label.
+    pub shared_misses: Vec<(&'static str, u64)>,
+}
+
+/// What is known of the shared tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisObservation {
+    /// The breaker's: `closed`, `open` or `half_open`.
+    pub state: &'static str,
+    /// The label of the last thing that went wrong.
+    pub trouble: Option<&'static str>,
+    pub times_opened: u64,
+    pub written: u64,
+    pub unwritten: Vec<(&'static str, u64)>,
+    pub round_trip: Duration,
 }
 
 /// What is known of one upstream server.
@@ -43,6 +70,8 @@ pub struct Exporter {
     pool_wait: Histogram,
     /// Every state that the stream was seen in, so that those it left are shown as 0.
     states: Mutex<BTreeSet<&'static str>>,
+    /// The same of Redis's breaker.
+    redis_states: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Exporter {
@@ -66,6 +95,7 @@ impl Exporter {
             upstream: by_destination(names::UPSTREAM_SECONDS),
             pool_wait: recorder.register_histogram(&key(names::POOL_WAIT_SECONDS, &[]), &METADATA),
             states: Mutex::default(),
+            redis_states: Mutex::default(),
             handle: recorder.handle(),
             recorder,
         }
@@ -91,15 +121,15 @@ impl Exporter {
     }
 
     pub fn observe(&self, seen: &Observation) {
-        let mut states = self.states.lock();
-        states.insert(seen.stream);
-        for state in states.iter() {
-            self.gauge(names::STREAM_STATE, &[("state", state)], f64::from(u8::from(*state == seen.stream)));
-        }
+        self.state(names::STREAM_STATE, &self.states, seen.stream);
         self.gauge(names::APPLIED, &[], seen.applied as f64);
         self.gauge(names::STALENESS, &[], seen.staleness.map_or(f64::NAN, |s| s.as_secs_f64()));
         self.gauge(names::ENTRIES, &[], seen.entries as f64);
         self.gauge(names::ENTRY_BYTES, &[], seen.bytes as f64);
+        self.cache(&seen.cache);
+        if let Some(redis) = &seen.redis {
+            self.redis(redis);
+        }
         for server in &seen.servers {
             let labels = [("server", server.name.as_str())];
             self.gauge(names::SERVER_UP, &labels, f64::from(u8::from(server.up)));
@@ -107,6 +137,36 @@ impl Exporter {
             self.gauge(names::SERVER_OUTSTANDING, &labels, server.outstanding as f64);
             self.counter(names::STATEMENTS, &labels, server.statements);
         }
+    }
+
+    fn state(&self, name: Name, seen: &Mutex<BTreeSet<&'static str>>, now: &'static str) {
+        let mut seen = seen.lock();
+        seen.insert(now);
+        for state in seen.iter() {
+            self.gauge(name, &[("state", state)], f64::from(u8::from(*state == now)));
+        }
+    }
+
+    fn reasons(&self, name: Name, counts: &[(&'static str, u64)]) {
+        for (reason, count) in counts {
+            self.counter(name, &[("reason", reason)], *count);
+        }
+    }
+
+    fn cache(&self, cache: &CacheObservation) {
+        self.counter(names::COALESCED, &[], cache.coalesced);
+        self.counter(names::DIED, &[], cache.died);
+        self.counter(names::DIED_UNSERVED, &[], cache.died_unserved);
+        self.counter(names::EVICTED, &[], cache.evicted);
+        self.reasons(names::SHARED_MISSES, &cache.shared_misses);
+    }
+
+    fn redis(&self, redis: &RedisObservation) {
+        self.state(names::REDIS_STATE, &self.redis_states, redis.state);
+        self.counter(names::REDIS_OPENED, &[], redis.times_opened);
+        self.counter(names::REDIS_WRITTEN, &[], redis.written);
+        self.reasons(names::REDIS_UNWRITTEN, &redis.unwritten);
+        self.gauge(names::REDIS_ROUND_TRIP, &[], redis.round_trip.as_secs_f64());
     }
 
     pub fn render(&self) -> String {

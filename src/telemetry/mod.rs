@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-pub use self::export::{Observation, ServerObservation};
+pub use self::export::{CacheObservation, Observation, RedisObservation, ServerObservation};
 
-/// Who answers requests: the tiers, the upstream servers, and Sidecache itself (its own settings, a deferred BEGIN),
+/// Who answers requests: the tiers, the upstream servers, and Sidecache itself (its own settings),
 /// which also stands for any other label.
 const DESTINATIONS: [&str; 5] = ["memory", "shared", "primary", "replica", "sidecache"];
 
@@ -319,6 +319,15 @@ mod tests {
             staleness: Some(Duration::from_millis(20)),
             entries: 3,
             bytes: 4096,
+            cache: CacheObservation { coalesced: 4, shared_misses: vec![("absent", 2)], ..Default::default() },
+            redis: Some(RedisObservation {
+                state: "open",
+                trouble: Some("unreachable"),
+                times_opened: 1,
+                written: 6,
+                unwritten: vec![("queue_full", 5)],
+                round_trip: Duration::from_millis(1),
+            }),
             servers: vec![ServerObservation {
                 name: "replica-1".into(),
                 up: true,
@@ -334,6 +343,11 @@ mod tests {
             "sidecache_entries 3",
             "sidecache_entry_bytes 4096",
             "sidecache_server_lag_bytes{server=\"replica-1\"} 12",
+            "sidecache_coalesced_total 4",
+            "sidecache_shared_misses_total{reason=\"absent\"} 2",
+            "sidecache_redis_state{state=\"open\"} 1",
+            "sidecache_redis_unwritten_total{reason=\"queue_full\"} 5",
+            "sidecache_redis_round_trip_seconds 0.001",
             "sidecache_server_statements_total{server=\"replica-1\"} 5",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

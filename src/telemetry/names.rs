@@ -25,6 +25,21 @@ pub const CLIENTS_REFUSED: Name =
     name("sidecache_clients_refused_total", "Clients turned away before their session began, by reason.");
 pub const SESSIONS_BEGUN: Name = name("sidecache_sessions_begun_total", "Sessions that began.");
 pub const STATEMENTS: Name = name("sidecache_server_statements_total", "Requests sent to each upstream server.");
+pub const COALESCED: Name = name(
+    "sidecache_coalesced_total",
+    "Requests that waited for another's fill of the same key instead of asking upstream.",
+);
+pub const DIED: Name = name("sidecache_entries_died_total", "Entries found to be overtaken by a change.");
+pub const DIED_UNSERVED: Name = name(
+    "sidecache_entries_died_unserved_total",
+    "Those of them that had never been served: fills that saved nothing.",
+);
+pub const EVICTED: Name = name("sidecache_entries_evicted_total", "Entries that went from memory for want of room.");
+pub const SHARED_MISSES: Name = name("sidecache_shared_misses_total", "Why the shared tier gave no hit, by reason.");
+pub const REDIS_OPENED: Name =
+    name("sidecache_redis_breaker_opened_total", "How often Redis failed so that it was not asked for a while.");
+pub const REDIS_WRITTEN: Name = name("sidecache_redis_written_total", "Entries written to Redis.");
+pub const REDIS_UNWRITTEN: Name = name("sidecache_redis_unwritten_total", "Entries not written to Redis, by reason.");
 
 // Gauges.
 pub const SESSIONS: Name = name("sidecache_sessions", "Sessions now.");
@@ -38,6 +53,12 @@ pub const STALENESS: Name =
     name("sidecache_staleness_seconds", "How far behind the primary hits may be; NaN while nothing is served.");
 pub const ENTRIES: Name = name("sidecache_entries", "Entries in the memory tier.");
 pub const ENTRY_BYTES: Name = name("sidecache_entry_bytes", "Bytes of the entries in the memory tier.");
+pub const REDIS_STATE: Name = name(
+    "sidecache_redis_state",
+    "1 for the state of Redis's breaker: closed (it is asked), open, half_open (it is tried).",
+);
+pub const REDIS_ROUND_TRIP: Name =
+    name("sidecache_redis_round_trip_seconds", "What a read from Redis takes now, smoothed; 0 before the first.");
 pub const SERVER_UP: Name = name("sidecache_server_up", "1 if the upstream server was reached when last probed.");
 pub const SERVER_LAG: Name =
     name("sidecache_server_lag_bytes", "WAL that a replica has not replayed; NaN while it is not known.");
@@ -50,8 +71,25 @@ pub const REQUEST_SECONDS: Name =
 pub const UPSTREAM_SECONDS: Name = name("sidecache_upstream_seconds", "The part of it that was spent upstream.");
 pub const POOL_WAIT_SECONDS: Name = name("sidecache_pool_wait_seconds", "How long sessions waited for a connection.");
 
-pub const COUNTERS: &[Name] =
-    &[REQUESTS, BYPASSES, FILLS_STORED, FILLS_REFUSED, PINS, PASSED_OVER, CLIENTS_REFUSED, SESSIONS_BEGUN, STATEMENTS];
+pub const COUNTERS: &[Name] = &[
+    REQUESTS,
+    BYPASSES,
+    FILLS_STORED,
+    FILLS_REFUSED,
+    PINS,
+    PASSED_OVER,
+    CLIENTS_REFUSED,
+    SESSIONS_BEGUN,
+    STATEMENTS,
+    COALESCED,
+    DIED,
+    DIED_UNSERVED,
+    EVICTED,
+    SHARED_MISSES,
+    REDIS_OPENED,
+    REDIS_WRITTEN,
+    REDIS_UNWRITTEN,
+];
 pub const GAUGES: &[Name] = &[
     SESSIONS,
     SAVED,
@@ -60,6 +98,8 @@ pub const GAUGES: &[Name] = &[
     STALENESS,
     ENTRIES,
     ENTRY_BYTES,
+    REDIS_STATE,
+    REDIS_ROUND_TRIP,
     SERVER_UP,
     SERVER_LAG,
     SERVER_OUTSTANDING,

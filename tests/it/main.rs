@@ -29,4 +29,5 @@ mod differential;
 mod drivers;
 mod feed;
 mod harness_smoke;
+mod operating;
 mod watched;

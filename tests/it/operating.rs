@@ -1,0 +1,574 @@
+//! Operating the real program: exit codes, a primary that is away at the start, drains, limits, what operators read over
+//! HTTP and in logs, TLS both ways, and users known by secrets alone.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::process::{Scratch, Signal};
+use crate::harness::proxy::{Door, FaultProxy};
+use crate::harness::redis::Redis;
+use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
+use crate::harness::wire::{Batch, Login, Wire, WireError};
+use crate::harness::{PATIENCE, eventually, http, within};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+/// The error that ended a session.
+fn farewell(wire: &mut Wire) -> String {
+    let frame = wire.read_frame().expect("an error before the end");
+    assert_eq!(frame.field(b'V').as_deref(), Some("FATAL"), "{frame:?}");
+    assert_eq!(wire.read_frame().map_err(|e| e.kind()), Err(ErrorKind::UnexpectedEof), "and then the end");
+    frame.field(b'C').expect("an error has a SQLSTATE")
+}
+
+fn refusal(result: Result<Wire, WireError>) -> String {
+    match result {
+        Ok(_) => panic!("the client was let in"),
+        Err(error) => error.sqlstate().unwrap_or_else(|| panic!("no SQLSTATE: {error:?}")),
+    }
+}
+
+/// Waits until SIGTERM has been heeded as far as the outside can see.
+fn await_draining(sidecache: &Sidecache) {
+    eventually("the drain to begin", || {
+        let (code, reason) = http::get(sidecache.http(), "/readyz")?;
+        (code == 503 && reason.contains("draining")).then_some(())
+    });
+}
+
+// Exit codes.
+
+/// `check` and `explain` end with 0 where all is well, and with 1 and a reason where the primary is away.
+#[test]
+fn commands_end_with_0_or_1() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_commands");
+    cluster.connect("app", &database).rows("CREATE TABLE t (id int PRIMARY KEY)");
+    let good = Sidecache::build(cluster, &database);
+    let (status, out, err) = good.run("check", &[]);
+    assert_eq!(status.code(), Some(0), "{out}{err}");
+    assert!(out.contains("ok    primary") && out.contains("ok    wal_level is logical"), "{out}");
+    assert!(out.contains("replica-2") && !out.contains("FAIL"), "{out}");
+    let (status, out, err) = good.run("explain", &["SELECT * FROM t WHERE id = 1"]);
+    assert_eq!(status.code(), Some(0), "{out}{err}");
+    assert!(out.contains("cached       yes") && out.contains("public.t"), "{out}");
+    let (status, out, _) = good.run("explain", &["SELECT now()"]);
+    assert!(status.success() && out.contains("cached       no: "), "{out}");
+
+    let away = FaultProxy::to_port(cluster.primary.port);
+    away.set(|w| w.door = Door::Closed);
+    let bad = Sidecache::build(cluster, &database).primary(&through(&away, cluster, &database)).no_replicas();
+    let (status, out, _) = bad.run("check", &[]);
+    assert_eq!(status.code(), Some(1), "{out}");
+    assert!(out.contains("FAIL  primary"), "{out}");
+    let (status, _, err) = bad.run("explain", &["SELECT 1"]);
+    assert_eq!(status.code(), Some(1), "{err}");
+    assert!(err.contains("the primary cannot be reached"), "{err}");
+}
+
+/// `serve` ends with 64 for what was configured wrongly and names it, and with 1 where a port is taken.
+#[test]
+fn serve_ends_with_64_or_1() {
+    let cluster = Cluster::shared();
+    let build = || Sidecache::build(cluster, "postgres");
+    let scratch = Scratch::new();
+    let not_pem = scratch.path().join("not.pem");
+    std::fs::write(&not_pem, "nothing").expect("our own directory");
+    let file = not_pem.to_str().expect("a path of ours");
+    for (builder, says) in [
+        (build().flag("--staleness", "soon"), "staleness = \"soon\" (from --staleness): not a duration"),
+        (build().environment("SIDECACHE_POOL_SIZE", "none"), "pool_size = \"none\" (from SIDECACHE_POOL_SIZE)"),
+        (build().config("memory = \"1MB\""), "memory = \"1MB\""),
+        (build().config("memroy = \"1MiB\""), "memroy"),
+        (build().users("app"), "line 1: not user:password"),
+        (build().flag("--tls-certificate", file).flag("--tls-key", file), "tls_certificate"),
+        (build().redis_url("http://127.0.0.1:1"), "redis = "),
+    ] {
+        let (status, out, err) = builder.run("serve", &[]);
+        assert_eq!(status.code(), Some(64), "{says}: {out}{err}");
+        assert!(err.contains(says), "{says}: {err}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port();
+    let (status, _, err) = build().port(port).run("serve", &[]);
+    assert_eq!(status.code(), Some(1), "{err}");
+    assert!(err.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{err}");
+}
+
+fn through(proxy: &FaultProxy, cluster: &Cluster, database: &str) -> String {
+    Login { port: proxy.port(), ..cluster.login("sidecache", database) }.url()
+}
+
+// A primary that is away.
+
+/// The process lives, says so, tells clients 08006, and works without a restart once the primary can be reached.
+#[test]
+fn an_unreachable_primary_at_the_start_is_waited_for() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_unreachable");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t AS SELECT 1 AS v");
+    let proxy = FaultProxy::to_port(cluster.primary.port);
+    proxy.set(|w| w.door = Door::Closed);
+    let url = through(&proxy, cluster, &database);
+    let mut sidecache = Sidecache::build(cluster, &database).primary(&url).no_replicas().spawn();
+    let reason = eventually("an answer that it is not ready", || {
+        let (code, reason) = http::get(sidecache.http(), "/readyz")?;
+        assert_eq!(code, 503, "{reason}");
+        Some(reason)
+    });
+    assert!(reason.contains("the primary has not been reached yet"), "{reason}");
+    assert_eq!(http::get(sidecache.http(), "/livez").map(|(code, _)| code), Some(200));
+    let sqlstate = refusal(sidecache.try_connect("app"));
+    assert!(matches!(sqlstate.as_str(), "08006" | "57P03"), "{sqlstate}");
+    eventually("the log to say so", || sidecache.log().contains("the primary cannot be reached").then_some(()));
+    assert!(sidecache.ended().is_none(), "it lives");
+    assert_eq!(sidecache.status()["servers"][0]["state"], "unreachable");
+
+    proxy.set(|w| w.door = Door::Open);
+    sidecache.await_ready();
+    sidecache.await_stream(cluster);
+    let mut client = sidecache.connect("app");
+    assert_eq!(client.value("SELECT v FROM t"), "1");
+    let before = sidecache.count("/cache/hits");
+    eventually("a hit", || {
+        client.value("SELECT v FROM t");
+        (sidecache.count("/cache/hits") > before).then_some(())
+    });
+    direct.rows("UPDATE t SET v = 2");
+    eventually("the change to be heard", || (client.value("SELECT v FROM t") == "2").then_some(()));
+}
+
+// Drains.
+
+/// A transaction finishes and its session then ends with 57P01; idle sessions end at once, newcomers find nobody, and
+/// the process ends with 0.
+#[test]
+fn sigterm_lets_transactions_finish_and_tells_idle_sessions() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_drain");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t (v int)");
+    let mut sidecache = Sidecache::start(cluster, &database);
+    let (mut idle, mut busy) = (sidecache.connect("app"), sidecache.connect("app"));
+    busy.rows("BEGIN");
+    busy.rows("INSERT INTO t VALUES (1)");
+    sidecache.signal(Signal::TERM);
+    assert_eq!(farewell(&mut idle), "57P01");
+    await_draining(&sidecache);
+    eventually("the door to be shut", || sidecache.try_connect("app").is_err().then_some(()));
+    assert!(sidecache.ended().is_none(), "a transaction is open");
+    busy.rows("INSERT INTO t VALUES (2)");
+    busy.rows("COMMIT");
+    assert_eq!(farewell(&mut busy), "57P01");
+    assert_eq!(sidecache.wait().code(), Some(0));
+    assert_eq!(direct.value("SELECT count(*) FROM t"), "2");
+}
+
+/// A second SIGTERM ends the process though a transaction is open, which PostgreSQL then rolls back.
+#[test]
+fn a_second_sigterm_ends_at_once() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_insist");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t (v int)");
+    let mut sidecache = Sidecache::build(cluster, &database).flag("--drain-timeout", "1h").start();
+    let mut busy = sidecache.connect("app");
+    busy.rows("BEGIN");
+    busy.rows("INSERT INTO t VALUES (1)");
+    sidecache.signal(Signal::TERM);
+    await_draining(&sidecache);
+    assert!(sidecache.ended().is_none(), "a transaction is open");
+    sidecache.signal(Signal::TERM);
+    assert_eq!(sidecache.wait().code(), Some(0));
+    assert!(busy.read_frame().is_err());
+    assert_eq!(direct.value("SELECT count(*) FROM t"), "0");
+}
+
+/// Clients that have connected and not proven themselves, silent or in the middle of it, hold up no drain.
+#[test]
+fn a_client_that_proves_nothing_does_not_hold_up_a_drain() {
+    let cluster = Cluster::shared();
+    let mut sidecache =
+        Sidecache::build(cluster, "shop").flag("--auth-timeout", "1h").flag("--drain-timeout", "1h").start();
+    let connect = || TcpStream::connect(("127.0.0.1", sidecache.port())).expect("it listens");
+    let mut silent = connect();
+    let mut halfway = connect();
+    let startup = b"\0\0\0\x13\0\x03\0\0user\0app\0\0";
+    let startup = &[&(startup.len() as u32).to_be_bytes()[..], &startup[4..]].concat();
+    std::io::Write::write_all(&mut halfway, startup).expect("it reads");
+    let mut tag = [0];
+    halfway.set_read_timeout(Some(PATIENCE)).expect("a duration above zero");
+    halfway.read_exact(&mut tag).expect("it asks for a proof");
+    assert_eq!(&tag, b"R");
+    sidecache.signal(Signal::TERM);
+    assert_eq!(sidecache.wait().code(), Some(0));
+    let mut rest = Vec::new();
+    halfway.read_to_end(&mut rest).expect("an orderly end");
+    assert!(String::from_utf8_lossy(&rest).contains("57P01"), "it is told why");
+    silent.read_to_end(&mut rest).expect("an orderly end");
+}
+
+/// What is left after `drain_timeout` is cut off.
+#[test]
+fn a_drain_ends_when_its_time_is_up() {
+    let cluster = Cluster::shared();
+    let mut sidecache = Sidecache::build(cluster, "shop").flag("--drain-timeout", "50ms").start();
+    let mut busy = sidecache.connect("app");
+    busy.rows("BEGIN");
+    sidecache.signal(Signal::INT);
+    assert_eq!(sidecache.wait().code(), Some(0));
+    assert!(busy.read_frame().is_err());
+    assert!(sidecache.log().contains("sessions are cut off"), "{}", sidecache.log());
+}
+
+// Limits.
+
+/// Past `max_clients` a client is told 53300 and may still cancel; a seat that is given back is taken again.
+#[test]
+fn max_clients_is_a_limit_with_a_sqlstate() {
+    let cluster = Cluster::shared();
+    let sidecache = Sidecache::build(cluster, "shop").flag("--max-clients", "2").start();
+    let (first, mut second) = (sidecache.connect("app"), sidecache.connect("app"));
+    assert_eq!(refusal(sidecache.try_connect("app")), "53300");
+    second.send(&Batch::new().query("SELECT pg_sleep(3600)")).expect("a connection that lives");
+    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)' AND state = 'active'";
+    eventually("the query to run", || (cluster.primary.value(sleeping) != "0").then_some(()));
+    second.cancel().expect("a cancel needs no seat");
+    let frames = second.read_until_ready().expect("the session goes on");
+    assert!(frames.iter().any(|f| f.field(b'C').as_deref() == Some("57014")), "{frames:?}");
+    assert_eq!(sidecache.metric("sidecache_clients_refused_total", &[("reason", "too_many_clients")]), 1.0);
+    drop(first);
+    eventually("the seat to be free", || sidecache.try_connect("app").ok());
+}
+
+// What operators read.
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+/// `/status` has the names that tools read, and counts what happened.
+#[test]
+fn status_and_probes_have_stable_names() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_status");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t AS SELECT 1 AS v");
+    cluster.catch_up();
+    let redis = Redis::start();
+    let sidecache = Sidecache::build(cluster, &database).redis(&redis).flag("--zone", "a").start();
+    sidecache.await_stream(cluster);
+    let mut client = sidecache.connect("app");
+    eventually("a hit", || {
+        client.value("SELECT v FROM t");
+        (sidecache.count("/cache/hits") > 0).then_some(())
+    });
+    client.value("SELECT now()");
+    client.rows("INSERT INTO t VALUES (2)");
+    let status = sidecache.await_status("a reached Redis", |status| status["redis"]["state"] == "closed");
+    for name in ["version", "epoch", "stream", "cache", "servers", "sessions", "saved", "redis"] {
+        assert!(keys(&status).contains(name), "{name}: {status:#}");
+    }
+    assert!(keys(&status["stream"]).is_superset(&["state", "applied_lsn", "staleness_ms"].into()), "{status:#}");
+    let cache = ["mode", "basis", "hits", "misses", "bypasses", "entries", "bytes"];
+    assert!(keys(&status["cache"]).is_superset(&cache.into()), "{status:#}");
+    let server = ["name", "role", "zone", "state", "lag_bytes", "statements"];
+    for one in status["servers"].as_array().expect("a list") {
+        assert!(keys(one).is_superset(&server.into()), "{status:#}");
+    }
+    assert_eq!(status["servers"].as_array().map(Vec::len), Some(3));
+    assert_eq!((&status["stream"]["state"], &status["servers"][0]["role"]), (&"live".into(), &"primary".into()));
+    assert_eq!(status["cache"]["basis"], "stream", "{status:#}");
+    assert!(status["cache"]["bypasses"].as_object().is_some_and(|reasons| !reasons.is_empty()), "{status:#}");
+    assert!(status["saved"]["upstream_seconds"].as_f64().is_some_and(|saved| saved > 0.0), "{status:#}");
+    assert_eq!(status["sessions"], 1, "{status:#}");
+    assert_eq!(http::get(sidecache.http(), "/livez"), Some((200, "alive\n".to_owned())));
+    assert_eq!(http::get(sidecache.http(), "/readyz"), Some((200, "ready\n".to_owned())));
+    assert_eq!(http::get(sidecache.http(), "/nothing").map(|(code, _)| code), Some(404));
+}
+
+/// `/metrics` has every promised name, the cache's own counts and Redis's breaker among them, and moves when things happen.
+#[test]
+fn metrics_have_the_promised_names() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_metrics");
+    cluster.connect("app", &database).rows("CREATE TABLE t AS SELECT 1 AS v");
+    cluster.catch_up();
+    let mut redis = Redis::start();
+    let sidecache = Sidecache::build(cluster, &database).redis(&redis).start();
+    sidecache.await_stream(cluster);
+    let mut client = sidecache.connect("app");
+    eventually("a hit", || {
+        client.value("SELECT v FROM t");
+        (sidecache.metric("sidecache_requests_total", &[("outcome", "hit"), ("destination", "memory")]) > 0.0)
+            .then_some(())
+    });
+    client.value("SELECT now()");
+    client.rows("INSERT INTO t VALUES (2)");
+    assert_eq!(refusal(Wire::connect(&Login { password: "wrong".to_owned(), ..sidecache.login("app") })), "28P01");
+    client.rows("LISTEN c");
+    eventually("Redis to be asked", || {
+        (sidecache.metric("sidecache_redis_state", &[("state", "closed")]) == 1.0).then_some(())
+    });
+    let metrics = sidecache.metrics();
+    for name in [
+        "sidecache_requests_total",
+        "sidecache_bypasses_total",
+        "sidecache_fills_stored_total",
+        "sidecache_pins_total",
+        "sidecache_clients_refused_total",
+        "sidecache_sessions_begun_total",
+        "sidecache_server_statements_total",
+        "sidecache_sessions",
+        "sidecache_saved_upstream_seconds",
+        "sidecache_stream_state",
+        "sidecache_applied_lsn_bytes",
+        "sidecache_staleness_seconds",
+        "sidecache_entries",
+        "sidecache_entry_bytes",
+        "sidecache_server_up",
+        "sidecache_server_lag_bytes",
+        "sidecache_server_outstanding",
+        "sidecache_request_seconds",
+        "sidecache_upstream_seconds",
+        "sidecache_pool_wait_seconds",
+        "sidecache_coalesced_total",
+        "sidecache_entries_died_total",
+        "sidecache_entries_evicted_total",
+        "sidecache_shared_misses_total",
+        "sidecache_redis_state",
+        "sidecache_redis_breaker_opened_total",
+        "sidecache_redis_written_total",
+    ] {
+        let series = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ', '_']));
+        assert!(metrics.lines().any(series), "{name} is missing in\n{metrics}");
+        assert!(metrics.contains(&format!("# HELP {name} ")), "{name} says nothing of itself");
+    }
+    assert_eq!(sidecache.metric("sidecache_clients_refused_total", &[("reason", "authentication")]), 1.0);
+    redis.stop();
+    eventually("the breaker to open", || {
+        (sidecache.metric("sidecache_redis_state", &[("state", "closed")]) == 0.0).then_some(())
+    });
+    assert!(sidecache.metric("sidecache_redis_breaker_opened_total", &[]) >= 1.0);
+}
+
+/// A password that must be seen nowhere.
+const CANARY: &str = "canary-7Zq3-hunter2";
+
+/// No password, secret or parameter of a URL shows in logs of any level and format, `/status`, `/metrics`, findings or errors.
+#[test]
+fn secrets_show_nowhere() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_secrets");
+    let role = format!("{database}_r");
+    cluster.primary.sql(&format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD '{CANARY}'"));
+    cluster.primary.connect_to(&database).rows(&format!("CREATE TABLE t AS SELECT 1 AS v; GRANT ALL ON t TO {role}"));
+    cluster.catch_up();
+    let redis = Redis::start_with_password(CANARY);
+    let canary = |login: Login| Login { password: CANARY.to_owned(), ..login };
+    for format in ["text", "json"] {
+        let url = canary(cluster.login(&role, &database)).url();
+        let replicas: Vec<String> =
+            cluster.replicas.iter().map(|r| format!("postgres://127.0.0.1:{}", r.port)).collect();
+        let build = Sidecache::build(cluster, &database)
+            .primary(&url)
+            .replicas(&replicas)
+            .users(&format!("{role}:{CANARY}\napp:app"))
+            .redis_url(&redis.url())
+            .environment("SIDECACHE_REDIS_SECRET", &format!("{CANARY}-{CANARY}"))
+            .flag("--log-format", format)
+            .flag("--log-level", "trace");
+        let sidecache = build.clone().start();
+        sidecache.await_stream(cluster);
+        let mut said = Vec::new();
+        let mut client = Wire::connect(&canary(sidecache.login(&role))).expect("its password");
+        eventually("a hit", || {
+            client.value("SELECT v FROM t");
+            (sidecache.count("/cache/hits") > 0).then_some(())
+        });
+        client.extended("SELECT v FROM t WHERE v::text <> $1", &[Some(CANARY)]);
+        client.error("SELECT nonsense");
+        client.rows("INSERT INTO t VALUES (2)");
+        client.rows("SET application_name = 'x'");
+        let wrong = Login { password: format!("{CANARY}!"), ..sidecache.login("app") };
+        said.push(format!("{:?}", Wire::connect(&wrong).err()));
+        said.push(format!("{:?}", Wire::connect(&canary(sidecache.login("nobody"))).err()));
+        // The users file and PostgreSQL disagree: the server refuses the login.
+        cluster.primary.sql(&format!("ALTER ROLE {role} PASSWORD 'another'"));
+        said.push(format!(
+            "{:?}",
+            Wire::connect(&Login { database: "postgres".to_owned(), ..canary(sidecache.login(&role)) }).err()
+        ));
+        let (_, out, err) = build.run("check", &[]);
+        said.extend([out, err]);
+        let (_, out, err) = build.run("explain", &["SELECT v FROM t"]);
+        said.extend([out, err]);
+        cluster.primary.sql(&format!("ALTER ROLE {role} PASSWORD '{CANARY}'"));
+        said.extend([sidecache.log(), sidecache.metrics(), sidecache.status().to_string()]);
+        for text in &said {
+            assert!(!text.contains(CANARY) && !text.contains("hunter2"), "a secret shows in\n{text}");
+        }
+        let log = sidecache.log();
+        assert!(log.contains("TRACE"), "the test looks at all that can be logged");
+        if format == "json" {
+            for line in log.lines() {
+                let event: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+                assert!(event["level"].is_string() && event["timestamp"].is_string(), "{line}");
+            }
+        }
+    }
+}
+
+// TLS, and users known by secrets.
+
+/// An authority, and what it signed for one name.
+struct Certificates {
+    scratch: Scratch,
+}
+
+impl Certificates {
+    fn for_name(name: &str) -> Certificates {
+        let scratch = Scratch::new();
+        let mut authority = CertificateParams::new(vec![]).expect("no name");
+        // OpenSSL takes a certificate for self-signed if it bears its issuer's name.
+        authority.distinguished_name.push(DnType::CommonName, "an authority");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("signed");
+        let key = KeyPair::generate().expect("a key");
+        let leaf = CertificateParams::new(vec![name.to_owned()]).expect("a name").signed_by(&key, &authority);
+        let certificates = Certificates { scratch };
+        certificates.write("ca.crt", &authority.pem());
+        certificates.write("server.crt", &leaf.expect("signed").pem());
+        certificates.write("server.key", &key.serialize_pem());
+        certificates
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("our own directory");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+}
+
+/// psql's answer through `sidecache`, or its error.
+fn psql(cluster: &Cluster, sidecache: &Sidecache, host: &str, parameters: &str) -> Result<String, String> {
+    let port = sidecache.port();
+    let mut psql = cluster.program("psql");
+    psql.arg(format!("host={host} port={port} user=app dbname=shop connect_timeout=60 {parameters}"));
+    // Where the tests' own user keeps certificates is not to be read.
+    psql.env("HOME", "/nonexistent").env("PGPASSWORD", "app").args(["-XAtc", "SELECT 40 + 2"]);
+    let output = psql.output().expect("psql starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// libpq takes our certificate under verify-full where name and authority are right and under no other, and plain
+/// connections are refused where TLS is required.
+#[test]
+fn clients_may_insist_on_tls_and_so_may_we() {
+    let cluster = Cluster::shared();
+    let (ours, others) = (Certificates::for_name("localhost"), Certificates::for_name("localhost"));
+    let with_tls = |builder: SidecacheBuilder| {
+        builder.flag("--tls-certificate", &ours.text("server.crt")).flag("--tls-key", &ours.text("server.key"))
+    };
+    let sidecache = with_tls(Sidecache::build(cluster, "shop")).flag("--tls-required", "true").start();
+    let root = |certificates: &Certificates| format!("sslrootcert={}", certificates.text("ca.crt"));
+    let ask = |host: &str, parameters: String| psql(cluster, &sidecache, host, &parameters);
+    let full = |certificates: &Certificates| format!("sslmode=verify-full {}", root(certificates));
+    assert_eq!(ask("localhost", full(&ours)), Ok("42".to_owned()));
+    assert_eq!(ask("127.0.0.1", "sslmode=require".to_owned()), Ok("42".to_owned()));
+    assert!(ask("127.0.0.1", full(&ours)).is_err_and(|e| e.contains("127.0.0.1")), "another name");
+    assert!(ask("localhost", full(&others)).is_err_and(|e| e.contains("SSL error")), "another authority");
+    assert!(ask("localhost", "sslmode=disable".to_owned()).is_err_and(|e| e.contains("requires TLS")));
+
+    let lenient = with_tls(Sidecache::build(cluster, "shop")).start();
+    assert_eq!(psql(cluster, &lenient, "localhost", &full(&ours)), Ok("42".to_owned()));
+    assert_eq!(psql(cluster, &lenient, "localhost", "sslmode=disable"), Ok("42".to_owned()));
+    let without = Sidecache::start(cluster, "shop");
+    assert!(psql(cluster, &without, "localhost", "sslmode=require").is_err());
+    assert_eq!(psql(cluster, &without, "localhost", "sslmode=prefer"), Ok("42".to_owned()));
+}
+
+/// Upstream, sessions and stream alike run inside TLS as `sslmode` asks; what cannot be verified is not connected to.
+#[test]
+fn upstream_tls_is_verified_as_asked() {
+    let (server, others) = (Certificates::for_name("127.0.0.1"), Certificates::for_name("127.0.0.1"));
+    for name in ["server.crt", "server.key"] {
+        crate::harness::postgres::hand_over(&server.path(name));
+    }
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(server.path("server.key"), private).expect("our own file");
+    let cluster = Cluster::build()
+        .replicas(0)
+        .setting("ssl = on")
+        .setting(&format!("ssl_cert_file = '{}'", server.text("server.crt")))
+        .setting(&format!("ssl_key_file = '{}'", server.text("server.key")))
+        .start();
+    cluster.connect("app", "shop").rows("CREATE TABLE t AS SELECT 1 AS v");
+    let with = |parameters: &str| {
+        Sidecache::build(&cluster, "shop")
+            .primary(&format!("{}?{parameters}", cluster.primary_url("sidecache", "shop")))
+    };
+    let ours = server.text("ca.crt");
+    for parameters in ["sslmode=require", &format!("sslmode=verify-full&sslrootcert={ours}")] {
+        let sidecache = with(parameters).start();
+        sidecache.await_stream(&cluster);
+        let mut client = sidecache.connect("app");
+        assert_eq!(client.value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), "t", "{parameters}");
+        let plain = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'sidecache' AND NOT ssl";
+        assert_eq!(cluster.primary.value(plain), "0", "the stream and the watch too");
+        eventually("a hit", || {
+            client.value("SELECT v FROM t");
+            (sidecache.count("/cache/hits") > 0).then_some(())
+        });
+    }
+    let disabled = with("sslmode=disable").start();
+    let mut client = disabled.connect("app");
+    assert_eq!(client.value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), "f");
+    let theirs = others.text("ca.crt");
+    let refused = with(&format!("sslmode=verify-full&sslrootcert={theirs}"));
+    let sidecache = refused.clone().spawn();
+    eventually("the log to say why", || sidecache.log().contains("certificate").then_some(()));
+    assert_eq!(sidecache.readiness(), 503);
+    assert_eq!(refusal(sidecache.try_connect("app")), "08006");
+    let (status, out, _) = refused.run("check", &[]);
+    assert!(status.code() == Some(1) && out.contains("certificate"), "{out}");
+    let without = Sidecache::build(Cluster::shared(), "shop")
+        .no_replicas()
+        .primary(&format!("{}?sslmode=require", Cluster::shared().primary_url("sidecache", "shop")));
+    let (status, out, _) = without.run("check", &[]);
+    assert!(status.code() == Some(1) && out.contains("does not speak TLS"), "{out}");
+}
+
+/// With the very secret that PostgreSQL keeps, and no password anywhere, a client proves itself and Sidecache logs in as it.
+#[test]
+fn a_user_known_by_its_scram_secret_logs_in_upstream_as_itself() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_scram");
+    let (role, password) = (format!("{database}_r"), "nobody wrote this down");
+    cluster.primary.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD '{password}'"));
+    let secret = cluster.primary.value(&format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{role}'"));
+    assert!(secret.starts_with("SCRAM-SHA-256$"), "{secret}");
+    cluster.catch_up();
+    let sidecache = Sidecache::build(cluster, &database).users(&format!("# who\n{role}:{secret}\napp:app")).start();
+    let login = Login { password: password.to_owned(), ..sidecache.login(&role) };
+    for _ in 0..2 {
+        let mut client = Wire::connect(&login).expect("the secret's own password");
+        assert_eq!(client.value("SELECT session_user"), role);
+        assert_eq!(client.value("SELECT current_setting('is_superuser')"), "off");
+    }
+    assert_eq!(sidecache.connect("app").value("SELECT session_user"), "app", "the pool mixes nobody up");
+    let wrong = Login { password: "guess".to_owned(), ..login.clone() };
+    assert_eq!(refusal(Wire::connect(&wrong)), "28P01", "however warm the pool is");
+    assert_eq!(refusal(Wire::connect(&sidecache.login("nobody"))), "28P01");
+    assert!(within(std::time::Duration::ZERO, || sidecache.log().contains(password).then_some(())).is_none());
+}
