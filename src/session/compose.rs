@@ -358,6 +358,7 @@ impl Session {
                         composer.inject(&statement);
                     }
                     if statement.is_named {
+                        round.names.push((statement.number, Bytes::copy_from_slice(bind.statement)));
                         frontend::put_bind(&mut composer.out, &bind, server_name(statement.number).as_bytes());
                     } else {
                         composer.copy(b'B', body);

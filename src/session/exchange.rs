@@ -101,6 +101,8 @@ pub struct Round {
     pub held_back: Option<usize>,
     /// An error of a replica may send the batch to the primary.
     pub on_replica: bool,
+    /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors.
+    pub names: Vec<(u64, Bytes)>,
     /// Our own errors for the messages that were sent to fail, in order.
     pub substitutes: std::collections::VecDeque<backend::Failure>,
     pub again: Option<Again>,
@@ -416,5 +418,20 @@ fn error(frame: &[u8], output: &mut BytesMut, round: &mut Round) {
         }
     }
     round.failed = true;
-    output.extend_from_slice(frame);
+    put_error(frame, &round.names, output);
+}
+
+/// An error that names a statement says the client's name for it.
+fn put_error(frame: &[u8], names: &[(u64, Bytes)], output: &mut BytesMut) {
+    const QUOTED: &[u8] = b"prepared statement \"sc_";
+    let named = memchr::memmem::find(frame, QUOTED).and_then(|at| {
+        let digits = at + QUOTED.len();
+        let end = digits + memchr::memchr(b'"', &frame[digits..])?;
+        let number: u64 = std::str::from_utf8(&frame[digits..end]).ok()?.parse().ok()?;
+        let (_, name) = names.iter().find(|(n, _)| *n == number)?;
+        Some((digits - b"sc_".len(), end, name))
+    });
+    let Some((from, to, name)) = named else { return output.extend_from_slice(frame) };
+    let body = [&frame[HEADER..from], name, &frame[to..]].concat();
+    backend::put_frame(output, b'E', &body);
 }

@@ -58,7 +58,9 @@ impl Session {
         // A batch that goes on after this unit may write yet, and all of it goes to one server.
         let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
         let anywhere = survey.runs.iter().flatten().chain(&survey.touches).all(|plan| plan.place == Place::Anywhere);
-        let mut to_primary = !reads || !anywhere || may_go_on || self.shared.config.pool == PoolMode::Session;
+        // A replica refuses SERIALIZABLE, whether a statement or the session's default asks for it.
+        let plain = self.settings.is_plain();
+        let mut to_primary = !reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
         let catalog = self.heard && survey.runs.iter().flatten().any(|plan| plan.may_change_catalog);
         if catalog {
             // Before, since the catalog may change while the answer is on its way; and after, since only then it has.

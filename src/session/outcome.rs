@@ -32,7 +32,6 @@ impl Session {
         if round.failed && !in_block {
             // Whatever the batch has done since its last COMMIT is taken back, even if its Sync is yet to come.
             self.settings_ended(false);
-            self.settings_changed();
         }
         if end == UnitEnd::Query && round.done.len() > 1 {
             self.block = Block::Dirty;
@@ -172,7 +171,9 @@ impl Session {
         {
             held.lease.carried.settings = before;
         }
-        self.settings.ended(committed);
+        if self.settings.ended(committed) {
+            self.settings_changed();
+        }
     }
 
     fn transaction_status(&mut self, status: u8, round: &Round) {
@@ -190,7 +191,6 @@ impl Session {
         self.block = Block::Clean;
         // What no COMMIT or ROLLBACK has ended was the batch's own transaction, unless a COMMIT failed.
         self.settings_ended(!round.failed);
-        self.settings_changed();
     }
 
     /// The catalog may have changed: nothing is served until it has been looked at.

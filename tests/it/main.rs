@@ -18,6 +18,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod cacheable;
 mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
