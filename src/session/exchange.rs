@@ -89,6 +89,8 @@ impl Capture {
 pub enum Again {
     /// A replica refused a write (25006): nothing happened.
     OnPrimary,
+    /// A replica was lost, or stopped a read that was in the way of what it replays: the primary does neither.
+    Lost,
     /// A prepared statement's result type had changed (0A000): it must be parsed again.
     Reprepared,
 }
@@ -405,6 +407,8 @@ fn error(frame: &[u8], output: &mut BytesMut, round: &mut Round) {
     if let Some(mark) = round.held_back.take() {
         let again = match backend::sqlstate(body) {
             b"25006" if round.on_replica => Some(Again::OnPrimary),
+            // ProcessRecoveryConflictInterrupt in postgres.c; a read that stands alone meets no other such failure.
+            b"40001" | b"40P01" if round.on_replica => Some(Again::Lost),
             // plancache.c, RevalidateCachedQuery
             b"0A000" if backend::error_field(body, b'M') == Some(b"cached plan must not change result type") => {
                 Some(Again::Reprepared)

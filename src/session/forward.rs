@@ -89,6 +89,7 @@ impl Session {
                             self.shared.common.plans.learn_write(&plan.identity);
                         }
                     }
+                    Again::Lost => to_primary = true,
                     Again::Reprepared => self.forget_prepared(&survey).await?,
                 }
                 self.settle(round.status.unwrap_or(b'I')).await?;
@@ -174,6 +175,18 @@ impl Session {
         self.held = Some(held);
         match pumped {
             Ok(()) => Ok((round, server)),
+            Err(Broken::Client(error)) => Err(error.into()),
+            // Nothing of the answer was relayed, and a read has no effect.
+            Err(broken)
+                if side == Side::Replica
+                    && let Some(mark) = round.held_back =>
+            {
+                tracing::debug!(server = server.name(), %broken, "a read is sent to the primary instead");
+                self.client.output.truncate(mark);
+                self.held = None;
+                round.again = Some(Again::Lost);
+                Ok((round, server))
+            }
             Err(broken) => Err(self.lost(broken).await),
         }
     }

@@ -1,0 +1,303 @@
+//! Where statements go: reads over the replicas, everything that may write to the primary, each client reading its own writes,
+//! and what happens when a replica refuses, lags or is gone.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
+use crate::harness::process::Signal;
+use crate::harness::sidecache::Sidecache;
+use crate::harness::wire::{Batch, Format, Wire, tags};
+
+/// A Sidecache that caches nothing, so that every statement is routed, before a table of ten rows.
+fn routed(cluster: &Cluster, database: &str) -> Sidecache {
+    let mut app = cluster.connect("app", database);
+    app.rows("CREATE TABLE t (id int PRIMARY KEY, v text)");
+    app.rows("INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 10) i");
+    app.rows("CREATE SEQUENCE s");
+    cluster.catch_up();
+    let sidecache = Sidecache::build(cluster, database).cache("off").start();
+    all_ready(&sidecache, cluster.replicas.len());
+    sidecache
+}
+
+fn all_ready(sidecache: &Sidecache, replicas: usize) {
+    sidecache.await_status("every replica to be ready", |status| {
+        let servers = status["servers"].as_array().expect("a list of servers");
+        servers.iter().filter(|s| s["role"] == "replica" && s["state"] == "ready").count() == replicas
+    });
+}
+
+/// The server that answers a statement: its address says which. `inet_server_port` is asked of the server itself, so it
+/// goes to the primary; a table's read is told by the request counters.
+fn went(sidecache: &Sidecache, ask: impl FnOnce()) -> &'static str {
+    let count = |to: &str| sidecache.metric("sidecache_requests_total", &[("destination", to)]);
+    let (primary, replica) = (count("primary"), count("replica"));
+    ask();
+    match (count("primary") > primary, count("replica") > replica) {
+        (true, false) => "primary",
+        (false, true) => "replica",
+        (true, true) => "both",
+        (false, false) => "neither",
+    }
+}
+
+/// How many statements each server of `/status` was sent, by its name.
+fn sent(sidecache: &Sidecache) -> Vec<(String, u64)> {
+    let status = sidecache.status();
+    let servers = status["servers"].as_array().expect("a list of servers");
+    let one = |s: &serde_json::Value| (s["name"].to_string(), s["statements"].as_u64().expect("a count"));
+    servers.iter().map(one).collect()
+}
+
+/// What may write, lock, or is not understood goes to the primary; what is proven to read goes to a replica.
+#[test]
+fn r1_to_r6_only_proven_reads_go_to_a_replica() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("classes");
+    let mut app = cluster.connect("app", &database);
+    app.rows("CREATE FUNCTION touch() RETURNS int VOLATILE LANGUAGE sql AS 'SELECT 1'");
+    app.rows("CREATE VIEW hidden AS SELECT touch()");
+    app.rows("CREATE FUNCTION plus(int, int) RETURNS int VOLATILE LANGUAGE sql AS 'SELECT $1 + $2'");
+    app.rows("CREATE OPERATOR @+@ (LEFTARG = int, RIGHTARG = int, FUNCTION = plus)");
+    let sidecache = routed(cluster, &database);
+    app.rows("CREATE VIEW locked AS SELECT * FROM t FOR UPDATE");
+    app.rows("CREATE VIEW shown AS SELECT id FROM t");
+    sidecache.await_stream(cluster);
+    cluster.catch_up();
+    let mut client = sidecache.connect("app");
+    // The views are known once the catalog has been read again.
+    eventually("the view to be known", || {
+        (went(&sidecache, || drop(client.rows("TABLE shown"))) == "replica").then_some(())
+    });
+    let long = format!("SELECT id FROM t WHERE v <> '{}'", "x".repeat(60_000));
+    let primary = [
+        "SELECT nextval('s')",
+        "SELECT pg_notify('a', 'b') FROM t",
+        "SELECT txid_current()",
+        "SELECT touch() FROM t",
+        "SELECT * FROM hidden",
+        "SELECT id @+@ 1 FROM t",
+        "SELECT id INTO copied FROM t",
+        "WITH gone AS (DELETE FROM t WHERE id = 99 RETURNING id) SELECT * FROM gone",
+        "EXPLAIN ANALYZE DELETE FROM t WHERE id = 99",
+        "COPY (DELETE FROM t WHERE id = 99 RETURNING id) TO STDOUT",
+        "SELECT * FROM t FOR UPDATE",
+        "SELECT * FROM (SELECT * FROM t FOR NO KEY UPDATE SKIP LOCKED) x",
+        "SELECT * FROM locked",
+        "SELECT 1 FROM t; DELETE FROM t WHERE id = 99",
+        "SELECT lo_create(0)",
+        "SELECT pg_try_advisory_xact_lock(1)",
+        "SELECT * FROM pg_stat_activity",
+        &long,
+        "INSERT INTO t VALUES (99) ON CONFLICT DO NOTHING",
+        "DELETE FROM t WHERE id = 99",
+    ];
+    for sql in primary {
+        assert_eq!(went(&sidecache, || drop(client.query(sql).expect(sql))), "primary", "{sql}");
+    }
+    assert_eq!(went(&sidecache, || assert_eq!(client.error("SELECT FROM FROM t"), "42601")), "primary");
+    // What was written must have arrived before reads of this session go to a replica again.
+    cluster.catch_up();
+    eventually("reads to go to a replica again", || {
+        (went(&sidecache, || drop(client.rows("TABLE t"))) == "replica").then_some(())
+    });
+    let replica = [
+        "SELECT * FROM t",
+        "TABLE t",
+        "SELECT count(*) FROM t WHERE v LIKE 'row%'",
+        "WITH few AS (SELECT id FROM t LIMIT 2) SELECT * FROM few",
+        "SELECT id, now() FROM t",
+        "SELECT id FROM shown",
+        "SELECT id FROM t; SELECT v FROM t",
+        "SELECT random() FROM t",
+    ];
+    for sql in replica {
+        assert_eq!(went(&sidecache, || drop(client.rows(sql))), "replica", "{sql}");
+    }
+}
+
+/// A transaction, and a batch up to its Sync, runs on one server: the primary, if anything in it may write.
+#[test]
+fn r16_a_transaction_and_a_batch_run_on_one_server() {
+    let cluster = Cluster::shared();
+    let sidecache = routed(cluster, &cluster.database("oneserver"));
+    let mut client = sidecache.connect("app");
+    let run = |batch: Batch, sql: &str| batch.parse("", sql, &[]).bind("", "", &[], Format::Text).execute("", 0);
+    let read = |batch| run(batch, "SELECT v FROM t WHERE id = 1");
+    let mut goes = |batch: Batch| went(&sidecache, || drop(client.run(&batch).expect("a connection that lives")));
+    assert_eq!(goes(read(read(Batch::new())).sync()), "replica");
+    assert_eq!(goes(run(read(Batch::new()), "UPDATE t SET v = v WHERE id = 1").sync()), "primary");
+    assert_eq!(goes(Batch::new().query("BEGIN")), "primary");
+    assert_eq!(goes(Batch::new().query("SELECT v FROM t WHERE id = 1")), "primary");
+    assert_eq!(goes(Batch::new().query("COMMIT")), "primary");
+}
+
+/// The statement that is executed decides, not the one that was parsed last; where a server lacks it, it gets it.
+#[test]
+fn r14_each_execution_goes_where_its_own_statement_goes() {
+    let cluster = Cluster::shared();
+    let sidecache = routed(cluster, &cluster.database("own"));
+    let mut client = sidecache.connect("app");
+    let prepare = Batch::new()
+        .parse("write", "UPDATE t SET v = $2 WHERE id = $1", &[])
+        .parse("read", "SELECT v FROM t WHERE id = $1", &[])
+        .sync();
+    client.run(&prepare).expect("a connection that lives");
+    for round in 0..5 {
+        let value = format!("round {round}");
+        let write = Batch::new().bind("", "write", &[Some("1"), Some(&value)], Format::Text).execute("", 0).sync();
+        let to = went(&sidecache, || assert_eq!(tags(&client.run(&write).expect("it lives")), "2CZ"));
+        assert_eq!(to, "primary");
+        let read = Batch::new().bind("", "read", &[Some("1")], Format::Text).execute("", 0).sync();
+        eventually("the read to reach a replica", || {
+            let mut seen = Vec::new();
+            let to = went(&sidecache, || seen = client.run(&read).expect("it lives"));
+            assert_eq!(seen[1].columns(), [Some(value.clone().into_bytes())], "its own write, wherever it reads");
+            (to == "replica").then_some(())
+        });
+    }
+}
+
+/// A prepared statement whose result type has changed is prepared again, on whatever server it runs.
+#[test]
+fn r15_a_changed_result_type_is_prepared_again() {
+    let cluster = Cluster::shared();
+    let sidecache = routed(cluster, &cluster.database("retype"));
+    let mut clients = [sidecache.connect("app"), sidecache.connect("app")];
+    let prepare = Batch::new().parse("s", "SELECT * FROM t WHERE id = 1", &[]).sync();
+    let run = Batch::new().bind("", "s", &[], Format::Text).describe_portal("").execute("", 0).sync();
+    for client in &mut clients {
+        client.run(&prepare).expect("it lives");
+        client.run(&run).expect("it lives");
+    }
+    for column in ["a", "b", "c"] {
+        cluster
+            .connect("app", sidecache.login("app").database.as_str())
+            .rows(&format!("ALTER TABLE t ADD {column} int"));
+        cluster.catch_up();
+        for client in &mut clients {
+            let answer = client.run(&run).expect("it lives");
+            assert_eq!(tags(&answer), "2TDCZ", "{answer:?}");
+        }
+    }
+}
+
+/// Reads that run at the same time are spread over the replicas.
+#[test]
+fn reads_are_spread_over_the_replicas() {
+    let cluster = Cluster::shared();
+    let sidecache = routed(cluster, &cluster.database("spread"));
+    let (mut slow, mut quick) = (sidecache.connect("app"), sidecache.connect("app"));
+    let before = sent(&sidecache);
+    slow.send(&Batch::new().query("SELECT count(*) FROM t a, t b, t c, t d, t e, t f, t g")).expect("it lives");
+    let status = sidecache.await_status("the slow read to be under way", |status| {
+        status["servers"].as_array().is_some_and(|all| all.iter().any(|s| s["outstanding"] == 1))
+    });
+    let busy = status["servers"].as_array().and_then(|all| all.iter().find(|s| s["outstanding"] == 1).cloned());
+    let busy = busy.expect("just seen")["name"].to_string();
+    for _ in 0..5 {
+        quick.rows("SELECT v FROM t WHERE id = 1");
+    }
+    let after = sent(&sidecache);
+    slow.read_until_ready().expect("it lives");
+    for ((name, before), (_, after)) in before.iter().zip(&after) {
+        let expected = if *name == busy {
+            1
+        } else if name.contains("primary") {
+            0
+        } else {
+            5
+        };
+        assert_eq!(after - before, expected, "{name}, while {busy} was busy");
+    }
+}
+
+/// A client reads its own write while no replica has replayed it, and another one does that was given the position.
+#[test]
+fn r9_a_client_reads_its_own_writes() {
+    let cluster = Cluster::build().replicas(2).start();
+    let database = cluster.database("ownwrites");
+    let sidecache = routed(&cluster, &database);
+    let (mut writer, mut reader) = (sidecache.connect("app"), sidecache.connect("app"));
+    let read = "SELECT v FROM t WHERE id = 1";
+    assert_eq!(went(&sidecache, || assert_eq!(writer.value(read), "row 1")), "replica");
+    let paused = [cluster.pause_replay(0), cluster.pause_replay(1)];
+    for round in 0..10 {
+        let value = format!("round {round}");
+        writer.rows(&format!("UPDATE t SET v = '{value}' WHERE id = 1"));
+        assert_eq!(went(&sidecache, || assert_eq!(writer.value(read), value)), "primary");
+        let position = writer.value("SHOW sidecache.position");
+        reader.rows(&format!("SET sidecache.min_position = '{position}'"));
+        assert_eq!(reader.value(read), value);
+    }
+    drop(paused);
+    eventually("reads to go to a replica again", || {
+        (went(&sidecache, || assert_eq!(writer.value(read), "round 9")) == "replica").then_some(())
+    });
+}
+
+/// A statement that a replica refuses as a write runs on the primary, and goes there at once the next time.
+#[test]
+fn r11_a_write_that_a_replica_refuses_runs_on_the_primary_and_is_remembered() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("sneaky");
+    let setup =
+        "CREATE SEQUENCE q; CREATE FUNCTION sneaky() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT nextval(''q'')'";
+    cluster.connect("app", &database).rows(setup);
+    let sidecache = routed(cluster, &database);
+    let mut client = sidecache.connect("app");
+    let on_replicas =
+        || sent(&sidecache).iter().filter(|(name, _)| name.contains("replica")).map(|(_, n)| n).sum::<u64>();
+    let read = "SELECT sneaky() FROM t WHERE id = 1";
+    let before = on_replicas();
+    assert_eq!(client.value(read), "1");
+    assert_eq!(on_replicas() - before, 1, "it was tried on a replica");
+    assert_eq!(client.value(read), "2");
+    assert_eq!(sidecache.connect("app").value(read), "3");
+    assert_eq!(on_replicas() - before, 1, "and not again");
+    let batch = Batch::new().parse("s", "SELECT sneaky() AS extended FROM t WHERE id = $1", &[]);
+    let batch =
+        batch.bind("", "s", &[Some("1")], Format::Text).describe_portal("").execute("", 0).close_statement("s").sync();
+    assert_eq!(tags(&client.run(&batch).expect("it lives")), "12TDC3Z");
+    assert_eq!(tags(&client.run(&batch).expect("it lives")), "12TDC3Z");
+    assert_eq!(on_replicas() - before, 2);
+}
+
+/// Replicas stop, in order or not, while clients read: no read fails, the rest and at last the primary go on; they come back.
+#[test]
+fn r24_reads_go_on_when_replicas_stop() {
+    let mut cluster = Cluster::build().replicas(2).start();
+    let database = cluster.database("stops");
+    let sidecache = routed(&cluster, &database);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let reads = |mut client: Wire| {
+        let mut count = 0_u64;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            assert_eq!(client.value("SELECT count(*) FROM t"), "10");
+            let rows = client.extended("SELECT v FROM t WHERE id = $1", &[Some("1")]);
+            assert_eq!(rows, [[Some("row 1".to_owned())]]);
+            count += 1;
+        }
+        count
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..3).map(|_| sidecache.connect("app")).map(|c| scope.spawn(|| reads(c))).collect();
+        let total = |server: &str| {
+            sent(&sidecache).iter().filter(|(name, _)| name.contains(server)).map(|(_, n)| n).sum::<u64>()
+        };
+        let goes_on = |server: &str| {
+            let before = total(server);
+            eventually(&format!("reads on {server}"), || (total(server) > before + 20).then_some(()));
+        };
+        goes_on("replica");
+        cluster.replicas[0].stop(Signal::INT);
+        goes_on("replica-2");
+        cluster.replicas[1].stop(Signal::QUIT);
+        goes_on("primary");
+        cluster.replicas[0].start();
+        goes_on("replica-1");
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for client in clients {
+            assert!(client.join().expect("no read failed") > 0);
+        }
+    });
+}
