@@ -92,6 +92,8 @@ impl Client {
             match next.tag {
                 b'Q' | b'F' | b'd' | b'c' | b'f' if open => return end(&mut self.scanned, UnitEnd::Open, at),
                 b'X' => return end(&mut self.scanned, UnitEnd::Terminate, after),
+                // As soon as it is seen: its length means nothing.
+                tag if !b"QFdcfSHPBDEC".contains(&tag) => return Err(BadFrame::Tag(tag)),
                 _ if after > self.input.len() => {
                     if open && at > BATCH_LIMIT {
                         return end(&mut self.scanned, UnitEnd::Open, at);
@@ -108,8 +110,7 @@ impl Client {
                     }
                     return end(&mut self.scanned, UnitEnd::Flush, after);
                 }
-                b'P' | b'B' | b'D' | b'E' | b'C' => self.scanned = after,
-                other => return Err(BadFrame::Tag(other)),
+                _ => self.scanned = after,
             }
         }
     }

@@ -1,6 +1,6 @@
 //! COPY … FROM STDIN: the client's data goes to the server as it comes, while the server may object at any time.
 
-use super::client::Client;
+use super::client::{BadFrame, Client};
 use super::exchange::{Broken, Held, Round};
 use super::flow::{Owner, Step};
 use crate::wire::frame::{frontend_limit, header};
@@ -80,8 +80,7 @@ impl Copying {
             out.unsplit(piece);
             return Ok(if self.passing > 0 { Taken::Nothing } else { Taken::More });
         }
-        let next = header(&client.input, frontend_limit)
-            .map_err(|bad| Broken::Client(io::Error::new(io::ErrorKind::InvalidData, bad)))?;
+        let next = header(&client.input, frontend_limit).map_err(BadFrame::Length).map_err(Broken::Frame)?;
         let Some(next) = next else { return Ok(Taken::Nothing) };
         if next.tag == b'd' && !self.ended {
             self.passing = next.len;

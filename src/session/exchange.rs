@@ -1,7 +1,7 @@
 //! One round with a server: bytes out, answers in, relayed to the client as they come. Frames are scanned, not decoded; a
 //! fill copies aside what it relays.
 
-use super::client::Client;
+use super::client::{BadFrame, Client};
 use super::flow::{Flow, Owner, Probe, Slot, Step, Unexpected, Verdict};
 use crate::types::{Lsn, Snapshot};
 use crate::upstream::Lease;
@@ -49,6 +49,9 @@ pub enum Broken {
     /// The client's side broke while it was being written to.
     #[error("the client left: {0}")]
     Client(io::Error),
+    /// The client sent what cannot be read on.
+    #[error("{0}")]
+    Frame(BadFrame),
     /// The server ended the connection with this ErrorResponse, which is the client's.
     #[error("the server ended the session")]
     Fatal(Bytes),

@@ -29,6 +29,7 @@ impl Session {
         self.held = None;
         match broken {
             Broken::Client(error) => End::Client(error),
+            Broken::Frame(bad) => bad.into(),
             Broken::Fatal(frame) => {
                 self.client.output.extend_from_slice(&frame);
                 match self.client.flush().await {

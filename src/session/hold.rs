@@ -12,7 +12,8 @@ use crate::route::destination::{Choice, Reason, choose};
 use crate::route::plan::{Kind, Plan, SettingChange};
 use crate::types::{Level, Lsn, Moment, Snapshot};
 use crate::upstream::{LeaseError, Server};
-use crate::wire::backend::{Failure, column, put_parameter, put_ready};
+use crate::wire::backend::{Failure, column, put_parameter, put_raised, put_ready};
+use crate::wire::frame::HEADER;
 use bytes::{Bytes, BytesMut};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -154,7 +155,7 @@ impl Session {
         if let Some(error) = round.own_error {
             // Direct, the setting would have been refused when it was made; here what it stands on may have gone since.
             self.held = None;
-            self.client.output.extend_from_slice(&error);
+            put_raised(&mut self.client.output, error.get(HEADER..).unwrap_or_default());
             self.client.flush().await?;
             return Err(End::Closed);
         }

@@ -66,6 +66,20 @@ pub fn put_failure(out: &mut BytesMut, failure: &Failure) {
     put_frame(out, b'E', &body);
 }
 
+/// Writes a server's `ErrorResponse` as one that ends the session: its body with the severity raised.
+pub fn put_raised(out: &mut BytesMut, body: &[u8]) {
+    let mut raised = Vec::with_capacity(body.len());
+    for field in body.split(|byte| *byte == 0) {
+        match field.first() {
+            Some(letter @ (b'S' | b'V')) => raised.extend_from_slice(&[&[*letter], &b"FATAL\0"[..]].concat()),
+            Some(_) => raised.extend_from_slice(&[field, b"\0"].concat()),
+            None => {}
+        }
+    }
+    raised.push(0);
+    put_frame(out, b'E', &raised);
+}
+
 /// Writes a `CommandComplete`.
 pub fn put_complete(out: &mut BytesMut, tag: &str) {
     let mut body = tag.as_bytes().to_vec();

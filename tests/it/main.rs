@@ -34,5 +34,6 @@ mod operating;
 mod protocol;
 mod routing;
 mod sessions;
+mod startup;
 mod twins;
 mod watched;
