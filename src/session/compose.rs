@@ -11,6 +11,7 @@ use crate::upstream::Carried;
 use crate::wire::backend::Failure;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Prepared statements that a connection keeps; past it the least recently used one is closed.
@@ -44,15 +45,17 @@ pub enum Side {
 #[derive(Debug, Default)]
 pub struct Survey {
     /// The plan of each execution, in order; `None` for a portal that is not known.
-    pub runs: Vec<Option<Arc<Plan>>>,
+    pub runs: SmallVec<[Option<Arc<Plan>>; 4]>,
     /// What the unit prepares, in order.
     pub prepares: Vec<(Bytes, Arc<Prepared>)>,
     /// Plans that are prepared, described or bound without being run here.
-    pub touches: Vec<Arc<Plan>>,
+    pub touches: SmallVec<[Arc<Plan>; 4]>,
+    /// Every execution is a proven read that may run anywhere.
+    pub reads: bool,
     /// An Execute asked for a part of the rows.
     pub partial: bool,
     /// Named statements that it binds and that were prepared before.
-    pub earlier: Vec<Arc<Prepared>>,
+    pub earlier: SmallVec<[Arc<Prepared>; 4]>,
 }
 
 impl Survey {
@@ -72,18 +75,29 @@ pub struct Composer<'a> {
     pub tick: u64,
 }
 
-fn server_name(number: u64) -> String {
-    format!("sc_{number}")
+/// What a statement is called on connections.
+fn server_name(mut number: u64) -> SmallVec<[u8; 24]> {
+    let mut name = SmallVec::new();
+    loop {
+        name.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    name.extend_from_slice(b"_cs");
+    name.reverse();
+    name
 }
 
 impl Composer<'_> {
     fn own(&mut self, (number, sql): (u64, &str), probe: Probe) {
         let name = server_name(number);
         if !self.carried.prepared.contains_key(&number) {
-            frontend::put_parse(&mut self.out, name.as_bytes(), sql.as_bytes(), b"");
+            frontend::put_parse(&mut self.out, &name, sql.as_bytes(), b"");
             self.flow.sent(Step::Parse(Owner::Own(Probe::Effect), Slot::Named(number)));
         }
-        frontend::put_run(&mut self.out, name.as_bytes());
+        frontend::put_run(&mut self.out, &name);
         self.flow.sent(Step::Bind(Owner::Own(probe)));
         self.flow.sent(Step::Execute(Owner::Own(probe)));
     }
@@ -124,7 +138,7 @@ impl Composer<'_> {
             }
             self.evict();
             let name = server_name(statement.number);
-            frontend::put_parse(&mut self.out, name.as_bytes(), &statement.sql, &statement.types);
+            frontend::put_parse(&mut self.out, &name, &statement.sql, &statement.types);
             self.flow.sent(Step::Parse(Owner::Own(Probe::Effect), Slot::Named(statement.number)));
         } else if self.carried.unnamed != Some(statement.number) {
             frontend::put_parse(&mut self.out, b"", &statement.sql, &statement.types);
@@ -144,7 +158,7 @@ impl Composer<'_> {
 
     /// Drops a statement from the connection.
     pub fn close_own(&mut self, number: u64) {
-        frontend::put_subject(&mut self.out, b'C', Subject::Statement, server_name(number).as_bytes());
+        frontend::put_subject(&mut self.out, b'C', Subject::Statement, &server_name(number));
         self.flow.sent(Step::Close(Owner::Own(Probe::Effect), Some(number)));
         self.carried.prepared.remove(&number);
     }
@@ -163,7 +177,7 @@ impl Composer<'_> {
             self.evict();
         }
         let name = server_name(statement.number);
-        frontend::put_parse(&mut self.out, name.as_bytes(), &statement.sql, &statement.types);
+        frontend::put_parse(&mut self.out, &name, &statement.sql, &statement.types);
         self.flow.sent(Step::Parse(Owner::Client, Slot::Named(statement.number)));
     }
 
@@ -197,7 +211,7 @@ impl Session {
     /// A message whose fields do not fill its frame.
     pub(super) fn survey(&mut self, unit: &[u8], end: UnitEnd) -> Result<Survey, Malformed> {
         let mut survey = Survey::default();
-        let mut portals: Vec<(&[u8], Arc<Prepared>)> = Vec::new();
+        let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
         for (header, body) in frames(unit) {
             match header.tag {
                 b'Q' => {
@@ -310,7 +324,7 @@ impl Session {
                         composer.inject(&statement);
                     }
                     if statement.is_named {
-                        frontend::put_bind(&mut composer.out, &bind, server_name(statement.number).as_bytes());
+                        frontend::put_bind(&mut composer.out, &bind, &server_name(statement.number));
                     } else {
                         composer.copy(b'B', body);
                     }
@@ -372,8 +386,8 @@ impl Session {
         if !is_here {
             composer.inject(&statement);
         }
-        let server = if statement.is_named { server_name(statement.number) } else { String::new() };
-        frontend::put_subject(&mut composer.out, b'D', Subject::Statement, server.as_bytes());
+        let server = if statement.is_named { server_name(statement.number) } else { SmallVec::new() };
+        frontend::put_subject(&mut composer.out, b'D', Subject::Statement, &server);
         composer.flow.sent(step);
     }
 }
