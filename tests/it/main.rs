@@ -31,4 +31,6 @@ mod drivers;
 mod feed;
 mod harness_smoke;
 mod operating;
+mod shared_fleet;
+mod stream_faults;
 mod watched;
