@@ -66,6 +66,9 @@ pub struct Settings {
     local: BTreeMap<String, Option<Setting>>,
     /// `current` as it was when the transaction began, if it changed since.
     before: Option<Map>,
+    /// What every request asks, worked out when something changes.
+    is_plain: bool,
+    is_utf8: bool,
 }
 
 fn quoted(text: &str) -> String {
@@ -112,19 +115,26 @@ impl Settings {
                 (name, Setting { replay: replay.into(), values })
             })
             .collect();
-        Settings {
+        let current = start.clone();
+        let (local, before) = (BTreeMap::new(), None);
+        let mut settings = Settings {
             baseline,
             user: user.to_owned(),
-            current: start.clone(),
+            current,
             start,
-            local: BTreeMap::new(),
-            before: None,
-        }
+            local,
+            before,
+            is_plain: false,
+            is_utf8: false,
+        };
+        settings.changed();
+        settings
     }
 
     /// The baseline, once it is known.
     pub fn rest_on(&mut self, baseline: Arc<Baseline>) {
         self.baseline = baseline;
+        self.changed();
     }
 
     /// What the session's connection must carry between transactions.
@@ -172,16 +182,29 @@ impl Settings {
                 self.local.clear();
             }
         }
+        self.changed();
     }
 
-    /// The transaction ended.
-    pub fn ended(&mut self, committed: bool) {
+    /// The transaction ended. Whether that changed a setting.
+    pub fn ended(&mut self, committed: bool) -> bool {
+        let before = self.before.take().filter(|_| !committed);
+        if self.local.is_empty() && before.is_none() {
+            return false;
+        }
         self.local.clear();
-        if let Some(before) = self.before.take()
-            && !committed
-        {
+        if let Some(before) = before {
             self.current = before;
         }
+        self.changed();
+        true
+    }
+
+    fn changed(&mut self) {
+        self.is_plain = self.is("default_transaction_isolation", &["read committed"], self.baseline.read_committed)
+            && self.is("default_transaction_read_only", &["off", "false", "no", "0"], self.baseline.read_write)
+            && self.effective("transaction_isolation").is_none()
+            && self.effective("session_authorization").is_none();
+        self.is_utf8 = self.is("client_encoding", &["utf8", "utf-8", "unicode"], self.baseline.utf8);
     }
 
     /// Whether a rollback to a savepoint could undo settings that we cannot tell.
@@ -210,15 +233,12 @@ impl Settings {
 
     /// Whether transactions that begin now are READ COMMITTED and may write.
     pub fn is_plain(&self) -> bool {
-        self.is("default_transaction_isolation", &["read committed"], self.baseline.read_committed)
-            && self.is("default_transaction_read_only", &["off", "false", "no", "0"], self.baseline.read_write)
-            && self.effective("transaction_isolation").is_none()
-            && self.effective("session_authorization").is_none()
+        self.is_plain
     }
 
     /// Whether texts are UTF-8.
     pub fn is_utf8(&self) -> bool {
-        self.is("client_encoding", &["utf8", "utf-8", "unicode"], self.baseline.utf8)
+        self.is_utf8
     }
 
     /// Whether a backslash is an ordinary character in a string.

@@ -97,18 +97,23 @@ impl Session {
         let (table, row) = (dice.below(TABLES.len() as u64), dice.below(ROWS));
         let name = TABLES[table as usize];
         let one = format!("SELECT id, version FROM {name} WHERE id = {row}");
-        let batch = match dice.below(6) {
-            0 => Batch::new().query(&one),
-            1 => Batch::new().query(&format!("SELECT id, version FROM {name}_view WHERE id = {row}")),
-            2 => Batch::new().query(&format!("SELECT id, version FROM {name} ORDER BY id")),
-            3 => Batch::new().extended(&format!("SELECT id, max(version) FROM {name} GROUP BY id"), &[], Format::Text),
+        let b = Batch::new();
+        let (mut how, batch) = match dice.below(6) {
+            0 => ("simple read", b.query(&one)),
+            1 => ("view", b.query(&format!("SELECT id, version FROM {name}_view WHERE id = {row}"))),
+            2 => ("list", b.query(&format!("SELECT id, version FROM {name} ORDER BY id"))),
+            3 => {
+                let sql = format!("SELECT id, max(version) FROM {name} GROUP BY id");
+                ("aggregate", b.extended(&sql, &[], Format::Text))
+            }
             _ => {
                 let sql = format!("SELECT id, version FROM {name} WHERE id = $1::int");
-                Batch::new().extended(&sql, &[Some(&row.to_string())], Format::Text)
+                ("extended read", b.extended(&sql, &[Some(&row.to_string())], Format::Text))
             }
         };
         let transaction = dice.below(10) == 0;
         if transaction {
+            how = "read in a transaction";
             self.ask(&Batch::new().query("BEGIN"));
         }
         let began = self.now();
@@ -121,7 +126,7 @@ impl Session {
         for columns in found {
             let [row, version] = numbers(&columns);
             let (session, register) = (self.id, register(table, row));
-            self.history.reads.push(Read { session, register, version, began, ended });
+            self.history.reads.push(Read { session, register, version, began, ended, how });
         }
     }
 

@@ -31,6 +31,8 @@ mod drivers;
 mod feed;
 mod harness_smoke;
 mod operating;
+mod protocol;
 mod shared_fleet;
 mod stream_faults;
+mod twins;
 mod watched;
