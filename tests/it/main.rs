@@ -32,5 +32,7 @@ mod feed;
 mod harness_smoke;
 mod operating;
 mod protocol;
+mod shared_fleet;
+mod stream_faults;
 mod twins;
 mod watched;
