@@ -88,7 +88,8 @@ impl Session {
                     Waited::TimedOut => Intent::Pass("flight_slow"),
                 };
             }
-            if let Intent::Fill { permit, demand, describe, .. } = &mut intent
+            if self.shared.config.cache == CacheMode::On
+                && let Intent::Fill { permit, demand, describe, .. } = &mut intent
                 && let Some(entry) = permit.ask_shared(*describe, demand).await
             {
                 drop(intent);
