@@ -27,4 +27,5 @@ mod drivers;
 mod feed;
 mod harness_smoke;
 mod operating;
+mod ttl;
 mod watched;
