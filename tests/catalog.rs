@@ -5,7 +5,7 @@
 mod corpus;
 
 use sidecache::catalog::{
-    Catalog, CatalogVersion, FINGERPRINT, QUERIES, RelationKind, SearchPath, Volatility, differences,
+    Catalog, CatalogVersion, FINGERPRINT, QUERIES, RelationKind, SearchPath, SessionState, Volatility, differences,
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -141,6 +141,9 @@ const SCHEMA: &str = "
     CREATE OPERATOR app.=== (LEFTARG = app.pair, RIGHTARG = app.pair, FUNCTION = app.same);
     CREATE VIEW app.v AS SELECT t.id, app.plain(t.a) AS n, m = 'happy' AS glad, length(\"B,\"\"\n\") FROM app.t;
     CREATE VIEW app.vv AS SELECT v.* FROM app.v JOIN public.t USING (id);
+    CREATE FUNCTION app.tenant(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM set_config(''app.tenant'', t, false); END';
+    CREATE FUNCTION app.sets() RETURNS void LANGUAGE plpgsql AS 'BEGIN SET work_mem = 64; END';
+    CREATE FUNCTION app.updates() RETURNS void LANGUAGE sql AS 'UPDATE app.t SET a = 1';
     CREATE FUNCTION app.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
     CREATE INDEX ON app.t (a);
 ";
@@ -369,6 +372,10 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     let columns: Vec<&str> = relation("t").columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(columns, ["id", "a", "B,\"\n", "m"]);
     assert_eq!(relation("t").descendants, ids(&["child"]), "temporary heirs belong to others");
+    let state = |name: &str| catalog.functions(Some("app"), name, &path(&[]))[0].session_state;
+    let states = ["tenant", "sets", "updates", "step"].map(state);
+    assert_eq!(states, [SessionState::MayMove, SessionState::MayMove, SessionState::Kept, SessionState::Kept]);
+
     assert_eq!(relation("p").descendants, ids(&["p1", "p2", "p2a"]));
     let kinds = [
         ("p", RelationKind::Partitioned),

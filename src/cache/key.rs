@@ -22,7 +22,7 @@ pub struct KeyParts<'a> {
     pub parameter_types: &'a [u32],
     /// The `Bind` message from the count of parameter formats up to the count of result formats; empty for a simple query.
     pub parameters: &'a [u8],
-    /// The `Bind` message from the count of result formats on; empty for a simple query.
+    /// The result formats of the `Bind` message, without their count: two bytes each. Empty for a simple query.
     pub result_formats: &'a [u8],
 }
 
@@ -68,7 +68,7 @@ pub fn compose_inputs<'a>(
 /// that is not the number of columns, which is not known here, so it must not share a key with one that is right.
 fn normal_formats(raw: &[u8]) -> &[u8] {
     match raw {
-        [0, 0] | [0, 1, 0, 0] => &[],
+        [0, 0] => &[],
         raw => raw,
     }
 }
@@ -131,10 +131,10 @@ mod tests {
         let null: &[u8] = &[0, 0, 0, 1, 0xFF, 0xFF, 0xFF, 0xFF];
         let empty: &[u8] = &[0, 0, 0, 1, 0, 0, 0, 0];
         let text: &[u8] = &[0, 0];
-        let binary: &[u8] = &[0, 1, 0, 1];
-        let mixed: &[u8] = &[0, 2, 0, 0, 0, 1];
-        let mixed_other: &[u8] = &[0, 2, 0, 1, 0, 0];
-        let two_text: &[u8] = &[0, 2, 0, 0, 0, 0];
+        let binary: &[u8] = &[0, 1];
+        let mixed: &[u8] = &[0, 0, 0, 1];
+        let mixed_other: &[u8] = &[0, 1, 0, 0];
+        let two_text: &[u8] = &[0, 0, 0, 0];
         let mut keys = vec![
             key(b"i", b"s", &[], one_text, text),
             key(b"i", b"s", &[0], one_text, text),
@@ -158,10 +158,10 @@ mod tests {
     #[test]
     fn c18_the_two_ways_to_say_text_are_one() {
         let simple = key(b"i", b"s", &[], &[], &[]);
+        assert_eq!(simple, key(b"i", b"s", &[], &[0, 0, 0, 0], &[]));
         assert_eq!(simple, key(b"i", b"s", &[], &[0, 0, 0, 0], &[0, 0]));
-        assert_eq!(simple, key(b"i", b"s", &[], &[0, 0, 0, 0], &[0, 1, 0, 0]));
         // PostgreSQL refuses the first of these unless there are two columns.
-        assert_ne!(simple, key(b"i", b"s", &[], &[0, 0, 0, 0], &[0, 2, 0, 0, 0, 0]));
+        assert_ne!(simple, key(b"i", b"s", &[], &[0, 0, 0, 0], &[0, 0, 0, 0]));
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         if parts.3 == [0, 0, 0, 0] {
             parts.3.clear();
         }
-        if parts.4 == [0, 0] || parts.4 == [0, 1, 0, 0] {
+        if parts.4 == [0, 0] {
             parts.4.clear();
         }
         parts

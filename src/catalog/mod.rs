@@ -87,6 +87,15 @@ pub struct Function {
     /// Comes with PostgreSQL (its oid is below 16384).
     pub built_in: bool,
     pub argument_types: Vec<u32>,
+    pub session_state: SessionState,
+}
+
+/// Whether a call may leave something behind in the session: a setting, a temporary table, a lock. Told by the function's
+/// source; what it calls in turn is not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionState {
+    Kept,
+    MayMove,
 }
 
 /// The schemas that unqualified names are looked up in, in order, `"$user"` already replaced; `pg_catalog` is

@@ -82,7 +82,8 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
     kept!()
 );
 
-/// Functions: oid, schema, name, volatility, security definer, argument types. `CREATE AGGREGATE` marks everything
+/// Functions: oid, schema, name, volatility, security definer, argument types, whether its source may leave something in the
+/// session. `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
 /// function volatile, since a call that leaves it out evaluates it.
 const FUNCTIONS: &str = concat!(
@@ -99,8 +100,11 @@ const FUNCTIONS: &str = concat!(
             SELECT coalesce(bool_or(f.prosecdef), false) FROM pg_aggregate g JOIN pg_proc f ON f.oid IN (g.aggtransfn, g.aggfinalfn,
                 g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn)
             WHERE g.aggfnoid = p.oid),
-    p.proargtypes
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    p.proargtypes,
+    p.oid >= 16384 AND p.provolatile = 'v' AND l.lanname NOT IN ('internal', 'c') AND (l.lanname NOT IN ('sql', 'plpgsql')
+        OR coalesce(p.prosrc, '') ~* '\\m(set_config|pg_(try_)?advisory_lock|listen|unlisten|discard|reset|load|execute|temp|temporary)\\M'
+        OR coalesce(p.prosrc, '') ~* '(^|;|\\m(begin|then|else|loop))\\s*set\\s')
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
 );
 

@@ -3,8 +3,8 @@
 //! columns, nothing of lookups.
 
 use super::{
-    Column, Function, Operator, Parts, Persistence, QUERIES, Relation, RelationKind, Schema, Type, TypeKind, Usage,
-    Volatility,
+    Column, Function, Operator, Parts, Persistence, QUERIES, Relation, RelationKind, Schema, SessionState, Type,
+    TypeKind, Usage, Volatility,
 };
 use crate::types::RelationId;
 use std::collections::{HashMap, HashSet};
@@ -123,7 +123,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         Ok(())
     })?;
     parts.relations = relations(&mut results, &schemas)?;
-    results.each(6, |row| {
+    results.each(7, |row| {
         let oid = row.oid(0)?;
         let argument_types =
             row.one_of(5, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect())?;
@@ -134,6 +134,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
             security_definer: row.flag(4)?,
             built_in: oid < 16384,
             argument_types,
+            session_state: if row.flag(6)? { SessionState::MayMove } else { SessionState::Kept },
         };
         parts.functions.push((row.text(2)?.to_owned(), function));
         Ok(())

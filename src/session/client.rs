@@ -6,8 +6,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Bytes that are asked for in one read.
-const READ: usize = 8 * 1024;
+/// Bytes that are asked for in one read: first, and after a client has filled read upon read.
+const READ: usize = 4 * 1024;
+const READ_MOST: usize = 64 * 1024;
 
 /// Output beyond this is written before more is made.
 const OUTPUT_HIGH: usize = 64 * 1024;
@@ -28,6 +29,8 @@ pub struct Client {
     pub output: BytesMut,
     /// How far `input` was scanned for the end of the next unit.
     scanned: usize,
+    /// Bytes to ask for in the next read.
+    asks: usize,
 }
 
 /// What ends the messages that are dealt with together.
@@ -69,7 +72,7 @@ pub enum BadFrame {
 
 impl Client {
     pub fn new(stream: Stream) -> Self {
-        Client { stream, input: BytesMut::new(), output: BytesMut::new(), scanned: 0 }
+        Client { stream, input: BytesMut::new(), output: BytesMut::new(), scanned: 0, asks: READ }
     }
 
     /// The next unit, if all of it is there.
@@ -123,10 +126,15 @@ impl Client {
 
     /// Reads more; `false` at the end of the stream.
     pub async fn read(&mut self) -> io::Result<bool> {
-        if self.input.capacity() - self.input.len() < READ / 2 {
-            self.input.reserve(READ);
+        if self.input.capacity() - self.input.len() < self.asks / 2 {
+            self.input.reserve(self.asks);
         }
-        Ok(self.stream.read_buf(&mut self.input).await? > 0)
+        let room = self.input.capacity() - self.input.len();
+        let read = self.stream.read_buf(&mut self.input).await?;
+        if read == room {
+            self.asks = (self.asks * 2).min(READ_MOST);
+        }
+        Ok(read > 0)
     }
 
     /// Writes all output.
@@ -147,6 +155,7 @@ impl Client {
     pub fn rest(&mut self) {
         if self.input.is_empty() && self.input.capacity() > IDLE_KEEPS {
             self.input = BytesMut::new();
+            self.asks = READ;
         }
         if self.output.is_empty() && self.output.capacity() > IDLE_KEEPS {
             self.output = BytesMut::new();

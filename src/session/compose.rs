@@ -40,13 +40,21 @@ pub enum Side {
     Replica,
 }
 
+/// A message that gives a name or takes one away, once the server has answered it.
+#[derive(Debug)]
+pub enum Naming {
+    Prepared(Bytes, Arc<Prepared>),
+    Closed(Bytes),
+    ClosedPortal(Bytes),
+}
+
 /// What the messages of a unit do, as far as their plans tell.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// The plan of each execution, in order; `None` for a portal that is not known.
     pub runs: Vec<Option<Arc<Plan>>>,
-    /// What the unit prepares, in order.
-    pub prepares: Vec<(Bytes, Arc<Prepared>)>,
+    /// What the unit does to names, in order.
+    pub namings: Vec<Naming>,
     /// Plans that are prepared, described or bound without being run here.
     pub touches: Vec<Arc<Plan>>,
     /// An Execute asked for a part of the rows.
@@ -56,6 +64,11 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// What the unit's own messages so far have made of a statement's name; `None` if nothing.
+    pub fn named(&self, name: &[u8]) -> Option<Option<&Arc<Prepared>>> {
+        named(&self.namings, name)
+    }
+
     /// Whether it may have seen rows that others write.
     pub fn reads_rows(&self) -> bool {
         let blind = [Refusal::NoRelation, Refusal::SystemCatalog, Refusal::NotARead];
@@ -68,20 +81,46 @@ impl Survey {
 pub struct Composer<'a> {
     pub out: BytesMut,
     pub flow: &'a mut Flow,
-    pub carried: &'a mut Carried,
-    pub tick: u64,
+    /// What the connection is known to have: changed by answers alone, since an error skips what stands behind it.
+    carried: &'a mut Carried,
+    /// Statements that these bytes prepare (`true`) or close, the latest last.
+    changed: Vec<(u64, bool)>,
+    tick: u64,
+}
+
+fn named<'n>(namings: &'n [Naming], name: &[u8]) -> Option<Option<&'n Arc<Prepared>>> {
+    namings.iter().rev().find_map(|naming| match naming {
+        Naming::Prepared(prepared, statement) if prepared == name => Some(Some(statement)),
+        Naming::Closed(closed) if closed == name => Some(None),
+        _ => None,
+    })
 }
 
 fn server_name(number: u64) -> String {
     format!("sc_{number}")
 }
 
-impl Composer<'_> {
+impl<'a> Composer<'a> {
+    pub fn new(flow: &'a mut Flow, carried: &'a mut Carried, tick: u64) -> Self {
+        Composer { out: BytesMut::new(), flow, carried, changed: Vec::new(), tick }
+    }
+
+    /// Whether the connection has this statement when it comes to what is written next.
+    fn has(&self, number: u64) -> bool {
+        let changed = self.changed.iter().rev().find(|(changed, _)| *changed == number);
+        changed.map_or_else(|| self.carried.prepared.contains_key(&number), |(_, exists)| *exists)
+    }
+
+    fn put_named(&mut self, owner: Owner, number: u64, sql: &[u8], types: &[u8]) {
+        frontend::put_parse(&mut self.out, server_name(number).as_bytes(), sql, types);
+        self.flow.sent(Step::Parse(owner, Slot::Named(number)));
+        self.changed.push((number, true));
+    }
+
     fn own(&mut self, (number, sql): (u64, &str), probe: Probe) {
         let name = server_name(number);
-        if !self.carried.prepared.contains_key(&number) {
-            frontend::put_parse(&mut self.out, name.as_bytes(), sql.as_bytes(), b"");
-            self.flow.sent(Step::Parse(Owner::Own(Probe::Effect), Slot::Named(number)));
+        if !self.has(number) {
+            self.put_named(Owner::Own(Probe::Effect), number, sql.as_bytes(), b"");
         }
         frontend::put_run(&mut self.out, name.as_bytes());
         self.flow.sent(Step::Bind(Owner::Own(probe)));
@@ -118,14 +157,13 @@ impl Composer<'_> {
     /// Makes room for, then prepares, a statement of the client's that this connection lacks.
     fn inject(&mut self, statement: &Prepared) {
         if statement.is_named {
-            if self.carried.prepared.contains_key(&statement.number) {
-                self.carried.prepared.insert(statement.number, self.tick);
-                return;
+            if let Some(used) = self.carried.prepared.get_mut(&statement.number) {
+                *used = self.tick;
             }
-            self.evict();
-            let name = server_name(statement.number);
-            frontend::put_parse(&mut self.out, name.as_bytes(), &statement.sql, &statement.types);
-            self.flow.sent(Step::Parse(Owner::Own(Probe::Effect), Slot::Named(statement.number)));
+            if !self.has(statement.number) {
+                self.evict();
+                self.put_named(Owner::Own(Probe::Effect), statement.number, &statement.sql, &statement.types);
+            }
         } else if self.carried.unnamed != Some(statement.number) {
             frontend::put_parse(&mut self.out, b"", &statement.sql, &statement.types);
             self.flow.sent(Step::Parse(Owner::Own(Probe::Effect), Slot::Unnamed(statement.number)));
@@ -133,10 +171,12 @@ impl Composer<'_> {
     }
 
     fn evict(&mut self) {
-        if self.carried.prepared.len() < PREPARED_LIMIT {
+        let opened =
+            self.changed.iter().filter(|(number, exists)| *exists && !self.carried.prepared.contains_key(number));
+        if self.carried.prepared.len() + opened.count() < PREPARED_LIMIT {
             return;
         }
-        let oldest = self.carried.prepared.iter().filter(|(n, _)| **n >= super::plans::FIRST_NUMBER);
+        let oldest = self.carried.prepared.iter().filter(|(n, _)| **n >= super::plans::FIRST_NUMBER && self.has(**n));
         if let Some((&number, _)) = oldest.min_by_key(|(_, tick)| **tick) {
             self.close_own(number);
         }
@@ -146,7 +186,7 @@ impl Composer<'_> {
     pub fn close_own(&mut self, number: u64) {
         frontend::put_subject(&mut self.out, b'C', Subject::Statement, server_name(number).as_bytes());
         self.flow.sent(Step::Close(Owner::Own(Probe::Effect), Some(number)));
-        self.carried.prepared.remove(&number);
+        self.changed.push((number, false));
     }
 
     /// The client's Parse.
@@ -156,15 +196,13 @@ impl Composer<'_> {
             self.flow.sent(Step::Parse(Owner::Client, Slot::Unnamed(statement.number)));
             return;
         }
-        if self.carried.prepared.contains_key(&statement.number) {
+        if self.has(statement.number) {
             // Parsed anew, since the client is owed the errors that parsing finds today.
             self.close_own(statement.number);
         } else {
             self.evict();
         }
-        let name = server_name(statement.number);
-        frontend::put_parse(&mut self.out, name.as_bytes(), &statement.sql, &statement.types);
-        self.flow.sent(Step::Parse(Owner::Client, Slot::Named(statement.number)));
+        self.put_named(Owner::Client, statement.number, &statement.sql, &statement.types);
     }
 
     /// A message that fails, in whose place the client gets `failure`.
@@ -208,12 +246,12 @@ impl Session {
                     let parse = Parse::read(body)?;
                     let statement = self.prepare(&parse);
                     survey.touches.push(Arc::clone(&statement.plan));
-                    survey.prepares.push((Bytes::copy_from_slice(parse.name), statement));
+                    survey.namings.push(Naming::Prepared(Bytes::copy_from_slice(parse.name), statement));
                 }
                 b'B' => {
                     let bind = Bind::read(body)?;
                     if let Some(statement) = self.statement(&survey, bind.statement) {
-                        if statement.is_named && !survey.prepares.iter().any(|(name, _)| name == bind.statement) {
+                        if statement.is_named && survey.named(bind.statement).is_none() {
                             survey.earlier.push(Arc::clone(&statement));
                         }
                         survey.touches.push(self.plan_of(&statement));
@@ -227,6 +265,13 @@ impl Session {
                         && let Some(statement) = self.statement(&survey, name)
                     {
                         survey.touches.push(self.plan_of(&statement));
+                    }
+                    if header.tag == b'C' {
+                        let name = Bytes::copy_from_slice(name);
+                        survey.namings.push(match subject {
+                            Subject::Statement => Naming::Closed(name),
+                            Subject::Portal => Naming::ClosedPortal(name),
+                        });
                     }
                 }
                 b'E' => {
@@ -246,8 +291,7 @@ impl Session {
     }
 
     fn statement(&self, survey: &Survey, name: &[u8]) -> Option<Arc<Prepared>> {
-        let here = survey.prepares.iter().rev().find(|(n, _)| n == name).map(|(_, statement)| statement);
-        here.or_else(|| self.statements.get(name)).cloned()
+        survey.named(name).unwrap_or_else(|| self.statements.get(name)).cloned()
     }
 
     /// Writes the unit's messages for the connection, with `beside` around or behind them.
@@ -282,34 +326,34 @@ impl Session {
         if beside == Beside::Proof {
             composer.before(side);
         }
-        // Statements that the unit itself prepares, as far as it has come, and those it closed.
-        let mut prepared = survey.prepares.iter();
-        let mut here: Vec<(&[u8], &Arc<Prepared>)> = Vec::new();
+        // How much of what the unit does to names has been done.
+        let mut here = 0;
         for (header, body) in frames(unit) {
             match header.tag {
                 b'P' => {
-                    let (name, statement) = prepared.next().expect("the survey saw the same messages");
-                    let exists = here.iter().any(|(n, _)| n == name) || self.statements.get(name).is_some();
-                    if !name.is_empty() && exists {
+                    let Some(Naming::Prepared(name, statement)) = survey.namings.get(here) else {
+                        unreachable!("the survey saw the same messages")
+                    };
+                    let known = named(&survey.namings[..here], name).unwrap_or_else(|| self.statements.get(name));
+                    if !name.is_empty() && known.is_some() {
                         composer.fail(duplicate_statement(name), round);
                     } else {
                         composer.parse(statement);
-                        here.push((name, statement));
                     }
+                    here += 1;
                 }
                 b'B' => {
                     let bind = Bind::read(body).expect("the survey has read it");
-                    let own = here.iter().rev().find(|(n, _)| *n == bind.statement).map(|(_, s)| Arc::clone(s));
-                    let earlier = || self.statements.get(bind.statement).cloned();
-                    let is_here = own.is_some();
-                    let Some(statement) = own.or_else(earlier) else {
+                    let own = named(&survey.namings[..here], bind.statement);
+                    let Some(statement) = own.unwrap_or_else(|| self.statements.get(bind.statement)).cloned() else {
                         composer.fail(unknown_statement(bind.statement), round);
                         continue;
                     };
-                    if !is_here {
+                    if own.is_none() {
                         composer.inject(&statement);
                     }
                     if statement.is_named {
+                        round.names.push((statement.number, Bytes::copy_from_slice(bind.statement)));
                         frontend::put_bind(&mut composer.out, &bind, server_name(statement.number).as_bytes());
                     } else {
                         composer.copy(b'B', body);
@@ -317,7 +361,11 @@ impl Session {
                     composer.flow.sent(Step::Bind(Owner::Client));
                     self.statements.open_portal(bind.portal, statement);
                 }
-                b'D' | b'C' => self.compose_subject(header.tag, body, &mut here, composer, round),
+                b'D' => self.compose_describe(body, &survey.namings[..here], composer, round),
+                b'C' => {
+                    compose_close(body, composer);
+                    here += 1;
+                }
                 b'E' => {
                     composer.copy(b'E', body);
                     composer.flow.sent(Step::Execute(Owner::Client));
@@ -334,46 +382,40 @@ impl Session {
                 tag => composer.copy(tag, body),
             }
         }
+        if end == UnitEnd::Open {
+            // Answered before the next unit is looked at, which may be a copy's data.
+            frontend::put_flush(&mut composer.out);
+        }
     }
 
-    fn compose_subject(
-        &mut self,
-        tag: u8,
-        body: &[u8],
-        here: &mut Vec<(&[u8], &Arc<Prepared>)>,
-        composer: &mut Composer<'_>,
-        round: &mut Round,
-    ) {
+    fn compose_describe(&self, body: &[u8], here: &[Naming], composer: &mut Composer<'_>, round: &mut Round) {
         let (subject, name) = frontend::subject(body).expect("the survey has read it");
-        let step = if tag == b'D' { Step::Describe } else { Step::Close(Owner::Client, None) };
         if subject == Subject::Portal {
-            if tag == b'C' {
-                self.statements.close_portal(name);
-            }
-            composer.copy(tag, body);
-            composer.flow.sent(step);
+            composer.copy(b'D', body);
+            composer.flow.sent(Step::Describe);
             return;
         }
-        let own = here.iter().rev().find(|(n, _)| *n == name).map(|(_, s)| Arc::clone(s));
-        let is_here = own.is_some();
-        let statement = own.or_else(|| self.statements.get(name).cloned());
-        if tag == b'C' {
-            // The name is the session's; what connections have prepared stays for others.
-            here.retain(|(n, _)| *n != name);
-            self.statements.close(name);
-            frontend::put_subject(&mut composer.out, b'C', Subject::Statement, b"sc_none");
-            composer.flow.sent(step);
-            return;
-        }
-        let Some(statement) = statement else {
+        let own = named(here, name);
+        let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)) else {
             composer.fail(unknown_statement(name), round);
             return;
         };
-        if !is_here {
-            composer.inject(&statement);
+        if own.is_none() {
+            composer.inject(statement);
         }
         let server = if statement.is_named { server_name(statement.number) } else { String::new() };
         frontend::put_subject(&mut composer.out, b'D', Subject::Statement, server.as_bytes());
-        composer.flow.sent(step);
+        composer.flow.sent(Step::Describe);
     }
+}
+
+fn compose_close(body: &[u8], composer: &mut Composer<'_>) {
+    match frontend::subject(body).expect("the survey has read it") {
+        (Subject::Portal, _) => composer.copy(b'C', body),
+        // The name is the session's; what connections have prepared stays for others.
+        (Subject::Statement, _) => {
+            frontend::put_subject(&mut composer.out, b'C', Subject::Statement, b"sc_none");
+        }
+    }
+    composer.flow.sent(Step::Close(Owner::Client, None));
 }

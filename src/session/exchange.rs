@@ -2,7 +2,7 @@
 //! fill copies aside what it relays.
 
 use super::client::Client;
-use super::flow::{Flow, Probe, Slot, Step, Unexpected, Verdict};
+use super::flow::{Flow, Owner, Probe, Slot, Step, Unexpected, Verdict};
 use crate::types::{Lsn, Snapshot};
 use crate::upstream::Lease;
 use crate::wire::backend::{self, column};
@@ -101,14 +101,18 @@ pub struct Round {
     pub held_back: Option<usize>,
     /// An error of a replica may send the batch to the primary.
     pub on_replica: bool,
+    /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors.
+    pub names: Vec<(u64, Bytes)>,
     /// Our own errors for the messages that were sent to fail, in order.
     pub substitutes: std::collections::VecDeque<backend::Failure>,
     pub again: Option<Again>,
     pub snapshot: Option<Snapshot>,
     pub replayed: Option<Lsn>,
     pub high: Option<Lsn>,
-    /// How many of the client's Parses succeeded.
-    pub parsed: usize,
+    /// How many of the client's Parses and Closes succeeded.
+    pub named: usize,
+    /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
+    pub unnamed_lost: bool,
     /// When this round was, for the least recently used statement.
     pub tick: u64,
     /// The tags of the client's executions that ended, in order; empty for those that were suspended or empty.
@@ -224,11 +228,15 @@ impl Held {
 
     /// Whether another session may have the connection: nothing owed, nothing unread, no open transaction's settings.
     pub fn is_clean(&self) -> bool {
-        self.flow.is_done() && self.passing == 0 && self.lease.input.is_empty() && self.settings_before.is_none()
+        self.flow.is_done()
+            && !self.flow.is_uncertain()
+            && self.passing == 0
+            && self.lease.input.is_empty()
+            && self.settings_before.is_none()
     }
 
     /// Deals with all whole frames that were read.
-    fn digest(&mut self, output: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+    pub fn digest(&mut self, output: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
         if self.passing > 0 {
             let input = &mut self.lease.input;
             let piece = input.split_to(input.len().min(self.passing));
@@ -284,8 +292,8 @@ impl Held {
         match self.flow.on(tag, body)? {
             Verdict::Relay => {
                 output.extend_from_slice(frame);
-                if tag == b'1' {
-                    round.parsed += 1;
+                if matches!(tag, b'1' | b'3') {
+                    round.named += 1;
                 }
             }
             Verdict::RelayRow => {
@@ -359,6 +367,10 @@ impl Held {
             Verdict::Notification => output.extend_from_slice(frame),
         }
         match (step, tag) {
+            (Some(Step::Parse(owner, Slot::Unnamed(_))), b'E') => {
+                self.lease.carried.unnamed = None;
+                round.unnamed_lost = owner == Owner::Client;
+            }
             (Some(Step::Parse(_, Slot::Named(number))), b'1') => {
                 self.lease.carried.prepared.insert(number, round.tick);
             }
@@ -406,5 +418,20 @@ fn error(frame: &[u8], output: &mut BytesMut, round: &mut Round) {
         }
     }
     round.failed = true;
-    output.extend_from_slice(frame);
+    put_error(frame, &round.names, output);
+}
+
+/// An error that names a statement says the client's name for it.
+fn put_error(frame: &[u8], names: &[(u64, Bytes)], output: &mut BytesMut) {
+    const QUOTED: &[u8] = b"prepared statement \"sc_";
+    let named = memchr::memmem::find(frame, QUOTED).and_then(|at| {
+        let digits = at + QUOTED.len();
+        let end = digits + memchr::memchr(b'"', &frame[digits..])?;
+        let number: u64 = std::str::from_utf8(&frame[digits..end]).ok()?.parse().ok()?;
+        let (_, name) = names.iter().find(|(n, _)| *n == number)?;
+        Some((digits - b"sc_".len(), end, name))
+    });
+    let Some((from, to, name)) = named else { return output.extend_from_slice(frame) };
+    let body = [&frame[HEADER..from], name, &frame[to..]].concat();
+    backend::put_frame(output, b'E', &body);
 }

@@ -95,6 +95,8 @@ pub struct Flow {
     /// An extended batch failed and its Sync has not been sent: the server ignores everything up to it, simple queries too
     /// (`ignore_till_sync` in postgres.c).
     skipping: bool,
+    /// The Sync sent before a copy, which the server ignores, unless the copy fails before it has read that far.
+    voided: Option<Owner>,
 }
 
 impl Flow {
@@ -105,6 +107,11 @@ impl Flow {
         }
         self.skipping = false;
         self.queue.push_back(step);
+    }
+
+    /// Whether it is not certain if the server owes another ReadyForQuery.
+    pub fn is_uncertain(&self) -> bool {
+        self.voided.is_some()
     }
 
     /// Whether everything was answered.
@@ -126,8 +133,9 @@ impl Flow {
     /// copy's end counts.
     pub fn copy_began(&mut self) -> bool {
         let extended = !matches!(self.current(), Some(Step::Query(_)));
-        if extended && let Some(at) = self.queue.iter().position(|step| matches!(step, Step::Sync(_))) {
-            self.queue.remove(at);
+        let sync = self.queue.iter().position(|step| matches!(step, Step::Sync(_)));
+        if extended && let Some(Step::Sync(owner)) = sync.and_then(|at| self.queue.remove(at)) {
+            self.voided = Some(owner);
         }
         extended
     }
@@ -144,7 +152,14 @@ impl Flow {
             b'E' => return Ok(self.failed()),
             _ => {}
         }
-        let step = self.current().ok_or(Unexpected(tag))?;
+        let voided = match tag {
+            b'Z' if self.is_done() => self.voided.take(),
+            // The copy has ended well: it was ignored.
+            b'C' => self.voided.take().and(None),
+            _ => None,
+        };
+        self.skipping &= voided.is_none();
+        let step = self.current().or(voided.map(Step::Sync)).ok_or(Unexpected(tag))?;
         let (owner, done, verdict) = match (step, tag) {
             (Step::Parse(owner, _), b'1') | (Step::Bind(owner), b'2') | (Step::Close(owner, _), b'3') => {
                 (owner, true, Verdict::Relay)
@@ -215,7 +230,7 @@ mod tests {
     const OWN: Owner = Owner::Own(Probe::Snapshot);
 
     fn flow(steps: &[Step]) -> Flow {
-        Flow { queue: steps.iter().copied().collect(), skipping: false }
+        Flow { queue: steps.iter().copied().collect(), ..Flow::default() }
     }
 
     fn run(flow: &mut Flow, tags: &[u8]) -> Vec<Verdict> {
@@ -292,6 +307,15 @@ mod tests {
         assert!(flow.copy_began());
         flow.sent(Step::Sync(Owner::Client));
         assert_eq!(run(&mut flow, b"CZ"), [Verdict::RelayDone, Verdict::RelayReady(b'I')]);
+    }
+
+    #[test]
+    fn r7_a_copy_that_fails_before_it_reads_answers_the_sync_before_it() {
+        let mut flow = flow(&[Step::Execute(Owner::Client), Step::Sync(Owner::Client)]);
+        assert_eq!(flow.on(b'G', b""), Ok(Verdict::RelayCopyIn));
+        flow.copy_began();
+        assert_eq!(run(&mut flow, b"EZ"), [Verdict::RelayError, Verdict::RelayReady(b'I')]);
+        assert_eq!(flow.on(b'Z', b"I"), Err(Unexpected(b'Z')));
     }
 
     #[test]

@@ -61,7 +61,9 @@ impl Session {
         // A batch that goes on after this unit may write yet, and all of it goes to one server.
         let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
         let anywhere = survey.runs.iter().flatten().chain(&survey.touches).all(|plan| plan.place == Place::Anywhere);
-        let mut to_primary = !reads || !anywhere || may_go_on || self.shared.config.pool == PoolMode::Session;
+        // A replica refuses SERIALIZABLE, whether a statement or the session's default asks for it.
+        let plain = self.settings.is_plain();
+        let mut to_primary = !reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
         // A replica's answer would be older than the clock says.
         to_primary |= matches!(fill, Some(Fill::Timed { .. }));
         let catalog = self.heard && survey.runs.iter().flatten().any(|plan| plan.may_change_catalog);
@@ -159,13 +161,13 @@ impl Session {
         let _request = server.request();
         let mut flow = std::mem::take(&mut held.flow);
         let mut carried = std::mem::take(&mut held.lease.carried);
-        let mut composer = Composer { out: BytesMut::new(), flow: &mut flow, carried: &mut carried, tick: round.tick };
+        let mut composer = Composer::new(&mut flow, &mut carried, round.tick);
         self.compose(unit, end, survey, (beside, side), &mut composer, &mut round);
         let mut out = composer.out;
         held.flow = flow;
         held.lease.carried = carried;
         self.registration.running.begin(&server, &held.lease.key).await;
-        let pumped = self.relay(&mut held, &mut out, end, &mut round).await;
+        let pumped = self.relay(&mut held, &mut out, &mut round).await;
         self.registration.running.end().await;
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
         held.batch_open = round.status.is_none();
@@ -176,26 +178,14 @@ impl Session {
         }
     }
 
-    async fn relay(
-        &mut self,
-        held: &mut Held,
-        out: &mut BytesMut,
-        end: UnitEnd,
-        round: &mut Round,
-    ) -> Result<(), Broken> {
-        let relayed = async {
-            if end == UnitEnd::Open {
-                return held.push(out, &mut self.client, round).await;
+    async fn relay(&mut self, held: &mut Held, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+        loop {
+            held.pump(out, &mut self.client, round).await?;
+            if !round.copy_in {
+                return Ok(());
             }
-            loop {
-                held.pump(out, &mut self.client, round).await?;
-                if !round.copy_in {
-                    return Ok(());
-                }
-                super::copy::copy_in(held, &mut self.client, round).await?;
-            }
-        };
-        relayed.await
+            super::copy::copy_in(held, &mut self.client, round).await?;
+        }
     }
 
     /// Whether it is worth learning how far the unit's reads may have seen: they could be followed by a hit or by a read of a
@@ -214,7 +204,7 @@ impl Session {
     async fn forget_prepared(&mut self, survey: &Survey) -> Result<(), End> {
         let Some(held) = &mut self.held else { return Ok(()) };
         let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
+        let mut composer = Composer::new(flow, &mut lease.carried, 0);
         for statement in &survey.earlier {
             composer.close_own(statement.number);
         }

@@ -11,12 +11,12 @@ use crate::route::destination::{Choice, Reason, choose};
 use crate::types::{Level, Lsn, Moment, Snapshot};
 use crate::upstream::{LeaseError, Server};
 use crate::wire::backend::{Failure, column};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a session waits for the primary to show what it has seen on a replica, and between two looks.
-const CATCH_UP_LIMIT: Duration = Duration::from_secs(5);
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
 
 impl Session {
@@ -75,25 +75,20 @@ impl Session {
     /// A replica replays a commit that the primary, which waits for a synchronous standby, does not show yet: a session that saw
     /// it there must not read the primary before the primary shows it too.
     async fn catch_up(&mut self) -> Result<(), End> {
-        // Without a stream nothing tells what a snapshot shows; and there are no hits that could be ahead either.
-        let is_heard = self.shared.coherence.state() == StreamState::Live;
-        if self.ahead == Lsn::ZERO || self.level == Level::Bounded || !is_heard {
+        if self.ahead == Lsn::ZERO || self.level == Level::Bounded {
             return Ok(());
         }
         let began = Moment::now();
+        let mut first: Option<Snapshot> = None;
         loop {
             let row = self.ask("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text").await?;
-            let snapshot: Option<Snapshot> = row
-                .as_ref()
-                .and_then(|row| column(row, 0))
-                .and_then(|text| std::str::from_utf8(text).ok())
-                .and_then(|text| text.parse().ok());
-            if let Some(snapshot) = snapshot {
+            if let Some(snapshot) = row.as_ref().and_then(|row| snapshot(row)) {
                 self.shared.coherence.saw_snapshot(&snapshot);
-                if self.shared.coherence.shows_up_to(&snapshot, self.ahead) {
+                if self.is_caught_up(&snapshot, first.as_ref()) {
                     self.ahead = Lsn::ZERO;
                     return Ok(());
                 }
+                first.get_or_insert(snapshot);
             }
             if Moment::now().since(began) > CATCH_UP_LIMIT {
                 // As stale as a direct connection to the primary would be, and no staler.
@@ -101,6 +96,18 @@ impl Session {
                 return Ok(());
             }
             tokio::time::sleep(CATCH_UP_PAUSE).await;
+        }
+    }
+
+    /// The stream tells which commits lie before the position. Without it, everything that was under way at the first look has
+    /// to have ended: what a replica had replayed before was under way by then or visible.
+    fn is_caught_up(&self, snapshot: &Snapshot, first: Option<&Snapshot>) -> bool {
+        match self.shared.coherence.state() {
+            StreamState::Live => self.shared.coherence.shows_up_to(snapshot, self.ahead),
+            _ => {
+                let first = first.unwrap_or(snapshot);
+                first.in_progress.iter().all(|xid| snapshot.shows(*xid))
+            }
         }
     }
 
@@ -134,7 +141,7 @@ impl Session {
         }
         let mut round = Round { mute_parameters: true, ..Round::default() };
         let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
+        let mut composer = Composer::new(flow, &mut lease.carried, 0);
         for statement in &statements {
             composer.query_own(statement, Probe::Effect);
         }
@@ -159,7 +166,7 @@ impl Session {
     pub(super) async fn ask(&mut self, sql: &str) -> Result<Option<Bytes>, End> {
         let Some(held) = &mut self.held else { return Ok(None) };
         let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: 0 };
+        let mut composer = Composer::new(flow, &mut lease.carried, 0);
         composer.query_own(sql, Probe::Row);
         let mut out = composer.out;
         let mut round = Round::default();
@@ -168,4 +175,9 @@ impl Session {
             Err(broken) => Err(self.lost(broken).await),
         }
     }
+}
+
+/// The snapshot in a row's first column.
+fn snapshot(row: &[u8]) -> Option<Snapshot> {
+    column(row, 0).and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok())
 }

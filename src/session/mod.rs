@@ -39,16 +39,17 @@ use arc_swap::ArcSwap;
 use cancel::Registry;
 use client::{BadFrame, Client, UnitEnd};
 use exchange::Held;
-use plans::{Names, Plans};
+use plans::{Names, Plans, Recent};
 use portal::Statements;
 use settings::Settings;
 use startup::{Greetings, Verifiers};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// What all sessions share.
 pub struct Shared {
@@ -160,10 +161,12 @@ struct Session {
     /// After a local error in a batch that has not seen its Sync: messages are skipped up to it.
     skipping: bool,
     statements: Statements,
-    /// Plans of simple queries' texts that this session asked lately.
-    texts: HashMap<Box<[u8]>, Arc<crate::route::plan::Plan>>,
+    /// Plans of texts that this session asked lately.
+    recent: Recent,
     key: Vec<u8>,
     registration: cancel::Registration,
+    /// Ends with `Shared::stop`. Its own, since waiting on the shared one takes a lock that all sessions would share.
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// Serves one client until it leaves. `seat`: its right to a session; without one it may cancel a query, and nothing more.
@@ -258,7 +261,7 @@ impl Session {
                     self.skipping = false;
                     self.ready();
                 }
-                UnitEnd::Flush | UnitEnd::Open if self.skipping => self.client.discard(unit),
+                _ if self.skipping => self.client.discard(unit),
                 _ => self.answer(unit).await?,
             }
             if self.client.is_full() {
@@ -276,7 +279,7 @@ impl Session {
                 return tokio::select! {
                     biased;
                     read = self.client.read() => Ok(read?),
-                    () = self.shared.stop.cancelled(), if idle => Err(shutting_down()),
+                    () = &mut self.stop, if idle => Err(shutting_down()),
                 };
             };
             let mut round = exchange::Round::default();
@@ -285,12 +288,14 @@ impl Session {
                 read = self.client.read() => return Ok(read?),
                 said = held.pull(&mut round) => match said {
                     Ok(said) => {
+                        // A copy failed before it had read its batch's Sync, which is answered after all.
+                        held.batch_open &= round.status.is_none();
                         self.client.output.extend_from_slice(&said);
                         self.client.flush().await?;
                     }
                     Err(broken) => return Err(self.lost(broken).await),
                 },
-                () = self.shared.stop.cancelled(), if idle => return Err(shutting_down()),
+                () = &mut self.stop, if idle => return Err(shutting_down()),
             }
         }
     }
@@ -322,7 +327,7 @@ impl Session {
         let names = Names { path: self.settings.search_path(), standard_strings: self.settings.standard_strings() };
         if *self.names != names {
             self.names = Arc::new(names);
-            self.texts.clear();
+            self.recent.clear();
         }
     }
 

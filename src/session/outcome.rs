@@ -1,7 +1,7 @@
 //! What a server's answers mean for the session: settings, transaction, pins, floor, and whether it has written.
 
 use super::client::UnitEnd;
-use super::compose::{Side, Survey};
+use super::compose::{Naming, Side, Survey};
 use super::exchange::Round;
 use super::{Block, Session};
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, SettingChange, TransactionControl};
@@ -10,8 +10,17 @@ use std::sync::Arc;
 impl Session {
     /// What the answers mean for the session's state.
     pub(super) fn after(&mut self, survey: &Survey, round: &Round, end: UnitEnd) {
-        for (name, statement) in survey.prepares.iter().take(round.parsed) {
-            self.statements.insert(name, Arc::clone(statement));
+        for naming in survey.namings.iter().take(round.named) {
+            match naming {
+                Naming::Prepared(name, statement) => self.statements.insert(name, Arc::clone(statement)),
+                Naming::Closed(name) => {
+                    self.statements.close(name);
+                }
+                Naming::ClosedPortal(name) => self.statements.close_portal(name),
+            }
+        }
+        if round.unnamed_lost || (end == UnitEnd::Query && round.status.is_some()) {
+            self.statements.close(b"");
         }
         let was_idle = self.status == b'I';
         for (at, plan) in survey.runs.iter().enumerate() {
@@ -174,8 +183,9 @@ impl Session {
         {
             held.lease.carried.settings = before;
         }
-        self.settings.ended(committed);
-        self.settings_changed();
+        if self.settings.ended(committed) {
+            self.settings_changed();
+        }
     }
 
     /// The catalog may have changed: nothing is served until it has been looked at.

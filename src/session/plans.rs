@@ -3,6 +3,8 @@
 
 use crate::catalog::{Catalog, SearchPath};
 use crate::route::plan::{Plan, plan};
+use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
@@ -19,20 +21,43 @@ pub struct Names {
 const SHARDS: usize = 16;
 /// Plans a shard keeps; past it the shard starts anew.
 const SHARD_LIMIT: usize = 2_048;
-/// Statements that were learned to write, or numbered, before the set starts anew.
-const LEARNED_LIMIT: usize = 65_536;
+/// Statements that were numbered before the set starts anew.
+const NUMBERED_LIMIT: usize = 65_536;
+/// Statements that were learned to write before the set starts anew. Learning one more copies it.
+const LEARNED_LIMIT: usize = 4_096;
 /// Texts longer than this are not kept: they are not analysed either.
 const TEXT_LIMIT: usize = 32 * 1024;
+/// Plans a session keeps for itself: what it repeats takes no lock.
+const RECENT: usize = 32;
 
-type Shard = Mutex<HashMap<(Box<[u8]>, Arc<Names>), Arc<Plan>>>;
+type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// A text with its plan.
+#[derive(Debug, Clone)]
+struct Known {
+    text: Arc<[u8]>,
+    plan: Arc<Plan>,
+}
+
+/// Plans of some of the texts, by how names are read and then by text, so that looking one up copies neither.
+#[derive(Debug, Default)]
+struct Shard {
+    plans: Map<Arc<Names>, Map<Arc<[u8]>, Arc<Plan>>>,
+    count: usize,
+}
+
+/// The plans that one session used last, all made by the same names: each text has one place.
+#[derive(Debug, Default)]
+pub struct Recent(Box<[Option<Known>]>);
 
 /// All plans of this instance.
 #[derive(Debug)]
 pub struct Plans {
-    shards: [Shard; SHARDS],
-    hasher: foldhash::fast::RandomState,
-    writes: Mutex<HashSet<Arc<str>>>,
-    numbers: Mutex<HashMap<Box<[u8]>, u64>>,
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+    /// Read far more often than written, and by all sessions.
+    writes: ArcSwap<HashSet<Arc<str>, RandomState>>,
+    numbers: Mutex<Map<Box<[u8]>, u64>>,
     next: AtomicU64,
 }
 
@@ -43,48 +68,92 @@ impl Default for Plans {
     fn default() -> Self {
         Plans {
             shards: Default::default(),
-            hasher: foldhash::fast::RandomState::default(),
-            writes: Mutex::default(),
+            hasher: RandomState::default(),
+            writes: ArcSwap::default(),
             numbers: Mutex::default(),
             next: AtomicU64::new(FIRST_NUMBER),
         }
     }
 }
 
+impl Recent {
+    /// Forgets all: names are read differently from now on.
+    pub fn clear(&mut self) {
+        self.0 = Box::default();
+    }
+
+    fn place(hash: u64) -> usize {
+        // The shards use the low bits.
+        (hash >> 32) as usize % RECENT
+    }
+
+    fn get(&self, hash: u64, text: &[u8]) -> Option<&Arc<Plan>> {
+        let known = self.0.get(Self::place(hash))?.as_ref()?;
+        (*known.text == *text).then_some(&known.plan)
+    }
+
+    fn keep(&mut self, hash: u64, known: Known) {
+        if self.0.is_empty() {
+            self.0 = vec![None; RECENT].into();
+        }
+        self.0[Self::place(hash)] = Some(known);
+    }
+}
+
+impl Shard {
+    fn get(&self, text: &[u8], names: &Names) -> Option<Known> {
+        let (text, plan) = self.plans.get(names)?.get_key_value(text)?;
+        Some(Known { text: Arc::clone(text), plan: Arc::clone(plan) })
+    }
+
+    fn insert(&mut self, names: &Arc<Names>, known: &Known) {
+        if self.count >= SHARD_LIMIT {
+            *self = Shard::default();
+        }
+        let plans = self.plans.entry(Arc::clone(names)).or_default();
+        if plans.insert(Arc::clone(&known.text), Arc::clone(&known.plan)).is_none() {
+            self.count += 1;
+        }
+    }
+}
+
 impl Plans {
-    /// The plan of `text` in the present catalog.
-    pub fn plan(&self, text: &[u8], names: &Arc<Names>, catalog: &Catalog) -> Arc<Plan> {
+    /// The plan of `text` in the present catalog. `recent`: the session's own, made by the same names.
+    pub fn plan(&self, text: &[u8], names: &Arc<Names>, catalog: &Catalog, recent: &mut Recent) -> Arc<Plan> {
+        let make = || Arc::new(plan(text, &names.path, names.standard_strings, catalog));
         if text.len() > TEXT_LIMIT {
-            return Arc::new(plan(text, &names.path, names.standard_strings, catalog));
+            return make();
         }
-        let shard = &self.shards[self.hasher.hash_one(text) as usize % SHARDS];
-        let key = (Box::from(text), Arc::clone(names));
-        if let Some(known) = shard.lock().get(&key)
-            && known.catalog_version == catalog.version
-        {
-            return Arc::clone(known);
+        let is_current = |plan: &Plan| plan.catalog_version == catalog.version;
+        let hash = self.hasher.hash_one(text);
+        if let Some(plan) = recent.get(hash, text).filter(|plan| is_current(plan)) {
+            return Arc::clone(plan);
         }
-        let made = Arc::new(plan(text, &names.path, names.standard_strings, catalog));
-        let mut shard = shard.lock();
-        if shard.len() >= SHARD_LIMIT {
-            shard.clear();
-        }
-        shard.insert(key, Arc::clone(&made));
-        made
+        let shard = &self.shards[hash as usize % SHARDS];
+        let found = shard.lock().get(text, names).filter(|known| is_current(&known.plan));
+        let known = found.unwrap_or_else(|| {
+            let made = Known { text: text.into(), plan: make() };
+            shard.lock().insert(names, &made);
+            made
+        });
+        let plan = Arc::clone(&known.plan);
+        recent.keep(hash, known);
+        plan
     }
 
     /// A replica refused it as a write (25006): it goes to the primary from now on.
     pub fn learn_write(&self, identity: &Arc<str>) {
-        let mut writes = self.writes.lock();
-        if writes.len() >= LEARNED_LIMIT {
-            writes.clear();
-        }
-        writes.insert(Arc::clone(identity));
+        self.writes.rcu(|known| {
+            let mut known = if known.len() < LEARNED_LIMIT { HashSet::clone(known) } else { HashSet::default() };
+            known.insert(Arc::clone(identity));
+            known
+        });
     }
 
     /// Whether a replica refused it before.
     pub fn is_learned_write(&self, identity: &str) -> bool {
-        self.writes.lock().contains(identity)
+        let writes = self.writes.load();
+        !writes.is_empty() && writes.contains(identity)
     }
 
     /// The number by which a prepared statement (text and parameter types) is known on every connection.
@@ -94,7 +163,7 @@ impl Plans {
         key.push(0);
         key.extend_from_slice(types);
         let mut numbers = self.numbers.lock();
-        if numbers.len() >= LEARNED_LIMIT {
+        if numbers.len() >= NUMBERED_LIMIT {
             // Old numbers stay good for who holds them; the same text merely gets another one.
             numbers.clear();
         }
@@ -104,5 +173,46 @@ impl Plans {
     /// A number that names nothing else: for one Parse of the unnamed statement.
     pub fn fresh_number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(schema: &str) -> Arc<Names> {
+        Arc::new(Names { path: SearchPath(vec![schema.to_owned()]), standard_strings: true })
+    }
+
+    #[test]
+    fn a_text_is_understood_once_for_all_sessions_that_read_names_alike() {
+        let (plans, catalog) = (Plans::default(), Catalog::default());
+        let (mut one, mut other) = (Recent::default(), Recent::default());
+        let first = plans.plan(b"SELECT 1", &names("a"), &catalog, &mut one);
+        assert!(Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("a"), &catalog, &mut one)));
+        assert!(Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("a"), &catalog, &mut other)));
+        assert!(!Arc::ptr_eq(&first, &plans.plan(b"SELECT 2", &names("a"), &catalog, &mut one)));
+        one.clear();
+        assert!(!Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("b"), &catalog, &mut one)));
+    }
+
+    #[test]
+    fn what_is_kept_has_a_limit() {
+        let (plans, catalog) = (Plans::default(), Catalog::default());
+        let (names, mut recent) = (names("a"), Recent::default());
+        for n in 0..SHARDS * SHARD_LIMIT * 2 {
+            plans.plan(format!("SHOW x{n}").as_bytes(), &names, &catalog, &mut recent);
+        }
+        assert!(plans.shards.iter().all(|shard| shard.lock().count <= SHARD_LIMIT));
+        plans.plan(" ".repeat(TEXT_LIMIT + 1).as_bytes(), &names, &catalog, &mut recent);
+        assert!(recent.0.iter().flatten().all(|known| known.text.len() <= TEXT_LIMIT));
+    }
+
+    #[test]
+    fn a_learned_write_is_remembered() {
+        let plans = Plans::default();
+        assert!(!plans.is_learned_write("select f()"));
+        plans.learn_write(&"select f()".into());
+        assert!(plans.is_learned_write("select f()") && !plans.is_learned_write("select g()"));
     }
 }

@@ -4,6 +4,7 @@
 use super::plans::Names;
 use crate::route::plan::Plan;
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -26,10 +27,10 @@ pub struct Prepared {
 /// All of a session's statements and portals.
 #[derive(Debug, Default)]
 pub struct Statements {
-    named: HashMap<Box<[u8]>, Arc<Prepared>>,
+    named: HashMap<Box<[u8]>, Arc<Prepared>, RandomState>,
     unnamed: Option<Arc<Prepared>>,
     /// Only while a transaction is open: portals end with it.
-    portals: HashMap<Box<[u8]>, Arc<Prepared>>,
+    portals: HashMap<Box<[u8]>, Arc<Prepared>, RandomState>,
 }
 
 impl Statements {

@@ -10,9 +10,6 @@ use crate::wire::frontend::{self, Bind, Parse, Subject};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Texts whose plans a session keeps for itself.
-const TEXTS_KEPT: usize = 512;
-
 /// Which messages the client waits for besides the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
@@ -64,17 +61,7 @@ impl Session {
 
     fn plan_of_identity(&mut self, text: &[u8]) -> Arc<Plan> {
         let catalog = self.shared.catalog.load();
-        if let Some(plan) = self.texts.get(text)
-            && plan.catalog_version == catalog.version
-        {
-            return Arc::clone(plan);
-        }
-        let plan = self.shared.common.plans.plan(text, &self.names, &catalog);
-        if self.texts.len() >= TEXTS_KEPT {
-            self.texts.clear();
-        }
-        self.texts.insert(text.into(), Arc::clone(&plan));
-        plan
+        self.shared.common.plans.plan(text, &self.names, &catalog, &mut self.recent)
     }
 
     /// A prepared statement's plan, made again if the catalog or the session's names have changed since.

@@ -54,6 +54,10 @@ impl Session {
     /// Answers one unit, from the cache or from a server.
     pub(super) async fn answer(&mut self, unit: Unit) -> Result<(), End> {
         let began = Moment::now();
+        if unit.end == UnitEnd::Query && !self.is_mid_batch() {
+            // `exec_simple_query` in postgres.c drops it before anything else.
+            self.statements.close(b"");
+        }
         let mut intent = Intent::Pass("batch_open");
         if !self.is_mid_batch() {
             if self.close_locally(unit) {

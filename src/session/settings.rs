@@ -62,10 +62,13 @@ pub struct Settings {
     start: Map,
     /// Set for the session.
     current: Map,
-    /// Set for this transaction alone.
-    local: Map,
+    /// Set for this transaction alone; nothing where it is back to what sessions start with.
+    local: BTreeMap<String, Option<Setting>>,
     /// `current` as it was when the transaction began, if it changed since.
     before: Option<Map>,
+    /// What every request asks, worked out when something changes.
+    is_plain: bool,
+    is_utf8: bool,
 }
 
 fn quoted(text: &str) -> String {
@@ -112,12 +115,26 @@ impl Settings {
                 (name, Setting { replay: replay.into(), values })
             })
             .collect();
-        Settings { baseline, user: user.to_owned(), current: start.clone(), start, local: Map::new(), before: None }
+        let current = start.clone();
+        let (local, before) = (BTreeMap::new(), None);
+        let mut settings = Settings {
+            baseline,
+            user: user.to_owned(),
+            current,
+            start,
+            local,
+            before,
+            is_plain: false,
+            is_utf8: false,
+        };
+        settings.changed();
+        settings
     }
 
     /// The baseline, once it is known.
     pub fn rest_on(&mut self, baseline: Arc<Baseline>) {
         self.baseline = baseline;
+        self.changed();
     }
 
     /// What the session's connection must carry between transactions.
@@ -138,17 +155,20 @@ impl Settings {
                     self.local.remove(name);
                     self.current.insert(name.clone(), setting);
                 } else if in_transaction {
-                    self.local.insert(name.clone(), setting);
+                    self.local.insert(name.clone(), Some(setting));
                 }
             }
-            SettingChange::Reset { name, local } => {
-                self.local.remove(name);
-                if !local {
-                    match self.start.get(name) {
-                        Some(start) => self.current.insert(name.clone(), start.clone()),
-                        None => self.current.remove(name),
-                    };
+            SettingChange::Reset { name, local: true } => {
+                if in_transaction {
+                    self.local.insert(name.clone(), self.start.get(name).cloned());
                 }
+            }
+            SettingChange::Reset { name, local: false } => {
+                self.local.remove(name);
+                match self.start.get(name) {
+                    Some(start) => self.current.insert(name.clone(), start.clone()),
+                    None => self.current.remove(name),
+                };
             }
             SettingChange::ResetAll => {
                 // RESET ALL leaves the role and session authorization alone (guc.c, GUC_NO_RESET_ALL).
@@ -162,16 +182,29 @@ impl Settings {
                 self.local.clear();
             }
         }
+        self.changed();
     }
 
-    /// The transaction ended.
-    pub fn ended(&mut self, committed: bool) {
+    /// The transaction ended. Whether that changed a setting.
+    pub fn ended(&mut self, committed: bool) -> bool {
+        let before = self.before.take().filter(|_| !committed);
+        if self.local.is_empty() && before.is_none() {
+            return false;
+        }
         self.local.clear();
-        if let Some(before) = self.before.take()
-            && !committed
-        {
+        if let Some(before) = before {
             self.current = before;
         }
+        self.changed();
+        true
+    }
+
+    fn changed(&mut self) {
+        self.is_plain = self.is("default_transaction_isolation", &["read committed"], self.baseline.read_committed)
+            && self.is("default_transaction_read_only", &["off", "false", "no", "0"], self.baseline.read_write)
+            && self.effective("transaction_isolation").is_none()
+            && self.effective("session_authorization").is_none();
+        self.is_utf8 = self.is("client_encoding", &["utf8", "utf-8", "unicode"], self.baseline.utf8);
     }
 
     /// Whether a rollback to a savepoint could undo settings that we cannot tell.
@@ -180,7 +213,7 @@ impl Settings {
     }
 
     fn effective(&self, name: &str) -> Option<&Setting> {
-        self.local.get(name).or_else(|| self.current.get(name))
+        self.local.get(name).map_or_else(|| self.current.get(name), Option::as_ref)
     }
 
     fn is(&self, name: &str, values: &[&str], otherwise: bool) -> bool {
@@ -200,15 +233,12 @@ impl Settings {
 
     /// Whether transactions that begin now are READ COMMITTED and may write.
     pub fn is_plain(&self) -> bool {
-        self.is("default_transaction_isolation", &["read committed"], self.baseline.read_committed)
-            && self.is("default_transaction_read_only", &["off", "false", "no", "0"], self.baseline.read_write)
-            && self.effective("transaction_isolation").is_none()
-            && self.effective("session_authorization").is_none()
+        self.is_plain
     }
 
     /// Whether texts are UTF-8.
     pub fn is_utf8(&self) -> bool {
-        self.is("client_encoding", &["utf8", "utf-8", "unicode"], self.baseline.utf8)
+        self.is_utf8
     }
 
     /// Whether a backslash is an ordinary character in a string.
@@ -228,9 +258,9 @@ impl Settings {
     pub fn key(&self, database: &str, out: &mut Vec<u8>) {
         let path = self.search_path().0;
         let mut all: BTreeMap<&str, &Setting> = BTreeMap::new();
-        for (name, setting) in self.current.iter().chain(&self.local) {
+        for name in self.current.keys().chain(self.local.keys()) {
             if !HARMLESS.contains(&name.as_str()) && name != "search_path" && name != "role" {
-                all.insert(name, setting);
+                all.extend(self.effective(name).map(|setting| (name.as_str(), setting)));
             }
         }
         let path = path.iter().map(|schema| ("search_path", schema.as_str()));
@@ -319,6 +349,18 @@ mod tests {
         s.apply(&SettingChange::Reset { name: "search_path".into(), local: false }, false);
         assert_eq!(s.search_path().0, ["a", "B c"]);
         assert!(s.current()["search_path"].replay.contains(r#"E'a, "B c"'"#));
+    }
+
+    #[test]
+    fn c17_set_local_to_default_hides_what_the_session_set() {
+        let mut s = settings(&[]);
+        let clean = key(&s);
+        s.apply(&set("timezone", "Asia/Tokyo", false), false);
+        let tokyo = key(&s);
+        s.apply(&SettingChange::Reset { name: "timezone".into(), local: true }, true);
+        assert_eq!(key(&s), clean);
+        s.ended(true);
+        assert_eq!(key(&s), tokyo);
     }
 
     #[test]

@@ -10,7 +10,6 @@ use crate::config::PoolMode;
 use crate::route::plan::Plan;
 use crate::types::Moment;
 use crate::upstream::Server;
-use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,7 +71,7 @@ impl Session {
         let Some(held) = &mut self.held else { return Ok(()) };
         let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
         let Held { lease, flow, .. } = held;
-        let mut composer = Composer { out: BytesMut::new(), flow, carried: &mut lease.carried, tick: round.tick };
+        let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
         composer.after(side);
         composer.sync_own();
         let mut out = composer.out;

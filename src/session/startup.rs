@@ -3,6 +3,7 @@
 
 use super::client::Client;
 use super::exchange::Held;
+use super::plans::Recent;
 use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
 use super::{Block, End, Session, Shared, shutting_down};
@@ -320,9 +321,10 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         held: None,
         skipping: false,
         statements: Statements::default(),
-        texts: HashMap::new(),
+        recent: Recent::default(),
         key: Vec::new(),
         registration: shared.common.cancels.register(if long { LONG_SECRET } else { 4 }),
+        stop: Box::pin(shared.stop.child_token().cancelled_owned()),
     };
     match session.greet().await {
         Ok(()) => Ok(session),

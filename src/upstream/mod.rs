@@ -103,7 +103,7 @@ pub struct Carried {
     /// Settings that differ from the connection's start: name to the statement that set it.
     pub settings: BTreeMap<String, Arc<str>>,
     /// Prepared statements that exist there: our number for the statement, least recently used last.
-    pub prepared: HashMap<u64, u64>,
+    pub prepared: HashMap<u64, u64, foldhash::fast::RandomState>,
     /// The identity of the unnamed statement that was parsed last, if known.
     pub unnamed: Option<u64>,
 }

@@ -6,6 +6,7 @@ use super::login::{Opened, parameter};
 use super::{Account, BackendKey, Carried, message};
 use crate::wire::stream::Stream;
 use bytes::BytesMut;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::Pin;
@@ -265,12 +266,14 @@ impl Drop for Waiting {
     }
 }
 
+type Map<K, V> = HashMap<K, V, RandomState>;
+
 /// All pools of one server.
 #[derive(Debug)]
 pub(super) struct Pools {
     size: usize,
     /// By account, then database: so that looking one up copies neither.
-    pools: Mutex<HashMap<Account, HashMap<String, Arc<Pool>>>>,
+    pools: Mutex<Map<Account, Map<String, Arc<Pool>>>>,
 }
 
 impl Pools {

@@ -234,6 +234,11 @@ pub fn put_sync(out: &mut BytesMut) {
     out.put_slice(b"S\0\0\0\x04");
 }
 
+/// Writes a `Flush`.
+pub fn put_flush(out: &mut BytesMut) {
+    out.put_slice(b"H\0\0\0\x04");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,6 +26,8 @@ pub struct Read {
     pub version: u64,
     pub began: Micros,
     pub ended: Micros,
+    /// How it was read, for whoever looks into a violation.
+    pub how: &'static str,
 }
 
 /// What a session wrote, through the proxy or beside it.
@@ -70,18 +72,31 @@ pub struct Violation {
     pub read: Read,
     /// The version that had to be there: at least this one, or, of what was invented, at most.
     pub expected: u64,
+    /// The session's own earlier step that made it so, if one did: when it began and how it was made.
+    pub because: Option<Because>,
+}
+
+/// A step that raised a session's floor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Because {
+    pub began: Micros,
+    pub how: &'static str,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Violation { promise, read, expected } = self;
-        let Read { session, register, version, began, ended } = read;
+        let Violation { promise, read, expected, because } = self;
+        let Read { session, register, version, began, ended, how } = read;
         write!(
             f,
-            "{promise:?}: session {} read version {version} of register {:#x} between {began} and {ended} µs, and had to \
-             read {expected}",
+            "{promise:?}: session {} read ({how}) version {version} of register {:#x} between {began} and {ended} µs, and \
+             had to read {expected}",
             session.0, register.0
-        )
+        )?;
+        match because {
+            Some(Because { began, how }) => write!(f, ", since its {how} at {began} µs"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -151,10 +166,11 @@ fn above_floor(history: &History, promise: Promise, raise: impl Fn(&Step<'_>, &m
         let mut floor = Floor::default();
         for step in session {
             if let Step::Read(read) = step {
-                let own = floor.versions.get(&read.register).copied().unwrap_or(0);
-                let expected = own.max(acknowledged.by(read.register, floor.instant));
+                let (own, because_own) = floor.versions.get(&read.register).copied().unwrap_or_default();
+                let (others, because_others) = (acknowledged.by(read.register, floor.instant.0), floor.instant.1);
+                let (expected, because) = if own >= others { (own, because_own) } else { (others, because_others) };
                 if read.version < expected {
-                    violations.push(Violation { promise, read: *read, expected });
+                    violations.push(Violation { promise, read: *read, expected, because: Some(because) });
                 }
             }
             raise(&step, &mut floor);
@@ -163,16 +179,25 @@ fn above_floor(history: &History, promise: Promise, raise: impl Fn(&Step<'_>, &m
     violations
 }
 
+/// What a session must see from now on, and since which of its steps.
 #[derive(Default)]
 struct Floor {
-    instant: Micros,
-    versions: HashMap<Register, u64>,
+    instant: (Micros, Because),
+    versions: HashMap<Register, (u64, Because)>,
 }
 
 impl Floor {
-    fn version(&mut self, register: Register, version: u64) {
+    fn version(&mut self, register: Register, version: u64, because: Because) {
         let known = self.versions.entry(register).or_default();
-        *known = version.max(*known);
+        if version > known.0 {
+            *known = (version, because);
+        }
+    }
+
+    fn instant(&mut self, instant: Micros, because: Because) {
+        if instant > self.instant.0 {
+            self.instant = (instant, because);
+        }
     }
 }
 
@@ -180,8 +205,9 @@ impl Floor {
 pub fn read_your_writes(history: &History) -> Vec<Violation> {
     above_floor(history, Promise::ReadYourWrites, |step, floor| {
         if let Step::Write(Write { register, version, began, acked: Some(_), .. }) = step {
-            floor.version(*register, *version);
-            floor.instant = floor.instant.max(*began);
+            let because = Because { began: *began, how: "write" };
+            floor.version(*register, *version, because);
+            floor.instant(*began, because);
         }
     })
 }
@@ -192,9 +218,10 @@ pub fn monotonic_reads(history: &History) -> Vec<Violation> {
     let beginnings = beginnings(&history.writes);
     above_floor(history, Promise::MonotonicReads, |step, floor| {
         if let Step::Read(read) = step {
-            floor.version(read.register, read.version);
+            let because = Because { began: read.began, how: read.how };
+            floor.version(read.register, read.version, because);
             if let Some(began) = beginnings.get(&(read.register, read.version)) {
-                floor.instant = floor.instant.max(*began);
+                floor.instant(*began, because);
             }
         }
     })
@@ -214,7 +241,7 @@ fn no_older(history: &History, bound: Micros, promise: Promise) -> Vec<Violation
     let acknowledged = Acknowledged::of(&history.writes);
     let late = |read: &Read| {
         let expected = acknowledged.by(read.register, read.began.checked_sub(bound)?);
-        (read.version < expected).then_some(Violation { promise, read: *read, expected })
+        (read.version < expected).then_some(Violation { promise, read: *read, expected, because: None })
     };
     history.reads.iter().filter_map(late).collect()
 }
@@ -226,7 +253,7 @@ pub fn nothing_invented(history: &History, initial: impl Fn(Register) -> u64) ->
         let first = initial(read.register);
         let known = read.version == first
             || beginnings.get(&(read.register, read.version)).is_some_and(|began| *began <= read.ended);
-        let violation = Violation { promise: Promise::NothingInvented, read: *read, expected: first };
+        let violation = Violation { promise: Promise::NothingInvented, read: *read, expected: first, because: None };
         (!known).then_some(violation)
     };
     history.reads.iter().filter_map(wrong).collect()
@@ -236,7 +263,7 @@ pub fn nothing_invented(history: &History, initial: impl Fn(Register) -> u64) ->
 pub fn convergence(reads: &[Read], truth: impl Fn(Register) -> u64) -> Vec<Violation> {
     let wrong = |read: &Read| {
         let expected = truth(read.register);
-        let violation = Violation { promise: Promise::Convergence, read: *read, expected };
+        let violation = Violation { promise: Promise::Convergence, read: *read, expected, because: None };
         (read.version != expected).then_some(violation)
     };
     reads.iter().filter_map(wrong).collect()
@@ -252,7 +279,7 @@ mod tests {
     const YOU: SessionId = SessionId(2);
 
     fn read(session: SessionId, register: Register, version: u64, began: Micros) -> Read {
-        Read { session, register, version, began, ended: began + 5 }
+        Read { session, register, version, began, ended: began + 5, how: "read" }
     }
 
     fn write(session: SessionId, register: Register, version: u64, began: Micros) -> Write {

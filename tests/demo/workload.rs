@@ -83,7 +83,7 @@ impl Session {
 
     fn saw(&mut self, thing: Thing, version: i64, began: Micros) {
         let (session, register, version) = (self.id, thing.register(), version.unsigned_abs());
-        self.reads.push(Read { session, register, version, began, ended: self.now() });
+        self.reads.push(Read { session, register, version, began, ended: self.now(), how: "page" });
     }
 
     fn did(&mut self, thing: Thing, version: i64, began: Micros) {

@@ -18,14 +18,20 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod cacheable;
 mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
+#[path = "../corpus/mod.rs"]
+mod corpus;
 mod delivery;
+mod differential;
 #[path = "../drivers/mod.rs"]
 mod drivers;
 mod feed;
 mod harness_smoke;
 mod operating;
+mod protocol;
 mod ttl;
+mod twins;
 mod watched;

@@ -31,6 +31,7 @@ fn function(oid: u32, schema: &str, volatility: Volatility) -> (String, Function
         security_definer: false,
         built_in: oid < 16384,
         argument_types: vec![],
+        session_state: SessionState::Kept,
     };
     ("f".into(), function)
 }

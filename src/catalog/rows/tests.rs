@@ -1,7 +1,7 @@
 //! Rows as PostgreSQL gives them, and rows that it never would: the former become a catalog, the latter an error.
 
 use super::*;
-use crate::catalog::{Catalog, CatalogVersion};
+use crate::catalog::{Catalog, CatalogVersion, SessionState};
 
 type Rows = Vec<Vec<Option<String>>>;
 
@@ -26,7 +26,7 @@ fn results() -> Vec<Rows> {
         rows(&[&["101", "102"], &["101", "103"], &["103", "104"]]),
         rows(&[&["105", " SELECT 1;"]]),
         rows(&[&["105", "101"]]),
-        rows(&[&["100", "11", "f", "s", "f", ""], &["20000", "2200", "g", "i", "t", "23 25"]]),
+        rows(&[&["100", "11", "f", "s", "f", "", "f"], &["20000", "2200", "g", "i", "t", "23 25", "t"]]),
         rows(&[&["11", "=", "i"]]),
         rows(&[
             &["23", "11", "int4", "b", "1007", "0", "0"],
@@ -73,7 +73,7 @@ fn c12_rows_become_functions_operators_and_types() {
     let path = crate::catalog::SearchPath(vec!["public".into()]);
     let [g] = catalog.functions(None, "g", &path)[..] else { panic!("one g") };
     assert_eq!((g.volatility, g.security_definer, g.built_in), (Volatility::Immutable, true, false));
-    assert_eq!(g.argument_types, [23, 25]);
+    assert_eq!((g.argument_types.as_slice(), g.session_state), (&[23, 25][..], SessionState::MayMove));
     assert!(catalog.functions(None, "f", &path)[0].built_in);
     assert_eq!(catalog.operator(None, "=", &path), Some(Volatility::Immutable));
     assert_eq!(catalog.type_of(20_001).unwrap().kind, TypeKind::Domain { base: 23 });

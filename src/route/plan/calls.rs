@@ -3,7 +3,7 @@
 
 use super::names::Names;
 use super::{PinReason, both, functions};
-use crate::catalog::{SearchPath, Volatility};
+use crate::catalog::{SearchPath, SessionState, Volatility};
 use crate::sql::facts::Name;
 use crate::sql::token::Lexed;
 use crate::sql::words::calls_nothing;
@@ -37,6 +37,9 @@ pub(super) fn calls(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> 
         let name = Name { schema, name: word.into_owned() };
         let overloads = names.functions(&name, path);
         found.user_volatile |= overloads.iter().any(|f| !f.built_in && f.volatility == Volatility::Volatile);
+        if overloads.iter().any(|f| f.session_state == SessionState::MayMove) {
+            found.pin = both(found.pin, Some(PinReason::Opaque));
+        }
         found.unknown |=
             overloads.is_empty() && names.relation(&name, path).is_none() && names.type_oid(&name, path).is_none();
     }

@@ -1,7 +1,9 @@
 //! A small catalog for tests: a shop with one of every kind of relation, and the built-in functions that the tests name.
 
 use super::names::Names;
-use crate::catalog::{CatalogVersion, Column, Function, Persistence, Relation, RelationKind, SearchPath, Volatility};
+use crate::catalog::{
+    CatalogVersion, Column, Function, Persistence, Relation, RelationKind, SearchPath, SessionState, Volatility,
+};
 use crate::sql::facts::Name;
 use crate::types::RelationId;
 
@@ -140,6 +142,7 @@ impl Fake {
             security_definer: false,
             built_in,
             argument_types: arguments.to_vec(),
+            session_state: SessionState::Kept,
         };
         self.functions.push((name.to_owned(), function));
         &mut self.functions.last_mut().expect("just pushed").1
@@ -187,6 +190,7 @@ impl Fake {
         self.function("public", "twice", Immutable, &[INT]);
         self.function("public", "rate", Stable, &[INT]);
         self.function("public", "audit", Volatile, &[INT]);
+        self.function("public", "set_tenant", Volatile, &[INT]).session_state = SessionState::MayMove;
         self.function("public", "of_row", Volatile, &[20_100]);
         self.function("public", "dblink_exec", Volatile, &[TEXT]);
         self.function("public", "trusted", Immutable, &[INT]).security_definer = true;

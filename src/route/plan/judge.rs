@@ -3,7 +3,7 @@
 
 use super::names::Names;
 use super::{Draft, Kind, PinReason, Place, Recipe, Refusal, both, functions};
-use crate::catalog::{Function, Persistence, Relation, RelationKind, SearchPath, Volatility};
+use crate::catalog::{Function, Persistence, Relation, RelationKind, SearchPath, SessionState, Volatility};
 use crate::sql::facts::{Attribute, Facts, FunctionCall, Name, SourceKind};
 use crate::sql::query;
 use crate::sql::token::lex;
@@ -248,12 +248,16 @@ impl<'n> Judge<'n> {
         }
     }
 
-    /// PostgreSQL keeps stable and immutable functions from writing; volatile ones may do anything but, by decision, do not pin.
+    /// PostgreSQL keeps stable and immutable functions from writing; volatile ones may do anything. They pin only where
+    /// their source says that they may leave something in the session: pinning on every call would pin most applications.
     fn user_function(&mut self, function: &Function) {
         match function.volatility {
             Volatility::Volatile => {
                 self.refuse(Refusal::VolatileFunction, Proof::Unproven);
                 self.may_change_catalog = true;
+                if function.session_state == SessionState::MayMove {
+                    self.pin = both(self.pin, Some(PinReason::Opaque));
+                }
             }
             Volatility::Stable | Volatility::Immutable if function.security_definer => {
                 self.refuse(Refusal::SecurityDefiner, Proof::Harmless);

@@ -256,6 +256,9 @@ fn r20_session_objects_pin() {
         ("SELECT set_config('a','b',false) FROM ONLY orders", Opaque),
         ("SELECT \"pg_advisory_lock\" (1) FROM ONLY orders", AdvisoryLock),
         ("EXPLAIN ANALYZE SELECT pg_advisory_lock(1)", AdvisoryLock),
+        ("SELECT set_tenant(1)", Opaque),
+        ("INSERT INTO orders SELECT set_tenant(1)", Opaque),
+        ("CALL set_tenant(1)", Opaque),
     ] {
         assert_eq!(plan_of(text).pin, Some(pin), "{text}");
         assert_ne!(plan_of(text).kind, Kind::Read, "{text}");

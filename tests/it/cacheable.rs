@@ -1,0 +1,572 @@
+//! What may be served from the cache and to whom: never to another role, under other settings, in another shape, or in a
+//! transaction that sees something else; and what is never stored at all. A direct connection decides what is right.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
+use crate::harness::wire::{Batch, Format, Frame, Wire, tags};
+use crate::watched::{Watched, text};
+
+const READ: &str = "SELECT x FROM t ORDER BY x";
+
+const TABLE: &str = "CREATE TABLE t(x int); INSERT INTO t VALUES (1), (2)";
+
+/// That this statement is refused with this SQLSTATE, and not answered.
+fn refused(client: &mut Wire, sql: &str, sqlstate: &str) {
+    let frames = client.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
+    assert!(!tags(&frames).contains('D'), "{sql}: rows where there should be none: {frames:?}");
+    assert_eq!(frames.iter().find_map(|f| f.field(b'C')).as_deref(), Some(sqlstate), "{sql}: {frames:?}");
+}
+
+/// What a server says to a batch, without what differs by chance: the backend's own line numbers in errors.
+fn said(client: &mut Wire, batch: &Batch) -> Vec<Frame> {
+    client.run(batch).expect("a connection that lives")
+}
+
+#[test]
+fn g1_a_hit_is_for_the_role_that_may_read() {
+    let watched = Watched::shared("g1_roles", &format!("{TABLE}; CREATE TABLE w(); GRANT SELECT ON w TO solo"));
+    watched.cluster.primary.sql("GRANT solo TO app");
+    let mut client = watched.client();
+    let prepared = Batch::new().parse("s", READ, &[]).bind("", "s", &[], Format::Text).execute("", 0).sync();
+    let again = Batch::new().bind("", "s", &[], Format::Text).execute("", 0).sync();
+    said(&mut client, &prepared);
+    assert_eq!(watched.warm(&mut client, READ), "1;2");
+    for (enter, leave) in [
+        ("SET ROLE solo", "RESET ROLE"),
+        ("SET ROLE TO 'solo'", "SET ROLE NONE"),
+        ("BEGIN; SET LOCAL ROLE solo", "ROLLBACK"),
+        ("SELECT set_config('role', 'solo', false)", "RESET ROLE"),
+        ("SET SESSION ROLE solo", "SET role = 'app'"),
+    ] {
+        client.rows(enter);
+        refused(&mut client, READ, "42501");
+        if leave != "ROLLBACK" {
+            let frames = said(&mut client, &again);
+            assert_eq!((tags(&frames).as_str(), frames[0].field(b'C').as_deref()), ("EZ", Some("42501")), "{enter}");
+        }
+        client.rows(leave);
+        assert_eq!(text(&client.rows(READ)), "1;2", "{leave}");
+    }
+    let mut other = watched.sidecache.connect("solo");
+    refused(&mut other, READ, "42501");
+    let mut root = watched.sidecache.connect("postgres");
+    for (set, user) in [("RESET ROLE", "postgres"), ("SET ROLE app", "app"), ("SET ROLE solo", "solo")] {
+        root.rows(set);
+        let who = "SELECT count(*), CURRENT_USER, SESSION_USER FROM w";
+        assert_eq!(watched.warm(&mut root, who), format!("0,{user},postgres"), "g13");
+    }
+    root.rows("RESET ROLE");
+    assert_eq!(text(&root.rows(READ)), "1;2");
+    root.rows("SET SESSION AUTHORIZATION solo");
+    refused(&mut root, READ, "42501");
+    root.rows("RESET SESSION AUTHORIZATION");
+    assert_eq!(text(&root.rows(READ)), "1;2");
+}
+
+#[test]
+fn g2_what_was_revoked_is_not_served() {
+    // A replica may lag behind the REVOKE as behind anything else.
+    let watched = Watched::with(Cluster::shared(), "g2_revoke", TABLE, |builder| builder.no_replicas());
+    let group = format!("group_{}", watched.database);
+    let mut root = watched.cluster.primary.connect_to(&watched.database);
+    root.rows(&format!("CREATE ROLE {group}; GRANT SELECT ON t TO solo"));
+    let mut owner = watched.client();
+    let mut reader = watched.sidecache.connect("solo");
+    // Through the same instance: from the moment it is acknowledged.
+    for revoke in [&["REVOKE SELECT ON t FROM solo"][..], &["BEGIN", "REVOKE ALL ON t FROM solo", "COMMIT"]] {
+        owner.rows("GRANT SELECT ON t TO solo");
+        assert_eq!(watched.warm(&mut reader, READ), "1;2");
+        for statement in revoke {
+            owner.rows(statement);
+        }
+        refused(&mut reader, READ, "42501");
+    }
+    // Beside it: from the moment it was heard.
+    let column = "GRANT SELECT (x) ON t TO solo";
+    let member = format!("GRANT SELECT ON t TO {group}; GRANT {group} TO solo");
+    let usage = "GRANT SELECT ON t TO solo; GRANT USAGE ON SCHEMA public TO solo";
+    for (grant, revoke, sqlstate) in [
+        ("GRANT SELECT ON t TO solo", "REVOKE SELECT ON t FROM solo".to_owned(), "42501"),
+        (column, "REVOKE SELECT (x) ON t FROM solo".to_owned(), "42501"),
+        (&member, format!("REVOKE {group} FROM solo"), "42501"),
+        (usage, "REVOKE USAGE ON SCHEMA public FROM public, solo".to_owned(), "42P01"),
+    ] {
+        root.rows(grant);
+        assert_eq!(watched.warm(&mut reader, READ), "1;2", "{grant}");
+        root.rows(&revoke);
+        watched.hear();
+        refused(&mut reader, READ, sqlstate);
+    }
+    root.rows(&format!("DROP OWNED BY {group}; DROP ROLE {group}"));
+}
+
+#[test]
+fn c15_row_security_is_left_to_postgresql() {
+    let watched = Watched::shared(
+        "c15_policies",
+        "CREATE TABLE r(owner text, x int); INSERT INTO r VALUES ('app', 1), ('solo', 2);\
+         GRANT SELECT ON r TO solo; CREATE VIEW v AS SELECT x FROM r; GRANT SELECT ON v TO solo",
+    );
+    let (mut app, mut solo) = (watched.client(), watched.sidecache.connect("solo"));
+    assert_eq!(watched.warm(&mut solo, "SELECT sum(x) FROM r"), "3");
+    watched.beside().rows(
+        "CREATE POLICY own ON r USING (owner = current_user OR owner = current_setting('app.tenant', true));\
+         ALTER TABLE r ENABLE ROW LEVEL SECURITY",
+    );
+    watched.hear();
+    assert_eq!(solo.value("SELECT sum(x) FROM r"), "2");
+    watched.never_cached(&mut solo, "SELECT sum(x) FROM r");
+    watched.never_cached(&mut app, "SELECT sum(x) FROM v");
+    solo.rows("SET app.tenant = 'app'");
+    assert_eq!(solo.value("SELECT sum(x) FROM r"), "3");
+    app.rows("ALTER TABLE r FORCE ROW LEVEL SECURITY");
+    assert_eq!(app.value("SELECT sum(x) FROM r"), "1");
+}
+
+#[test]
+fn g10_a_temporary_table_hides_the_permanent_one() {
+    let watched = Watched::shared("g10_temporary", TABLE);
+    let mut client = watched.client();
+    for (make, drop) in [
+        ("CREATE TEMP TABLE t AS SELECT 9 AS x", "DROP TABLE t"),
+        ("SELECT 9 AS x INTO TEMPORARY t", "DISCARD ALL"),
+        ("CREATE TEMP VIEW t AS SELECT 9 AS x", "DISCARD TEMP"),
+    ] {
+        assert_eq!(watched.warm(&mut watched.client(), READ), "1;2");
+        client.rows(make);
+        let (hit, rows) = watched.look(|| text(&client.rows(READ)));
+        assert_eq!((hit, rows.as_str()), (false, "9"), "{make}");
+        client.rows(drop);
+        assert_eq!(text(&client.rows(READ)), "1;2", "{drop}");
+    }
+    assert_eq!(watched.warm(&mut watched.client(), READ), "1;2", "and nothing of it was stored for others");
+}
+
+/// Settings that change an answer's bytes, and a read that shows it.
+const SETTINGS: &[(&str, &str, &str)] = &[
+    ("TimeZone", "Asia/Tokyo", "SELECT tz FROM v"),
+    ("DateStyle", "German", "SELECT ts FROM v"),
+    ("IntervalStyle", "iso_8601", "SELECT iv FROM v"),
+    ("extra_float_digits", "-5", "SELECT f FROM v"),
+    ("bytea_output", "escape", "SELECT b FROM v"),
+    ("search_path", "other", "SELECT s FROM w"),
+];
+
+const VALUES: &str = "CREATE TABLE v(tz timestamptz, ts timestamp, iv interval, f float8, b bytea);\
+    INSERT INTO v VALUES ('2026-01-02 03:04:05Z', '2026-01-02 03:04:05', '1 day 02:03:04', 0.1::float8 + 0.2, '\\x6162');\
+    CREATE TABLE w(s text); INSERT INTO w VALUES ('public');\
+    CREATE SCHEMA other; CREATE TABLE other.w(s text); INSERT INTO other.w VALUES ('other')";
+
+#[test]
+fn c17_settings_that_change_bytes_change_the_answer() {
+    let watched = Watched::shared("c17_settings", VALUES);
+    let mut client = watched.client();
+    let mut direct = watched.beside();
+    for (name, value, read) in SETTINGS {
+        let plain = watched.warm(&mut client, read);
+        direct.rows(&format!("SET {name} = '{value}'"));
+        let changed = text(&direct.rows(read));
+        direct.rows(&format!("RESET {name}"));
+        assert_ne!(plain, changed, "{name}");
+        for (set, reset) in [
+            (format!("SET {name} = '{value}'"), format!("RESET {name}")),
+            (format!("SET {name} TO '{value}'"), "RESET ALL".to_owned()),
+            (format!("SET SESSION {name} = '{value}'"), "DISCARD ALL".to_owned()),
+            (format!("SELECT set_config('{name}', '{value}', false)"), format!("SET {name} TO DEFAULT")),
+            (format!("BEGIN; SET LOCAL {name} = '{value}'"), "COMMIT".to_owned()),
+            (format!("BEGIN; SET {name} = '{value}'"), "ROLLBACK".to_owned()),
+        ] {
+            // A client each, since a text of several statements pins.
+            let mut client = watched.client();
+            client.rows(&set);
+            assert_eq!(text(&client.rows(read)), changed, "{set}");
+            assert_eq!(text(&client.rows(read)), changed, "{set}, once more");
+            client.rows(&reset);
+            assert_eq!(text(&client.rows(read)), plain, "{set}, {reset}");
+        }
+        let mut stepwise = watched.client();
+        stepwise.rows("BEGIN");
+        stepwise.rows(&format!("SET LOCAL {name} = '{value}'"));
+        assert_eq!(text(&stepwise.rows(read)), changed, "SET LOCAL {name}");
+        stepwise.rows("COMMIT");
+        assert_eq!(text(&stepwise.rows(read)), plain, "after SET LOCAL {name}");
+        stepwise.rows(&format!("SET {name} = '{value}'"));
+        stepwise.rows("BEGIN");
+        stepwise.rows(&format!("SET LOCAL {name} TO DEFAULT"));
+        assert_eq!(text(&stepwise.rows(read)), plain, "SET LOCAL {name} TO DEFAULT hides the session's own");
+        stepwise.rows("COMMIT");
+        assert_eq!(text(&stepwise.rows(read)), changed, "and ends with the transaction");
+        let mut started = Wire::connect(&watched.sidecache.login("app").with(name, value)).expect("taken");
+        assert_eq!(watched.warm(&mut started, read), changed, "{name} at the start");
+        let options = format!("-c {name}={value}");
+        let mut started = Wire::connect(&watched.sidecache.login("app").with("options", &options)).expect("taken");
+        assert_eq!(watched.warm(&mut started, read), changed, "{options}");
+        assert_eq!(watched.warm(&mut client, read), plain, "{name} of others");
+    }
+}
+
+#[test]
+fn c17_what_a_function_sets_stays_with_its_session() {
+    let watched = Watched::with(
+        Cluster::shared(),
+        "c17_function",
+        &format!(
+            "{VALUES}; CREATE FUNCTION sets(text, text) RETURNS text LANGUAGE plpgsql AS \
+             $$BEGIN RETURN set_config($1, $2, false); END$$"
+        ),
+        |builder| builder.no_replicas().flag("--pool-size", "1"),
+    );
+    for (name, value, read) in SETTINGS {
+        let plain = watched.warm(&mut watched.client(), read);
+        watched.client().rows(&format!("SELECT sets('{name}', '{value}')"));
+        // Something new, so that it is filled on the one connection that there is.
+        watched.beside().rows("UPDATE v SET f = f; UPDATE w SET s = s; UPDATE other.w SET s = s");
+        watched.hear();
+        assert_eq!(watched.warm(&mut watched.client(), read), plain, "{name} leaked to another session");
+    }
+}
+
+/// Batches whose every message must be what PostgreSQL would send; whether they can be hits.
+fn shapes() -> Vec<(&'static str, Batch, bool)> {
+    let two = "SELECT x, s FROM t WHERE x >= $1 ORDER BY x";
+    let p = |sql: &str| Batch::new().parse("", sql, &[]);
+    let bound = |formats: &[Format]| p(two).bind_as("", "", &[], &[Some(b"1")], formats);
+    let all = || p("SELECT x FROM t ORDER BY x").bind("", "", &[], Format::Text);
+    vec![
+        ("simple", Batch::new().query("SELECT x, s FROM t ORDER BY x"), true),
+        ("described", bound(&[Format::Text]).describe_portal("").execute("", 0).sync(), true),
+        ("not_described", bound(&[Format::Text]).execute("", 0).sync(), true),
+        ("binary", bound(&[Format::Binary]).describe_portal("").execute("", 0).sync(), true),
+        ("by_column", bound(&[Format::Binary, Format::Text]).describe_portal("").execute("", 0).sync(), true),
+        ("no_format", bound(&[]).describe_portal("").execute("", 0).sync(), true),
+        (
+            "binary_parameter",
+            p(two)
+                .bind_as("", "", &[Format::Binary], &[Some(&1_i32.to_be_bytes())], &[Format::Text])
+                .describe_portal("")
+                .execute("", 0)
+                .sync(),
+            true,
+        ),
+        (
+            "typed_parameter",
+            Batch::new()
+                .parse("", "SELECT x FROM t WHERE x::text = $1::text", &[25])
+                .bind("", "", &[Some("1")], Format::Text)
+                .describe_portal("")
+                .execute("", 0)
+                .sync(),
+            true,
+        ),
+        (
+            "other_type",
+            Batch::new()
+                .parse("", "SELECT x FROM t WHERE x::text = $1::text", &[23])
+                .bind("", "", &[Some("1")], Format::Text)
+                .describe_portal("")
+                .execute("", 0)
+                .sync(),
+            true,
+        ),
+        ("null_parameter", p(two).bind("", "", &[None], Format::Text).describe_portal("").execute("", 0).sync(), true),
+        ("no_rows", p(two).bind("", "", &[Some("99")], Format::Text).describe_portal("").execute("", 0).sync(), true),
+        ("no_columns", Batch::new().query("SELECT FROM t"), true),
+        ("g16_flush_before_sync", all().describe_portal("").execute("", 0).flush().sync(), true),
+        ("trailing_describe", all().execute("", 0).describe_portal("").sync(), false),
+        ("statement_described", p(two).describe_statement("").sync(), false),
+        ("g16_sync_after_parse", p(two).sync().bind("", "", &[Some("2")], Format::Text).execute("", 0).sync(), true),
+        ("twice_executed", all().execute("", 0).execute("", 0).sync(), false),
+        ("g6_limited", all().execute("", 1).sync(), false),
+        ("g6_limited_and_rest", all().describe_portal("").execute("", 1).execute("", 1).execute("", 5).sync(), false),
+        (
+            "two_in_a_pipeline",
+            all().execute("", 0).parse("", two, &[]).bind("", "", &[Some("2")], Format::Text).execute("", 0).sync(),
+            false,
+        ),
+        ("several", Batch::new().query("SELECT x FROM t ORDER BY x; SELECT s FROM t ORDER BY s"), false),
+        ("empty", Batch::new().query(""), false),
+        ("error", Batch::new().query("SELECT 1 / (x - 1) FROM t"), false),
+        ("bad_parameter", p(two).bind("", "", &[Some("one")], Format::Text).execute("", 0).sync(), false),
+    ]
+}
+
+/// Reads all answers of a batch that holds so many Syncs or simple queries.
+fn answers(client: &mut Wire, batch: &Batch) -> Vec<Frame> {
+    let mut at = 0;
+    let mut syncs = 0;
+    while at < batch.0.len() {
+        let length = u32::from_be_bytes(batch.0[at + 1..at + 5].try_into().expect("four bytes")) as usize;
+        syncs += usize::from(matches!(batch.0[at], b'S' | b'Q'));
+        at += 1 + length;
+    }
+    client.send(batch).expect("a connection that lives");
+    (0..syncs).flat_map(|_| client.read_until_ready().expect("an answer")).collect()
+}
+
+#[test]
+fn c18_every_message_of_a_hit_is_what_postgresql_sends() {
+    let watched = Watched::shared(
+        "c18_shape",
+        "CREATE TABLE t(x int, s text); INSERT INTO t VALUES (1, 'a'), (2, NULL), (3, 'c')",
+    );
+    let mut direct = watched.beside();
+    let mut client = watched.client();
+    for (name, batch, cached) in shapes() {
+        let right = answers(&mut direct, &batch);
+        let hits = watched.hits();
+        let mut last = Vec::new();
+        for round in 0..4 {
+            last = answers(&mut client, &batch);
+            assert_eq!(last, right, "{name}, time {round}");
+        }
+        let (hit, _) = watched.look(|| answers(&mut client, &batch));
+        assert_eq!(hit, cached, "{name}: served from the cache");
+        assert!(cached || watched.hits() == hits, "{name}");
+        assert_eq!(last.last().map(|f| f.body.as_slice()), Some(&b"I"[..]), "{name}");
+        client.rows("BEGIN");
+        direct.rows("BEGIN");
+        let (ours, theirs) = (answers(&mut client, &batch), answers(&mut direct, &batch));
+        assert_eq!(ours, theirs, "{name}, in a transaction");
+        client.rows("ROLLBACK");
+        direct.rows("ROLLBACK");
+    }
+}
+
+#[test]
+fn g4_a_statement_bound_later_depends_on_what_it_reads() {
+    let watched = Watched::shared("g4_bind", TABLE);
+    let mut client = watched.client();
+    said(&mut client, &Batch::new().parse("s", "SELECT count(*) FROM t WHERE x > $1", &[]).sync());
+    let run = Batch::new().bind("", "s", &[Some("0")], Format::Text).execute("", 0).sync();
+    let mut count = || text(&crate::harness::wire::rows(&said(&mut client, &run)).expect("rows"));
+    eventually("a hit", || watched.look(&mut count).0.then_some(()));
+    for n in 3..6 {
+        // As JDBC does: DML with a row limit.
+        let insert = Batch::new().parse("", "INSERT INTO t VALUES ($1)", &[]);
+        let insert = insert.bind("", "", &[Some(&n.to_string())], Format::Text).execute("", 1).sync();
+        said(&mut watched.beside(), &insert);
+        watched.hear();
+        assert_eq!(count(), n.to_string(), "g5: written with a row limit");
+    }
+}
+
+#[test]
+fn c19_a_prepared_statement_whose_result_type_changed_is_answered_as_directly() {
+    let watched = Watched::shared("c19_prepared", TABLE);
+    let (mut client, mut direct) = (watched.client(), watched.beside());
+    let prepare = Batch::new().parse("s", "SELECT * FROM t ORDER BY x", &[]).sync();
+    let run = Batch::new().bind("", "s", &[], Format::Text).describe_portal("").execute("", 0).sync();
+    said(&mut client, &prepare);
+    eventually("a hit", || watched.look(|| said(&mut client, &run)).0.then_some(()));
+    direct.rows("ALTER TABLE t ADD COLUMN y int DEFAULT 5");
+    watched.hear();
+    let right = said(&mut direct, &Batch::new().extended("SELECT * FROM t ORDER BY x", &[], Format::Text));
+    let healed = said(&mut client, &run);
+    let wrong = healed.iter().find(|f| f.tag == b'E').and_then(|f| f.field(b'C'));
+    assert!(wrong.as_deref() == Some("0A000") || healed == right[1..], "neither healed nor as direct: {healed:?}");
+    // Parsed anew it is what it is now, and so are its hits.
+    let again = Batch::new().close_statement("s").parse("s", "SELECT * FROM t ORDER BY x", &[]).sync();
+    said(&mut client, &again);
+    for _ in 0..3 {
+        assert_eq!(said(&mut client, &run), right[1..], "the rows and their description are of one time");
+    }
+}
+
+#[test]
+fn c21_transactions_see_what_is_theirs() {
+    let function = "CREATE FUNCTION writes(int) RETURNS int LANGUAGE sql AS 'INSERT INTO t VALUES ($1) RETURNING x'";
+    let watched = Watched::shared("c21_transactions", &format!("{TABLE}; {function}"));
+    let mut client = watched.client();
+    let mut other = watched.client();
+    assert_eq!(watched.warm(&mut client, READ), "1;2");
+    let mut steps = |what: &str, statements: &[&str], hit: bool, rows: &str, end: &str| {
+        assert_eq!(watched.warm(&mut other, READ), "1;2", "{what}: for others");
+        statements.iter().for_each(|s| drop(client.rows(s)));
+        let (was, read) = watched.look(|| text(&client.rows(READ)));
+        assert_eq!((was, read.as_str()), (hit, rows), "{what}");
+        assert_eq!(text(&other.rows(READ)), "1;2", "{what}: for others meanwhile");
+        client.rows(end);
+        assert_eq!(text(&client.rows(READ)), "1;2", "{what}: afterwards");
+    };
+    steps("clean", &["BEGIN"], true, "1;2", "COMMIT");
+    steps("read_committed", &["BEGIN ISOLATION LEVEL READ COMMITTED"], true, "1;2", "COMMIT");
+    steps("after_a_hit", &["BEGIN", READ, "SAVEPOINT s", READ], true, "1;2", "ROLLBACK");
+    steps("g12_own_write", &["BEGIN", "INSERT INTO t VALUES (3)"], false, "1;2;3", "ROLLBACK");
+    steps(
+        "undone_to_savepoint",
+        &["BEGIN", "SAVEPOINT s", "INSERT INTO t VALUES (3)", "ROLLBACK TO s"],
+        false,
+        "1;2",
+        "ROLLBACK",
+    );
+    steps("repeatable_read", &["BEGIN ISOLATION LEVEL REPEATABLE READ"], false, "1;2", "COMMIT");
+    steps("serializable", &["START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY"], false, "1;2", "COMMIT");
+    steps("set_transaction", &["BEGIN", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"], false, "1;2", "COMMIT");
+    steps("locks", &["BEGIN", "SELECT x FROM t FOR UPDATE"], false, "1;2", "COMMIT");
+    steps("lock_table", &["BEGIN", "LOCK TABLE t IN SHARE MODE"], false, "1;2", "COMMIT");
+    steps("function", &["BEGIN", "SELECT writes(3)"], false, "1;2;3", "ROLLBACK");
+    client.rows("BEGIN");
+    client.error("SELECT 1 / 0");
+    refused(&mut client, READ, "25P02");
+    client.rows("ROLLBACK");
+}
+
+#[test]
+fn c21_a_snapshot_that_stands_still_is_not_mixed_with_hits() {
+    let watched = Watched::shared("c21_snapshot", TABLE);
+    let database = &watched.database;
+    watched
+        .cluster
+        .primary
+        .sql(&format!("ALTER ROLE solo IN DATABASE {database} SET default_transaction_isolation = 'repeatable read'"));
+    watched.beside().rows("GRANT SELECT ON t TO solo");
+    watched.hear();
+    let options = ("options", "-c default_transaction_isolation=serializable");
+    let by_options = Wire::connect(&watched.sidecache.login("app").with(options.0, options.1)).expect("taken");
+    let mut by_set = watched.client();
+    by_set.rows("SET default_transaction_isolation = 'repeatable read'");
+    let mut by_characteristics = watched.client();
+    by_characteristics.rows("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+    let by_role = watched.sidecache.connect("solo");
+    let mut n = 2;
+    for (what, mut client) in
+        [("options", by_options), ("set", by_set), ("characteristics", by_characteristics), ("role", by_role)]
+    {
+        client.rows("BEGIN");
+        let before = text(&client.rows(READ));
+        n += 1;
+        watched.beside().rows(&format!("INSERT INTO t VALUES ({n})"));
+        watched.hear();
+        let mut other = if what == "role" { watched.sidecache.connect("solo") } else { watched.client() };
+        if what != "role" {
+            assert_ne!(watched.warm(&mut other, READ), before);
+        }
+        assert_eq!(text(&client.rows(READ)), before, "{what}: one transaction, one snapshot");
+        client.rows("COMMIT");
+        assert_ne!(text(&client.rows(READ)), before, "{what}");
+    }
+}
+
+#[test]
+fn c22_c23_what_does_not_depend_on_tables_alone_is_never_stored() {
+    let watched = Watched::shared(
+        "c22_refused",
+        "CREATE TABLE t(x int, at timestamptz, d date); INSERT INTO t VALUES (1, now(), now());\
+         CREATE UNLOGGED TABLE u(x int); CREATE MATERIALIZED VIEW m AS SELECT x FROM t; CREATE SEQUENCE s;\
+         CREATE VIEW clock AS SELECT x, now() AS n FROM t; CREATE VIEW deep AS SELECT n FROM clock;\
+         CREATE VIEW wild AS SELECT x + random() AS r FROM t; CREATE VIEW over AS SELECT x FROM m;\
+         CREATE FUNCTION moody(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1';\
+         CREATE FUNCTION staid(int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM t';\
+         CREATE FUNCTION definer() RETURNS int LANGUAGE sql IMMUTABLE SECURITY DEFINER AS 'SELECT 1'",
+    );
+    let mut client = watched.client();
+    assert_eq!(watched.warm(&mut client, "SELECT x FROM t"), "1", "the table itself is cached");
+    for read in [
+        "SELECT x, now() FROM t",
+        "SELECT x, current_timestamp FROM t",
+        "SELECT x, CURRENT_DATE FROM t",
+        "SELECT x, LOCALTIME FROM t",
+        "SELECT x, statement_timestamp(), clock_timestamp(), timeofday() FROM t",
+        "SELECT x, random() FROM t",
+        "SELECT x, gen_random_uuid() FROM t",
+        "SELECT x FROM t WHERE at < 'now'",
+        "SELECT x FROM t WHERE at < timestamptz 'now'",
+        "SELECT x FROM t WHERE d = 'today'",
+        "SELECT x FROM t WHERE d < 'tomorrow'::date",
+        "SELECT x FROM t WHERE d > CAST('yesterday' AS date)",
+        "SELECT age(at) FROM t",
+        "SELECT x, nextval('s') FROM t",
+        "SELECT x, txid_current_if_assigned() FROM t",
+        "SELECT x, pg_sleep(0) FROM t",
+        "SELECT x, current_setting('application_name') FROM t",
+        "SELECT x FROM t TABLESAMPLE BERNOULLI (100)",
+        "SELECT x FROM t FOR UPDATE",
+        "SELECT x FROM t FOR KEY SHARE SKIP LOCKED",
+        "SELECT x FROM (SELECT x FROM t FOR SHARE) q",
+        "SELECT x, pg_try_advisory_xact_lock(1) FROM t",
+        "SELECT ctid FROM t",
+        "SELECT x FROM t WHERE xmin::text <> ''",
+        "SELECT tableoid FROM t",
+        "SELECT x FROM u",
+        "SELECT x FROM m",
+        "SELECT x FROM over",
+        "SELECT last_value FROM s",
+        "SELECT relname FROM pg_class WHERE relname = 't'",
+        "SELECT table_name FROM information_schema.tables WHERE table_name = 't'",
+        "SELECT count(*) FROM pg_stat_activity, t",
+        "SELECT pg_relation_size('t'), x FROM t",
+        "SELECT n FROM clock",
+        "SELECT n FROM deep",
+        "SELECT r FROM wild",
+        "SELECT moody(x) FROM t",
+        "SELECT staid(x) FROM t",
+        "SELECT definer() FROM t",
+        "SELECT count(*) FROM ONLY t",
+        "WITH w AS (INSERT INTO t VALUES (2) RETURNING x) SELECT x FROM w",
+        "EXPLAIN SELECT x FROM t",
+        "SELECT x FROM t; SELECT x FROM t",
+        "SELECT 1",
+        "SELECT generate_series(1, 3)",
+        "SHOW TimeZone",
+    ] {
+        watched.never_cached(&mut client, read);
+    }
+    let since = |at: &str| Batch::new().extended("SELECT x FROM t WHERE at > $1 LIMIT 1", &[Some(at)], Format::Text);
+    for word in ["now", "NOW", "today 12:00", "yesterday"] {
+        let (hits, stored) = (watched.hits(), watched.stored());
+        (0..2).for_each(|_| drop(said(&mut client, &since(word))));
+        assert_eq!((watched.hits(), watched.stored()), (hits, stored), "{word} as a parameter");
+    }
+    eventually("a hit", || watched.look(|| said(&mut client, &since("2020-01-01"))).0.then_some(()));
+}
+
+#[test]
+fn g15_a_materialized_view_and_what_becomes_uncacheable() {
+    let watched = Watched::shared("g15_changes", &format!("{TABLE}; CREATE TABLE w(y int)"));
+    let mut client = watched.client();
+    assert_eq!(watched.warm(&mut client, READ), "1;2");
+    let mut direct = watched.beside();
+    direct.rows("ALTER TABLE t SET UNLOGGED");
+    direct.rows("INSERT INTO t VALUES (3)");
+    watched.hear();
+    assert_eq!(text(&client.rows(READ)), "1;2;3");
+    watched.never_cached(&mut client, READ);
+    // Its changes since are not in the WAL.
+    direct.rows("INSERT INTO t VALUES (4)");
+    assert_eq!(text(&client.rows(READ)), "1;2;3;4");
+    direct.rows("ALTER TABLE t SET LOGGED");
+    watched.hear();
+    assert_eq!(watched.warm(&mut client, READ), "1;2;3;4");
+    direct.rows("DROP TABLE t; CREATE MATERIALIZED VIEW t AS SELECT y AS x FROM w");
+    direct.rows("INSERT INTO w VALUES (7); REFRESH MATERIALIZED VIEW t");
+    watched.hear();
+    assert_eq!(text(&client.rows(READ)), "7");
+    watched.never_cached(&mut client, READ);
+}
+
+#[test]
+fn c25_errors_notices_and_large_answers_are_not_stored() {
+    let watched = Watched::with(
+        Cluster::shared(),
+        "c25_not_stored",
+        &format!(
+            "{TABLE}; CREATE FUNCTION loud(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS \
+             $$BEGIN RAISE NOTICE 'heard'; RETURN $1; END$$"
+        ),
+        |builder| builder.flag("--entry-limit", "16KiB"),
+    );
+    let mut client = watched.client();
+    for _ in 0..3 {
+        refused(&mut client, "SELECT 1 / (x - 1) FROM t", "22012");
+        let loud = client.query("SELECT loud(x) FROM t").expect("a connection that lives");
+        assert_eq!(loud.iter().filter(|f| f.tag == b'N').count(), 2, "{loud:?}");
+        let large = client.rows("SELECT repeat('y', 10000 * x) FROM t ORDER BY x");
+        assert_eq!(large.iter().flatten().flatten().map(String::len).sum::<usize>(), 30_000);
+    }
+    assert_eq!((watched.hits(), watched.stored()), (0, 0));
+    assert!(watched.sidecache.count("/cache/fills_refused/too_large") > 0, "{:#}", watched.sidecache.status());
+    assert!(watched.sidecache.count("/cache/fills_refused/notice") > 0, "{:#}", watched.sidecache.status());
+    watched.beside().rows("UPDATE t SET x = x + 1");
+    watched.hear();
+    assert_eq!(watched.warm(&mut client, "SELECT 1 / (x - 1) FROM t ORDER BY 1"), "0;1");
+}
