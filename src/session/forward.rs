@@ -7,9 +7,9 @@ use super::serve::Intent;
 use super::settle::Fill;
 use super::{End, Session};
 use crate::config::PoolMode;
-use crate::route::plan::{Kind, Place};
+use crate::route::plan::{Kind, Place, Plan};
 use crate::telemetry::{Outcome, Record};
-use crate::types::Moment;
+use crate::types::{Level, Moment};
 use crate::upstream::Server;
 use crate::wire::backend::Failure;
 use bytes::{Bytes, BytesMut};
@@ -64,6 +64,9 @@ impl Session {
         // A replica refuses SERIALIZABLE, whether a statement or the session's default asks for it.
         let plain = self.settings.is_plain();
         let mut to_primary = !reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
+        // A hint counts for its statement as the level does for the session.
+        let strong = |plan: &Arc<Plan>| plan.hint.level == Some(Level::Strong);
+        to_primary |= survey.runs.iter().flatten().any(strong);
         // A replica's answer would be older than the clock says.
         to_primary |= matches!(fill, Some(Fill::Timed { .. }));
         let catalog = self.heard && survey.runs.iter().flatten().any(|plan| plan.may_change_catalog);

@@ -606,3 +606,29 @@ fn shadow_serves_from_no_tier() {
     });
     assert_eq!(shadow.count("/cache/hits"), 0);
 }
+
+/// A statement whose hint asks for level strong reads the primary itself, like a session at that level: no replica is asked.
+#[test]
+fn a_hint_of_level_strong_reads_the_primary() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_hint");
+    cluster.connect("app", &database).rows("CREATE TABLE t AS SELECT 1 AS v");
+    cluster.catch_up();
+    let sidecache = Sidecache::build(cluster, &database).cache("off").start();
+    let replicas = || sidecache.metric("sidecache_requests_total", &[("destination", "replica")]);
+    let mut client = sidecache.connect("app");
+    eventually("a replica to take a read", || {
+        client.value("SELECT v FROM t");
+        (replicas() > 0.0).then_some(())
+    });
+    let before = replicas();
+    for _ in 0..10 {
+        client.value("/* sidecache: level=strong */ SELECT v FROM t");
+        client.extended("/* sidecache: level=strong */ SELECT v FROM t WHERE v = $1", &[Some("1")]);
+    }
+    client.rows("SET sidecache.consistency = 'strong'");
+    for _ in 0..10 {
+        client.value("SELECT v FROM t");
+    }
+    assert!((replicas() - before).abs() < f64::EPSILON, "a replica was asked");
+}
