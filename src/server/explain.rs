@@ -3,9 +3,11 @@
 
 use crate::catalog::{Catalog, SearchPath};
 use crate::coherence::Coherence;
-use crate::config::Config;
+use crate::config::{CacheMode, Config};
 use crate::feed::Feed;
+use crate::feed::state::FeedState;
 use crate::route::plan::{Kind, Plan, plan};
+use crate::route::ttl::{TtlRules, Unnamed};
 use crate::types::RelationId;
 use crate::upstream::Upstream;
 use std::fmt::Write;
@@ -15,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the catalog may take to be read.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a stream may take to show whether it can be had.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Understands `sql` as a new session of Sidecache's own user would.
 ///
@@ -35,22 +40,51 @@ pub async fn explain(config: &Config, sql: &str) -> Result<String, String> {
         .await
         .map_err(|_| format!("the catalog could not be read within {CATALOG_TIMEOUT:?}: {}", feed.state()))?
         .map_err(|_| "the catalog could not be read".to_owned())?;
+    let basis = basis(config, &feed).await;
     let catalog = feed.catalog.load();
-    Ok(describe(&plan(sql.as_bytes(), &path, true, &catalog), &catalog, &path))
+    Ok(describe(&plan(sql.as_bytes(), &path, true, &catalog), &catalog, &path, &basis))
 }
 
-fn describe(plan: &Plan, catalog: &Catalog, path: &SearchPath) -> String {
+/// What a hit would be held against.
+enum Basis {
+    /// The cache is switched off.
+    CacheOff,
+    Stream,
+    /// No stream can be had, for this reason; what the rules name is kept by the clock.
+    Clock(TtlRules, String),
+}
+
+async fn basis(config: &Config, feed: &Feed) -> Basis {
+    if config.cache == CacheMode::Off {
+        return Basis::CacheOff;
+    }
+    let mut states = feed.states();
+    let settled = states.wait_for(|state| *state != FeedState::Connecting);
+    // One that takes long is on its way.
+    match tokio::time::timeout(STREAM_TIMEOUT, settled).await {
+        Ok(Ok(state)) if matches!(*state, FeedState::Off(_)) => {
+            Basis::Clock(TtlRules::new(&config.ttl_rules), state.to_string())
+        }
+        _ => Basis::Stream,
+    }
+}
+
+fn describe(plan: &Plan, catalog: &Catalog, path: &SearchPath, basis: &Basis) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{name:<12} {value}");
     };
     line("kind", &kind(&plan.kind));
-    line("goes to", destination(plan));
+    let kept = match (&plan.cache, basis) {
+        (Ok(recipe), Basis::Clock(rules, _)) => Some(rules.ttl(&recipe.relations, catalog)),
+        _ => None,
+    };
+    line("goes to", destination(plan, basis, kept.is_some_and(|kept| kept.is_ok())));
     line("search path", &path.0.join(", "));
     match &plan.cache {
         Ok(recipe) => {
-            line("cached", "yes");
+            line("cached", &cached(basis, kept, catalog));
             let relations: Vec<_> = recipe.relations.iter().map(|id| relation(*id, catalog)).collect();
             line("depends on", &relations.join(", "));
             line(
@@ -97,9 +131,28 @@ fn kind(kind: &Kind) -> String {
     }
 }
 
-fn destination(plan: &Plan) -> &'static str {
+/// Whether a statement that may be cached is, and what by.
+fn cached(basis: &Basis, kept: Option<Result<Duration, Unnamed>>, catalog: &Catalog) -> String {
+    match (basis, kept) {
+        (Basis::CacheOff, _) => "no: cache_off".to_owned(),
+        (Basis::Clock(_, why), Some(Ok(ttl))) => {
+            format!("ttl: for {ttl:?}, by [[ttl]] rules, since changes cannot be heard: {why}")
+        }
+        (Basis::Clock(_, why), Some(Err(Unnamed(id)))) => {
+            let unnamed = relation(id, catalog);
+            format!("no: no_stream: {why}; and no [[ttl]] rule names {unnamed}")
+        }
+        _ => "yes".to_owned(),
+    }
+}
+
+fn destination(plan: &Plan, basis: &Basis, by_clock: bool) -> &'static str {
     match &plan.kind {
         Kind::Read if plan.pin.is_some() => "the primary, on a connection of its own",
+        Kind::Read if by_clock => "memory, then the primary",
+        // How far a replica has come is told by the stream.
+        Kind::Read if matches!(basis, Basis::Clock(..)) => "the primary",
+        Kind::Read if matches!(basis, Basis::CacheOff) => "a replica that is fresh enough, else the primary",
         Kind::Read if plan.cache.is_ok() => {
             "memory, the shared tier, then a replica that is fresh enough, then the primary"
         }
@@ -137,7 +190,7 @@ mod tests {
     }
 
     fn said(plan: &Plan) -> String {
-        describe(plan, &Catalog::default(), &SearchPath(vec!["public".to_owned()]))
+        describe(plan, &Catalog::default(), &SearchPath(vec!["public".to_owned()]), &Basis::Stream)
     }
 
     #[test]
@@ -147,6 +200,14 @@ mod tests {
             text.contains("cached       yes") && text.contains("relation 7") && text.contains("memory, the shared"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn without_a_stream_nothing_that_no_rule_names_is_cached() {
+        let basis = Basis::Clock(TtlRules::default(), "wal_level is replica".to_owned());
+        let text = describe(&a_plan(), &Catalog::default(), &SearchPath::default(), &basis);
+        assert!(text.contains("no: no_stream: wal_level is replica; and no [[ttl]] rule names relation 7"), "{text}");
+        assert!(text.contains("goes to      the primary\n"), "{text}");
     }
 
     #[test]

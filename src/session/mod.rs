@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::config::users::Users;
 use crate::feed::Feed;
 use crate::route::plan::PinReason;
+use crate::route::ttl::TtlRules;
 use crate::telemetry::Telemetry;
 use crate::types::{Level, Lsn};
 use crate::upstream::{Account, Upstream};
@@ -60,11 +61,27 @@ pub struct Shared {
     pub cache: Option<Arc<Cache>>,
     pub catalog: Arc<ArcSwap<Catalog>>,
     pub feed: Option<Feed>,
+    /// What may be kept by the clock while no stream can be had.
+    pub ttl: TtlRules,
     pub telemetry: Arc<Telemetry>,
     pub tls: Option<TlsAcceptor>,
     pub common: Common,
     /// Idle sessions end once it is cancelled.
     pub stop: CancellationToken,
+}
+
+impl Shared {
+    /// Whether no stream of changes can be had as the primary is set up.
+    fn is_off(&self) -> bool {
+        self.feed.as_ref().is_some_and(Feed::is_off)
+    }
+
+    /// Something that is not a proven read has ended: what the clock keeps is void. Before its session hears of the end.
+    fn wrote(&self) {
+        if let Some(cache) = &self.cache {
+            cache.wrote();
+        }
+    }
 }
 
 /// What sessions keep in common among themselves.

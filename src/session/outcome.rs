@@ -59,7 +59,13 @@ impl Session {
 
     /// One execution of a plan. `done`: it did not fail.
     fn ran(&mut self, plan: &Plan, done: bool, round: &Round, was_idle: bool) {
-        if !matches!(plan.kind, Kind::Read | Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_)) {
+        let harmless = match plan.kind {
+            // A replica may have found out that it writes after all.
+            Kind::Read => !self.shared.common.plans.is_learned_write(&plan.identity),
+            Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_) => true,
+            _ => false,
+        };
+        if !harmless {
             self.wrote_anything();
         }
         self.touched_catalog |= plan.may_change_catalog && self.heard;
@@ -162,6 +168,9 @@ impl Session {
         }
         if std::mem::take(&mut self.touched_catalog) {
             self.catalog_touched();
+        }
+        if self.wrote {
+            self.shared.wrote();
         }
         self.statements.transaction_ended();
         self.block = Block::Clean;

@@ -5,11 +5,11 @@ use super::client::{Unit, UnitEnd, frames};
 use super::request::{Form, Request, has_time_word};
 use super::{Block, End, Session};
 use crate::cache::key::{KeyParts, compose};
-use crate::cache::{Answer, Entry, Permit, Tier, Waited, Waiter};
-use crate::coherence::Demand;
+use crate::cache::{Answer, Basis, Cache, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waited, Waiter};
+use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
 use crate::route::plan::{Kind, PinReason, Plan, Recipe, SettingChange};
-use crate::telemetry::{Outcome, Record};
+use crate::telemetry::{KIND_TTL, Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::wire::backend::{
     BIND_COMPLETE, CLOSE_COMPLETE, Failure, PARSE_COMPLETE, one_text_row, put_complete, put_frame, put_ready,
@@ -47,6 +47,8 @@ pub(super) enum Intent {
     Pass(&'static str),
     /// To fill: the one permit, what it depends on, and whether the fill brings the RowDescription.
     Fill { permit: Permit, plan: Arc<Plan>, demand: Demand, describe: bool },
+    /// To fill what a rule lets the clock keep, and for how long.
+    FillTimed { permit: TimedPermit, ttl: Duration },
     /// Another fills the same key.
     Wait(Waiter),
 }
@@ -95,7 +97,8 @@ impl Session {
                     Waited::TimedOut => Intent::Pass("flight_slow"),
                 };
             }
-            if let Intent::Fill { permit, demand, describe, .. } = &mut intent
+            if self.shared.config.cache == CacheMode::On
+                && let Intent::Fill { permit, demand, describe, .. } = &mut intent
                 && let Some(entry) = permit.ask_shared(*describe, demand).await
             {
                 drop(intent);
@@ -190,24 +193,51 @@ impl Session {
             },
         );
         let level = plan.hint.level.unwrap_or(self.level);
+        if self.by_the_clock() && level != Level::Strong {
+            return self.look_up_timed(request, end, now, &cache);
+        }
         let demand = Demand { level, floor: self.floor, now };
         let cache = self.shared.cache.as_ref().expect("asked by `uncached`");
         match cache.lookup(&self.key, request.form.describe, &demand) {
             Answer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
-            Answer::Hit(entry) => {
-                let form = request.form;
-                if let Some((name, statement)) = request.parsed {
-                    self.statements.insert(name, statement);
-                }
-                self.hit(&entry, form, Tier::Memory, end, now);
-                if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }
-            }
+            Answer::Hit(entry) => self.serve_hit(entry, request, end, now),
+            // Nothing that was filled now could be kept.
+            Answer::Permit(_) if self.shared.is_off() => Served::No(Intent::Pass("no_stream")),
             Answer::Permit(permit) if self.status == b'I' => {
                 Served::No(Intent::Fill { permit, plan, demand, describe: request.form.describe })
             }
             Answer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
             Answer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
             Answer::Bypass(reason) => Served::No(Intent::Pass(reason.label())),
+        }
+    }
+
+    fn serve_hit(&mut self, entry: Arc<Entry>, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
+        let form = request.form;
+        if let Some((name, statement)) = request.parsed {
+            self.statements.insert(name, statement);
+        }
+        self.hit(&entry, form, Tier::Memory, end, now);
+        if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }
+    }
+
+    /// Whether answers are kept by rules and not by proofs now.
+    fn by_the_clock(&self) -> bool {
+        !self.shared.ttl.is_empty() && self.shared.coherence.state() != StreamState::Live && self.shared.is_off()
+    }
+
+    /// Of a statement whose key was composed.
+    fn look_up_timed(&mut self, request: Request<'_>, end: UnitEnd, now: Moment, cache: &Arc<Cache>) -> Served {
+        let Ok(recipe) = &request.plan.cache else { return Served::No(Intent::Pass("no_stream")) };
+        let Ok(ttl) = self.shared.ttl.ttl(&recipe.relations, &self.shared.catalog.load()) else {
+            return Served::No(Intent::Pass("no_stream"));
+        };
+        match cache.lookup_timed(&self.key, request.form.describe, now) {
+            TimedAnswer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
+            TimedAnswer::Hit(entry) => self.serve_hit(entry, request, end, now),
+            TimedAnswer::Permit(permit) if self.status == b'I' => Served::No(Intent::FillTimed { permit, ttl }),
+            TimedAnswer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
+            TimedAnswer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
         }
     }
 
@@ -269,19 +299,25 @@ impl Session {
             out.put_slice(&entry.body);
             put_ready(out, self.status);
         }
-        if self.level == Level::Session {
-            self.raise_floor(entry.proof.high);
-            if entry.proof.source.may_lead_primary() {
-                self.ahead = self.ahead.max(entry.proof.high);
+        if self.level == Level::Session
+            && let Basis::Proven(proof) = &entry.basis
+        {
+            self.raise_floor(proof.high);
+            if proof.source.may_lead_primary() {
+                self.ahead = self.ahead.max(proof.high);
             }
         }
         let destination = match tier {
             Tier::Memory => "memory",
             Tier::Shared => "shared",
         };
-        let protocol = if end == UnitEnd::Query { "simple" } else { "extended" };
+        let kind = match (&entry.basis, end) {
+            (Basis::Timed(_), _) => KIND_TTL,
+            (_, UnitEnd::Query) => "simple",
+            _ => "extended",
+        };
         self.shared.telemetry.request(&Record {
-            kind: protocol,
+            kind,
             destination,
             outcome: Outcome::Hit,
             total: Moment::now().since(began),

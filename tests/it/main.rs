@@ -34,5 +34,6 @@ mod operating;
 mod protocol;
 mod shared_fleet;
 mod stream_faults;
+mod ttl;
 mod twins;
 mod watched;
