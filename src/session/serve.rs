@@ -194,6 +194,7 @@ impl Session {
         );
         let level = plan.hint.level.unwrap_or(self.level);
         if self.by_the_clock() && level != Level::Strong {
+            let cache = Arc::clone(self.shared.cache.as_ref().expect("asked by `uncached`"));
             return self.look_up_timed(request, end, now, &cache);
         }
         let demand = Demand { level, floor: self.floor, now };

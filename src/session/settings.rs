@@ -137,6 +137,11 @@ impl Settings {
         self.changed();
     }
 
+    /// Whether the startup message gave such a setting.
+    pub fn starts_with(&self, is: impl Fn(&str) -> bool) -> bool {
+        self.start.keys().any(|name| is(name))
+    }
+
     /// What the session's connection must carry between transactions.
     pub fn current(&self) -> &Map {
         &self.current

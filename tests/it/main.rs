@@ -35,5 +35,6 @@ mod protocol;
 mod shared_fleet;
 mod stream_faults;
 mod ttl;
+mod sessions;
 mod twins;
 mod watched;
