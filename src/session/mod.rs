@@ -136,6 +136,8 @@ struct Session {
     database: Arc<str>,
     account: Arc<Account>,
     settings: Settings,
+    /// What the client was told of its parameters, and how often defaults had changed by then.
+    greeted: (Arc<startup::Greeting>, u64),
     /// `settings` as key bytes, and how names are read: made anew when settings change.
     inputs: Vec<u8>,
     names: Arc<Names>,
