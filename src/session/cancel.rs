@@ -11,17 +11,36 @@ use tokio::sync::Mutex;
 
 /// The query that a session is running, if it is.
 #[derive(Debug, Default)]
-pub struct Running(Mutex<Option<(Arc<Server>, BackendKey)>>);
+pub struct Running {
+    query: SyncMutex<Option<(Arc<Server>, BackendKey)>>,
+    /// Held by a cancel from before it looks at the query until the server has acted on it.
+    cancelling: Mutex<()>,
+}
 
 impl Running {
     /// A query is about to be sent on this connection.
-    pub async fn begin(&self, server: &Arc<Server>, key: &BackendKey) {
-        *self.0.lock().await = Some((Arc::clone(server), key.clone()));
+    pub fn begin(&self, server: &Arc<Server>, key: &BackendKey) {
+        *self.query.lock() = Some((Arc::clone(server), key.clone()));
     }
 
-    /// It was answered. Waits for a cancel that is under way, so that it cannot hit the connection's next query.
+    /// It was answered. Waits for a cancel that is under way, so that it cannot hit the connection's next query; one that comes
+    /// later finds nothing.
     pub async fn end(&self) {
-        *self.0.lock().await = None;
+        *self.query.lock() = None;
+        if self.cancelling.try_lock().is_err() {
+            drop(self.cancelling.lock().await);
+        }
+    }
+
+    /// Cancels what runs, if anything does.
+    async fn cancel(&self, upstream: &Upstream) {
+        let _cancelling = self.cancelling.lock().await;
+        let query = self.query.lock().clone();
+        if let Some((server, key)) = query
+            && let Err(error) = upstream.cancel(&server, &key).await
+        {
+            tracing::warn!(server = server.name(), %error, "a cancel request could not be forwarded");
+        }
     }
 }
 
@@ -74,12 +93,7 @@ impl Registry {
             }
             _ => return,
         };
-        let running = running.0.lock().await;
-        if let Some((server, key)) = &*running
-            && let Err(error) = upstream.cancel(server, key).await
-        {
-            tracing::warn!(server = server.name(), %error, "a cancel request could not be forwarded");
-        }
+        running.cancel(upstream).await;
     }
 }
 

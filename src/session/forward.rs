@@ -50,7 +50,7 @@ impl Session {
         intent: Intent,
         began: Moment,
     ) -> Result<(), End> {
-        let survey = self.survey(&unit, end).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
+        let mut survey = self.survey(&unit, end).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
         let (mut fill, outcome) = match intent {
             Intent::Fill { permit, plan, .. } => (Some(Fill::Proven { permit, plan }), Outcome::Miss),
             Intent::FillTimed { permit, ttl } => (Some(Fill::Timed { permit, ttl }), Outcome::Miss),
@@ -58,6 +58,7 @@ impl Session {
             Intent::Wait(_) => (None, Outcome::Bypass("flight_slow")),
         };
         let reads = self.is_read(&survey);
+        survey.reads = reads;
         // A batch that goes on after this unit may write yet, and all of it goes to one server.
         let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
         let anywhere = survey.runs.iter().flatten().chain(&survey.touches).all(|plan| plan.place == Place::Anywhere);
@@ -87,7 +88,8 @@ impl Session {
             };
             let sent = Moment::now();
             let (round, server) = self.exchange(&unit, end, &survey, fill.as_ref(), side).await?;
-            let upstream = Moment::now().since(sent);
+            let answered = Moment::now();
+            let upstream = answered.since(sent);
             if let Some(again) = round.again {
                 match again {
                     Again::OnPrimary => {
@@ -106,7 +108,7 @@ impl Session {
                 kind: if end == UnitEnd::Query { "simple" } else { "extended" },
                 destination: if side == Side::Replica { "replica" } else { "primary" },
                 outcome: if reads { outcome } else { Outcome::Write },
-                total: Moment::now().since(began),
+                total: answered.since(began),
                 upstream: Some(upstream),
             });
             let ready = round.status;
@@ -165,11 +167,12 @@ impl Session {
         let mut flow = std::mem::take(&mut held.flow);
         let mut carried = std::mem::take(&mut held.lease.carried);
         let mut composer = Composer::new(&mut flow, &mut carried, round.tick);
+        composer.out.reserve(unit.len());
         self.compose(unit, end, survey, (beside, side), &mut composer, &mut round);
         let mut out = composer.out;
         held.flow = flow;
         held.lease.carried = carried;
-        self.registration.running.begin(&server, &held.lease.key).await;
+        self.registration.running.begin(&server, &held.lease.key);
         let pumped = self.relay(&mut held, &mut out, &mut round).await;
         self.registration.running.end().await;
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
@@ -199,7 +202,7 @@ impl Session {
             && matches!(end, UnitEnd::Sync | UnitEnd::Query)
             && !self.is_mid_batch()
             && !survey.runs.is_empty()
-            && self.is_read(survey)
+            && survey.reads
             && survey.reads_rows()
     }
 

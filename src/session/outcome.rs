@@ -2,7 +2,7 @@
 
 use super::client::UnitEnd;
 use super::compose::{Naming, Side, Survey};
-use super::exchange::Round;
+use super::exchange::{Done, Round};
 use super::{Block, Session};
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, SettingChange, TransactionControl};
 use std::sync::Arc;
@@ -24,9 +24,8 @@ impl Session {
         }
         let was_idle = self.status == b'I';
         for (at, plan) in survey.runs.iter().enumerate() {
-            let done = round.done.get(at);
             match plan {
-                Some(plan) => self.ran(plan, done.map(|tag| &**tag), round, was_idle),
+                Some(plan) => self.ran(plan, round.done.get(at).is_some(), round, was_idle),
                 None => self.wrote_anything(),
             }
         }
@@ -58,8 +57,8 @@ impl Session {
         self.block = Block::Dirty;
     }
 
-    /// One execution of a plan. `done`: its command tag, if it succeeded.
-    fn ran(&mut self, plan: &Plan, done: Option<&[u8]>, round: &Round, was_idle: bool) {
+    /// One execution of a plan. `done`: it did not fail.
+    fn ran(&mut self, plan: &Plan, done: bool, round: &Round, was_idle: bool) {
         let harmless = match plan.kind {
             // A replica may have found out that it writes after all.
             Kind::Read => !self.shared.common.plans.is_learned_write(&plan.identity),
@@ -73,8 +72,8 @@ impl Session {
         if let Some(reason) = plan.pin {
             self.pin(reason);
         }
-        if done.is_none() || round.failed {
-            if matches!(plan.kind, Kind::Setting(_)) && round.status == Some(b'I') && done.is_some() && !was_idle {
+        if !done || round.failed {
+            if matches!(plan.kind, Kind::Setting(_)) && round.status == Some(b'I') && done && !was_idle {
                 self.pin(PinReason::Opaque);
             }
             return;
@@ -175,8 +174,7 @@ impl Session {
         }
         self.statements.transaction_ended();
         self.block = Block::Clean;
-        let committed = was == b'I' && !round.failed
-            || round.done.iter().any(|tag| &**tag == b"COMMIT" || &**tag == b"PREPARE TRANSACTION");
+        let committed = was == b'I' && !round.failed || round.done.contains(&Done::Committed);
         if let Some(held) = &mut self.held
             && let Some(before) = held.settings_before.take()
             && !committed

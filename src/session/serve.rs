@@ -28,6 +28,9 @@ const COPY_LIMIT: usize = 32 * 1024;
 /// One row with its column's name, if there is one, and the command tag.
 type LocalAnswer = (Option<(&'static str, String)>, &'static str);
 
+/// Bytes of a hit beside the entry's own: ParseComplete, BindComplete and ReadyForQuery.
+const HIT_MARGIN: usize = 16;
+
 /// What became of a unit.
 enum Served {
     /// Answered into the output.
@@ -113,6 +116,10 @@ impl Session {
     /// asked.
     fn close_locally(&mut self, unit: Unit) -> bool {
         let input = &self.client.input[..unit.len];
+        // The usual unit begins otherwise, and need not be looked at twice.
+        if !matches!(input.first(), Some(b'C' | b'S' | b'H')) {
+            return false;
+        }
         let mut names = Vec::new();
         for (header, body) in frames(input) {
             match (header.tag, frontend::subject(body)) {
@@ -173,7 +180,6 @@ impl Session {
         if let Some(reason) = self.uncached(&plan, recipe, &request) {
             return Served::No(Intent::Pass(reason));
         }
-        let cache = Arc::clone(self.shared.cache.as_ref().expect("asked by `uncached`"));
         self.key.clear();
         compose(
             &mut self.key,
@@ -191,6 +197,7 @@ impl Session {
             return self.look_up_timed(request, end, now, &cache);
         }
         let demand = Demand { level, floor: self.floor, now };
+        let cache = self.shared.cache.as_ref().expect("asked by `uncached`");
         match cache.lookup(&self.key, request.form.describe, &demand) {
             Answer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
             Answer::Hit(entry) => self.serve_hit(entry, request, end, now),
@@ -275,6 +282,10 @@ impl Session {
     /// Writes a hit, all but the ReadyForQuery of one whose body is too large to copy.
     fn hit(&mut self, entry: &Entry, form: Form, tier: Tier, end: UnitEnd, began: Moment) {
         let out = &mut self.client.output;
+        let is_small = entry.body.len() <= COPY_LIMIT;
+        if is_small {
+            out.reserve(HIT_MARGIN + entry.bytes());
+        }
         if form.parse {
             out.put_slice(PARSE_COMPLETE);
         }
@@ -284,7 +295,7 @@ impl Session {
         if form.describe {
             out.put_slice(entry.row_description.as_ref().expect("a lookup that needs one finds only entries with it"));
         }
-        if entry.body.len() <= COPY_LIMIT {
+        if is_small {
             out.put_slice(&entry.body);
             put_ready(out, self.status);
         }

@@ -32,6 +32,8 @@ mod feed;
 mod harness_smoke;
 mod operating;
 mod protocol;
+mod shared_fleet;
+mod stream_faults;
 mod ttl;
 mod twins;
 mod watched;
