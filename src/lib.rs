@@ -56,13 +56,21 @@
 //!
 //! 1. **Fail towards the primary.** What does not parse, what the catalog does not know, a stream that is late, a store that errs:
 //!    the statement runs on the primary, uncached, with its reason counted. No failure of the cache is an error for a client.
-//! 2. **Judged at every hit.** An entry is served because its stamp proves it now, whatever tier it came from. Nothing is deleted in order to
+//! 2. **Judged at every hit.** An entry is served because its stamp proves it now, whatever tier it came from (or, without a stream, because
+//!    a rule allows its age). Nothing is deleted in order to
 //!    be right, so no late fill, lost message or reverted Redis can make a wrong hit.
 //! 3. **Nothing crosses epochs.** Another incarnation of the primary shares no entry, floor or connection with the one before.
 //! 4. **Every refusal has one variant and one label**, which metrics, `explain` and logs read alike.
 //! 5. **Bytes from outside never panic**, whichever side they come from; a broken invariant always does.
 //! 6. **A client proves who it is**, however warm the pool is, and upstream it is itself: keys, not clients, separate roles.
 //! 7. **Everything has a limit**: clients, connections, frames, entries, labels, waits.
+//!
+//! # Without a stream
+//!
+//! Where changes cannot be heard, and only there, an entry may be kept by the clock instead: its statement's tables are all named by rules of
+//! the configuration (`route::ttl`), it was filled on the primary (`cache::timed`), it is younger than the shortest of
+//! their times, and nothing was written through this instance since. An entry is of one kind or the other, and no reader is given the kind
+//! that it did not ask for.
 //!
 //! Why things are as they are is told in [`manual`].
 

@@ -160,7 +160,7 @@ impl Moment {
     }
 }
 
-/// What a session may be promised by a hit (DESIGN §6).
+/// What a session may be promised by a hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Level {
     /// Linearizable: every read goes to the primary for now.

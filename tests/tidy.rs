@@ -26,7 +26,6 @@ const ORDER: &[&str] = &[
 /// Outside crates that only these modules may name. Those not listed (tokio, bytes, tracing, …) are for all.
 const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["upstream"]),
-    ("tokio_postgres_rustls", &["upstream"]),
     ("postgres_protocol", &["wire", "upstream"]),
     ("pgwire", &["wire"]),
     ("rustls", &["wire"]),
@@ -36,6 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("moka", &["store"]),
     ("redis", &["store"]),
     ("sqlparser", &["sql"]),
+    ("stacker", &["sql"]),
     ("metrics", &["telemetry"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),

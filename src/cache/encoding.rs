@@ -2,7 +2,8 @@
 //! wrote: every length is checked, everything must be used up, and what does not fit is nothing. Positions are
 //! written as they are; whether they still hold is judged by the reader's own.
 
-use super::Entry;
+use super::{Basis, Entry};
+use crate::coherence::Proof;
 use crate::store::shared::Encode;
 use crate::types::{Epoch, Lsn, RelationId};
 use bytes::Bytes;
@@ -39,13 +40,20 @@ impl Encode for Entry {
     }
 
     fn encoded_bytes(&self) -> usize {
-        FIXED_BYTES + 4 * self.proof.dependencies.len() + self.bytes()
+        FIXED_BYTES + 4 * proof(self).dependencies.len() + self.bytes()
+    }
+}
+
+fn proof(entry: &Entry) -> &Proof {
+    match &entry.basis {
+        Basis::Proven(proof) => proof,
+        Basis::Timed(_) => unreachable!("what the clock keeps does not leave this process"),
     }
 }
 
 impl From<&Entry> for Foreign {
     fn from(entry: &Entry) -> Self {
-        let proof = &entry.proof;
+        let proof = proof(entry);
         Foreign {
             epoch: proof.epoch,
             stamp: proof.stamp,

@@ -9,10 +9,12 @@ mod permit;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod timed;
 
 pub use flight::{Waited, Waiter};
 pub use permit::Permit;
 pub use stats::Stats;
+pub use timed::{Timed, TimedAnswer, TimedPermit, TimedReply};
 
 use crate::coherence::{Coherence, Demand, Evidence, FillRefusal, Proof, Unservable};
 use crate::config::Config;
@@ -21,7 +23,7 @@ use crate::store::shared::{Miss, Shared, SharedOptions, UnusableUrl};
 use bytes::Bytes;
 use flight::{Boarding, Flights};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Between two rounds of the memory tier's bookkeeping.
@@ -33,7 +35,7 @@ const ENCODING_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Entry {
     /// What makes it servable.
-    pub proof: Proof,
+    pub basis: Basis,
     /// The whole RowDescription frame, if the fill had one.
     pub row_description: Option<Bytes>,
     /// Whole DataRow frames and the CommandComplete.
@@ -41,6 +43,15 @@ pub struct Entry {
     /// What the fill cost upstream.
     pub cost: Duration,
     life: AtomicU8,
+}
+
+/// What an entry is judged by.
+#[derive(Debug)]
+pub enum Basis {
+    /// Positions: it is right for as long as they say so.
+    Proven(Proof),
+    /// The clock: a rule allows it to be late, and nothing is proven.
+    Timed(Timed),
 }
 
 /// What became of an entry, for the counters alone.
@@ -53,8 +64,8 @@ enum Life {
 
 impl Entry {
     /// An answer that was never served yet.
-    pub fn new(proof: Proof, row_description: Option<Bytes>, body: Bytes, cost: Duration) -> Self {
-        Entry { proof, row_description, body, cost, life: AtomicU8::new(Life::Unserved as u8) }
+    pub fn new(basis: Basis, row_description: Option<Bytes>, body: Bytes, cost: Duration) -> Self {
+        Entry { basis, row_description, body, cost, life: AtomicU8::new(Life::Unserved as u8) }
     }
 
     /// The bytes that count against the entry limit.
@@ -63,7 +74,11 @@ impl Entry {
     }
 
     fn weight(&self) -> usize {
-        self.bytes() + size_of::<Entry>() + size_of_val(&*self.proof.dependencies)
+        let dependencies = match &self.basis {
+            Basis::Proven(proof) => size_of_val(&*proof.dependencies),
+            Basis::Timed(_) => 0,
+        };
+        self.bytes() + size_of::<Entry>() + dependencies
     }
 
     fn serve(&self) {
@@ -117,6 +132,8 @@ pub enum StoreRefusal {
     NotClean,
     /// No stamp was taken before the query was sent.
     NotBegun,
+    /// It was to be kept by the clock, and something was written while it was on its way.
+    Written,
 }
 
 impl StoreRefusal {
@@ -127,6 +144,7 @@ impl StoreRefusal {
             StoreRefusal::TooLarge => "too_large",
             StoreRefusal::NotClean => "not_clean",
             StoreRefusal::NotBegun => "not_begun",
+            StoreRefusal::Written => "written_meanwhile",
         }
     }
 }
@@ -208,6 +226,8 @@ pub struct Cache {
     flights: Arc<Flights>,
     stats: Stats,
     entry_limit: usize,
+    /// How many writes have passed through: what is kept by the clock is void after each.
+    writes: AtomicU64,
 }
 
 /// What memory has under a key.
@@ -227,6 +247,7 @@ impl Cache {
             flights: Flights::new(),
             stats: Stats::default(),
             entry_limit: options.entry_limit,
+            writes: AtomicU64::new(0),
         }))
     }
 
@@ -331,7 +352,8 @@ impl Cache {
         if description && entry.row_description.is_none() {
             return Found::Absent;
         }
-        match self.coherence.judge(&entry.proof, demand) {
+        let Basis::Proven(proof) = &entry.basis else { return Found::Absent };
+        match self.coherence.judge(proof, demand) {
             Ok(()) => Found::Servable(entry),
             Err(why) => {
                 if why == Unservable::Changed {

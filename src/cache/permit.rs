@@ -3,7 +3,7 @@
 
 use super::encoding::Foreign;
 use super::flight::Lead;
-use super::{Cache, Entry, Filled, SharedMiss, StoreRefusal, Tier};
+use super::{Basis, Cache, Entry, Filled, SharedMiss, StoreRefusal, Tier};
 use crate::coherence::{Demand, FillRefusal, FillTicket};
 use crate::store::shared::Shared;
 use crate::types::{Level, Moment, RelationId};
@@ -82,14 +82,15 @@ impl Permit {
             Ok(proof) => proof,
             Err(why) => return Err(self.refused(StoreRefusal::Fill(why))),
         };
-        let entry = Arc::new(Entry::new(proof, filled.row_description, filled.body, filled.cost));
+        let scope = proof.epoch.digest();
+        let entry = Arc::new(Entry::new(Basis::Proven(proof), filled.row_description, filled.body, filled.cost));
         self.cache.memory.insert(self.lead.key().clone(), Arc::clone(&entry));
         self.cache.stats.stored_one();
         self.lead.stored();
         if let Some(shared) = &self.cache.shared
             && worthwhile(shared, Some(entry.cost))
         {
-            shared.insert(entry.proof.epoch.digest(), self.lead.key().clone(), entry);
+            shared.insert(scope, self.lead.key().clone(), entry);
         }
         Ok(())
     }
@@ -109,6 +110,7 @@ impl Permit {
             | StoreRefusal::Fill(FillRefusal::CommitNotVisible | FillRefusal::TooOld) => self.lead.not_stored(),
             // Of the moment.
             StoreRefusal::NotBegun
+            | StoreRefusal::Written
             | StoreRefusal::Fill(
                 FillRefusal::NotLive
                 | FillRefusal::CatalogInDoubt
@@ -140,7 +142,7 @@ impl Permit {
         let waited = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         let now = Moment::from_micros(demand.now.micros().saturating_add(waited));
         coherence.judge(&proof, &Demand { now, ..*demand }).map_err(|_| SharedMiss::NotProven)?;
-        Ok(Arc::new(Entry::new(proof, foreign.row_description, foreign.body, foreign.cost)))
+        Ok(Arc::new(Entry::new(Basis::Proven(proof), foreign.row_description, foreign.body, foreign.cost)))
     }
 }
 

@@ -86,7 +86,7 @@ fn unservable_index(why: Unservable) -> usize {
     }
 }
 
-const REFUSALS: [StoreRefusal; 10] = [
+const REFUSALS: [StoreRefusal; 11] = [
     StoreRefusal::Fill(FillRefusal::NotLive),
     StoreRefusal::Fill(FillRefusal::CatalogInDoubt),
     StoreRefusal::Fill(FillRefusal::CommitNotVisible),
@@ -97,6 +97,7 @@ const REFUSALS: [StoreRefusal; 10] = [
     StoreRefusal::TooLarge,
     StoreRefusal::NotClean,
     StoreRefusal::NotBegun,
+    StoreRefusal::Written,
 ];
 
 fn refusal_index(why: StoreRefusal) -> usize {
@@ -111,6 +112,7 @@ fn refusal_index(why: StoreRefusal) -> usize {
         StoreRefusal::TooLarge => 7,
         StoreRefusal::NotClean => 8,
         StoreRefusal::NotBegun => 9,
+        StoreRefusal::Written => 10,
     }
 }
 

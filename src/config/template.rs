@@ -11,8 +11,9 @@ const HEAD: &str = "\
 ";
 
 const TAIL: &str = "
-# Where no WAL stream proves what is fresh (wal_level below logical, no privilege), nothing is cached, except what
-# such rules allow: answers that read only tables named here are served for at most the time given.
+# Where no stream of changes can be had (wal_level below logical, no privilege), nothing is cached, except what such
+# rules allow: answers that read only tables named here are served for at most the shortest of their times, late as they
+# may be. Writes that pass through this instance drop them all. While there is a stream the rules count for nothing.
 # [[ttl]]
 # table = \"public.exchange_rates\"
 # ttl = \"30s\"

@@ -23,7 +23,7 @@ use crate::upstream::Upstream;
 use arc_swap::ArcSwap;
 use counters::Counters;
 use hearing::Hearing;
-use state::{End, FeedState};
+use state::{End, FeedState, Off};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stream::Attempt;
@@ -73,6 +73,12 @@ impl Feed {
     /// What the feed is doing.
     pub fn state(&self) -> FeedState {
         self.state.borrow().clone()
+    }
+
+    /// Whether no stream can be had until someone changes how the primary is set up. Not while one is merely lost, or
+    /// while what should be the primary replays another's WAL: then the answers of another server are due.
+    pub fn is_off(&self) -> bool {
+        matches!(&*self.state.borrow(), FeedState::Off(off) if *off != Off::InRecovery)
     }
 
     /// To wait for a state.

@@ -51,6 +51,15 @@
 //! Entries in Redis carry epoch, stamp and dependencies, sealed with a secret and the whole key. A reader holds them against positions that it
 //! has heard itself. So a stale, swapped, forged or restored entry is a miss.
 //!
+//! ## Where nothing is heard
+//!
+//! Without a stream nothing can be proven, so nothing is cached, unless a rule of the owner's says how late answers from which tables may be. That is
+//! another promise than the one above, so it is kept apart: in entries of another kind, in memory only, while no stream can be had as the
+//! primary is set up, and not while one is merely broken, which would turn a moment's loss into stale answers. They are filled on the
+//! primary, since nothing tells how late a replica is. Any request that is not a proven read drops them all before its client hears of its end: which
+//! tables a statement writes, by triggers and foreign keys, is what only the stream would tell. Rejected: a time to
+//! live beside the stream, as the ordinary way. It is wrong for most of its time and nobody can say when.
+//!
 //! ## The stream must not harm the database
 //!
 //! The slot is temporary: it ends with its connection and cannot keep WAL from being removed when Sidecache is gone. Heard is confirmed at

@@ -6,7 +6,8 @@
 //! * **One statement that reads**: `SELECT`, `VALUES`, `TABLE`, `WITH … SELECT`, without locking clause, `INTO` or a CTE that writes.
 //! * **Every name resolves**, by the session's own `search_path`, to a table or view whose changes are heard. A view depends on its tables and on
 //!   itself, a partitioned table on its partitions, a table on what inherits from it.
-//! * **Every function, operator and cast is immutable**, in the text and behind views; stable and volatile ones are refused, and so are
+//! * **Every function, operator and cast is immutable**, in the text and behind views, or one of PostgreSQL's own stable ones that are known to
+//!   depend on nothing but their arguments and settings that are in the key; all others are refused, and so are
 //!   `now()`, `current_date`, and strings such as `'today'` where they could become dates.
 //! * **The session is clean**: its settings are known, it has no temporary objects, and its transaction has written nothing and is READ COMMITTED.
 //! * **The execution is whole**: all rows, no error, no notice, no larger than `entry_limit`.

@@ -23,12 +23,15 @@
 //! | are changes heard? | `sidecache_stream_state`; `stream.reason` in `/status` |
 //! | why do replicas get no reads? | `sidecache_replicas_passed_over_total`; `servers` in `/status` |
 //! | why are connections not shared? | `sidecache_pins_total` by `reason` |
+//! | what are hits held against? | `cache.basis` in `/status`: `stream`, `ttl` (rules alone), `none`; requests of kind `ttl` |
+//! | is Redis asked? | `sidecache_redis_state`, `sidecache_shared_misses_total`; `redis` in `/status` |
+//! | who is turned away? | `sidecache_clients_refused_total` by `reason` |
 //! | do clients wait for connections? | `sidecache_pool_wait_seconds` |
 //!
 //! ## States of the stream
 //!
 //! `connecting`, `proving` (it runs, and what could hide before its start is being found out), `live`, `lost` (it broke and is made
-//! again), `cold`, `off`. Hits are served only in `live`.
+//! again), `cold`, `off`. Hits are served only in `live`; in `off`, those that `[[ttl]]` rules allow.
 //!
 //! ## Ending
 //!

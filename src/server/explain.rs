@@ -2,19 +2,24 @@
 //! primary's own catalog. Runs nothing.
 
 use crate::catalog::{Catalog, SearchPath};
-use crate::coherence::Coherence;
-use crate::config::Config;
+use crate::coherence::{Coherence, Unservable};
+use crate::config::{CacheMode, Config};
 use crate::feed::Feed;
-use crate::route::plan::{Kind, Plan, plan};
-use crate::types::RelationId;
+use crate::feed::state::FeedState;
+use crate::route::plan::{Kind, Place, Plan, plan};
+use crate::route::ttl::{TtlRules, Unnamed};
+use crate::types::{Level, RelationId};
 use crate::upstream::Upstream;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How long the catalog may take to be read.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a stream may take to show whether it can be had.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Understands `sql` as a new session of Sidecache's own user would.
 ///
@@ -35,36 +40,57 @@ pub async fn explain(config: &Config, sql: &str) -> Result<String, String> {
         .await
         .map_err(|_| format!("the catalog could not be read within {CATALOG_TIMEOUT:?}: {}", feed.state()))?
         .map_err(|_| "the catalog could not be read".to_owned())?;
+    let basis = basis(config, &feed).await;
     let catalog = feed.catalog.load();
-    Ok(describe(&plan(sql.as_bytes(), &path, true, &catalog), &catalog, &path))
+    let plan = plan(sql.as_bytes(), &path, true, &catalog);
+    let level = plan.hint.level.unwrap_or(config.consistency);
+    Ok(describe(&plan, &catalog, &path, &basis, level))
 }
 
-fn describe(plan: &Plan, catalog: &Catalog, path: &SearchPath) -> String {
+/// What a hit would be held against.
+enum Basis {
+    /// The cache is switched off.
+    CacheOff,
+    Stream,
+    /// No stream can be had, for this reason; what the rules name is kept by the clock.
+    Clock(TtlRules, String),
+}
+
+async fn basis(config: &Config, feed: &Feed) -> Basis {
+    if config.cache == CacheMode::Off {
+        return Basis::CacheOff;
+    }
+    let mut states = feed.states();
+    let settled = states.wait_for(|state| *state != FeedState::Connecting);
+    // One that takes long is on its way.
+    match tokio::time::timeout(STREAM_TIMEOUT, settled).await {
+        Ok(Ok(state)) if matches!(*state, FeedState::Off(_)) => {
+            Basis::Clock(TtlRules::new(&config.ttl_rules), state.to_string())
+        }
+        _ => Basis::Stream,
+    }
+}
+
+fn describe(plan: &Plan, catalog: &Catalog, path: &SearchPath, basis: &Basis, level: Level) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{name:<12} {value}");
     };
     line("kind", &kind(&plan.kind));
-    line("goes to", destination(plan));
+    let verdict = verdict(plan, catalog, basis, level);
+    line("goes to", destination(plan, &verdict, basis, level));
     line("search path", &path.0.join(", "));
-    match &plan.cache {
-        Ok(recipe) => {
-            line("cached", "yes");
-            let relations: Vec<_> = recipe.relations.iter().map(|id| relation(*id, catalog)).collect();
-            line("depends on", &relations.join(", "));
-            line(
-                "key",
-                &format!(
-                    "session inputs, text {:?}, {} parameters and their formats",
-                    plan.identity, recipe.parameters
-                ),
-            );
-            if recipe.time_parameters {
-                line("but", "not when a parameter says now, today, tomorrow or yesterday");
-            }
+    line("cached", &verdict.to_string());
+    if let Ok(recipe) = &plan.cache {
+        let relations: Vec<_> = recipe.relations.iter().map(|id| relation(*id, catalog)).collect();
+        line("depends on", &relations.join(", "));
+        let parameters = recipe.parameters;
+        let key = format!("session inputs, text {:?}, {parameters} parameters and their formats", plan.identity);
+        line("key", &key);
+        if recipe.time_parameters {
+            line("but", "not when a parameter says now, today, tomorrow or yesterday");
         }
-        Err(refusal) => line("cached", &format!("no: {}", refusal.label())),
     }
     if plan.hint.off {
         line("hint", "off: never cached");
@@ -97,14 +123,58 @@ fn kind(kind: &Kind) -> String {
     }
 }
 
-fn destination(plan: &Plan) -> &'static str {
-    match &plan.kind {
-        Kind::Read if plan.pin.is_some() => "the primary, on a connection of its own",
-        Kind::Read if plan.cache.is_ok() => {
+/// Whether a statement is cached.
+enum Verdict {
+    Proven,
+    /// By rules, for so long, for want of a stream.
+    Timed(Duration, String),
+    /// The label, and what more there is to say.
+    No(String),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Proven => f.write_str("yes"),
+            Verdict::Timed(ttl, why) => {
+                write!(f, "ttl: for {ttl:?}, by [[ttl]] rules, since changes cannot be heard: {why}")
+            }
+            Verdict::No(why) => write!(f, "no: {why}"),
+        }
+    }
+}
+
+fn verdict(plan: &Plan, catalog: &Catalog, basis: &Basis, level: Level) -> Verdict {
+    let recipe = match &plan.cache {
+        Ok(recipe) => recipe,
+        Err(refusal) => return Verdict::No(refusal.label().to_owned()),
+    };
+    match basis {
+        Basis::CacheOff => Verdict::No("cache_off".to_owned()),
+        _ if plan.hint.off => Verdict::No("hint".to_owned()),
+        _ if level == Level::Strong => Verdict::No(Unservable::Level.label().to_owned()),
+        Basis::Stream => Verdict::Proven,
+        Basis::Clock(rules, why) => match rules.ttl(&recipe.relations, catalog) {
+            Ok(ttl) => Verdict::Timed(ttl, why.clone()),
+            Err(Unnamed(id)) => {
+                Verdict::No(format!("no_stream: {why}; and no [[ttl]] rule names {}", relation(id, catalog)))
+            }
+        },
+    }
+}
+
+fn destination(plan: &Plan, verdict: &Verdict, basis: &Basis, level: Level) -> &'static str {
+    let is_tied = plan.place == Place::Primary || level == Level::Strong;
+    match (&plan.kind, verdict) {
+        (Kind::Empty, _) => "Sidecache answers",
+        (Kind::Read, _) if plan.pin.is_some() => "the primary, on a connection of its own",
+        (Kind::Read, Verdict::Timed(..)) => "memory, then the primary",
+        // How far a replica has come is told by the stream.
+        (Kind::Read, Verdict::No(_)) if is_tied || matches!(basis, Basis::Clock(..)) => "the primary",
+        (Kind::Read, Verdict::No(_)) => "a replica that is fresh enough, else the primary",
+        (Kind::Read, Verdict::Proven) => {
             "memory, the shared tier, then a replica that is fresh enough, then the primary"
         }
-        Kind::Read => "a replica that is fresh enough, else the primary",
-        Kind::Empty => "Sidecache answers",
         _ => "the primary",
     }
 }
@@ -120,7 +190,7 @@ fn relation(id: RelationId, catalog: &Catalog) -> String {
 mod tests {
     use super::*;
     use crate::catalog::CatalogVersion;
-    use crate::route::plan::{Hint, PinReason, Place, Recipe, Refusal};
+    use crate::route::plan::{Hint, PinReason, Recipe, Refusal};
 
     fn a_plan() -> Plan {
         let relations = Box::new([RelationId::new(7)]);
@@ -137,7 +207,13 @@ mod tests {
     }
 
     fn said(plan: &Plan) -> String {
-        describe(plan, &Catalog::default(), &SearchPath(vec!["public".to_owned()]))
+        describe(
+            plan,
+            &Catalog::default(),
+            &SearchPath(vec!["public".to_owned()]),
+            &Basis::Stream,
+            plan.hint.level.unwrap_or_default(),
+        )
     }
 
     #[test]
@@ -147,6 +223,23 @@ mod tests {
             text.contains("cached       yes") && text.contains("relation 7") && text.contains("memory, the shared"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn without_a_stream_nothing_that_no_rule_names_is_cached() {
+        let basis = Basis::Clock(TtlRules::default(), "wal_level is replica".to_owned());
+        let text = describe(&a_plan(), &Catalog::default(), &SearchPath::default(), &basis, Level::Session);
+        assert!(text.contains("no: no_stream: wal_level is replica; and no [[ttl]] rule names relation 7"), "{text}");
+        assert!(text.contains("goes to      the primary\n"), "{text}");
+    }
+
+    #[test]
+    fn hints_are_heeded() {
+        let strong = Hint { level: Some(Level::Strong), ..Hint::default() };
+        let text = said(&Plan { hint: strong, ..a_plan() });
+        assert!(text.contains("no: level") && text.contains("goes to      the primary\n"), "{text}");
+        let text = said(&Plan { hint: Hint { off: true, ..Hint::default() }, ..a_plan() });
+        assert!(text.contains("no: hint") && text.contains("goes to      a replica"), "{text}");
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl Picture {
                 "basis": self.basis,
                 "hits": totals.hits_memory + totals.hits_shared,
                 "hits_by_tier": { "memory": totals.hits_memory, "shared": totals.hits_shared },
+                "hits_ttl": totals.hits_ttl,
                 "misses": totals.misses,
                 "bypasses": counts(&totals.bypasses),
                 "fills_stored": totals.fills_stored,

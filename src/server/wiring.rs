@@ -12,6 +12,8 @@ use crate::coherence::{Coherence, Rules};
 use crate::config::users::Users;
 use crate::config::{CacheMode, Config};
 use crate::feed::Feed;
+use crate::feed::state::FeedState;
+use crate::route::ttl::TtlRules;
 use crate::session;
 use crate::store::shared::{Shared, Unwritten};
 use crate::telemetry::{CacheObservation, RedisObservation, Telemetry};
@@ -136,8 +138,12 @@ impl Instance {
         }
         let greeted = Arc::clone(&upstream);
         tokio::spawn(background.clone().run_until_cancelled_owned(greet_primary(greeted)));
+        if let (Some(feed), Some(_)) = (&feed, &cache) {
+            tokio::spawn(background.clone().run_until_cancelled_owned(say_basis(feed.clone(), config.ttl_rules.len())));
+        }
         let telemetry = Telemetry::new();
         let shared = Arc::new(session::Shared {
+            ttl: TtlRules::new(&config.ttl_rules),
             config: Arc::new(config),
             users: ArcSwap::from_pointee(users),
             upstream,
@@ -202,7 +208,8 @@ impl Instance {
     fn basis(&self, stream: &'static str) -> &'static str {
         match (&self.shared.cache, stream) {
             (None, _) => "none",
-            (Some(_), "off") => "none",
+            (Some(_), "off") if self.shared.ttl.is_empty() => "none",
+            (Some(_), "off") => "ttl",
             (Some(_), _) => "stream",
         }
     }
@@ -276,6 +283,31 @@ fn server_picture(server: &Arc<Server>) -> ServerPicture {
         lag_bytes: status.lag_bytes,
         outstanding: status.outstanding as u64,
         statements: status.statements,
+    }
+}
+
+/// Says in the log what becomes of the cache once a stream cannot be had, and once it can again.
+async fn say_basis(feed: Feed, rules: usize) {
+    let mut states = feed.states();
+    let mut said_off = false;
+    loop {
+        let state = states.borrow_and_update().clone();
+        match state {
+            FeedState::Off(why) if !said_off => {
+                said_off = true;
+                let kept =
+                    if rules == 0 { "nothing is cached" } else { "only what [[ttl]] rules name is cached, by time" };
+                tracing::warn!(%why, rules, "{kept}: changes cannot be heard, `sidecache check` says what to run");
+            }
+            FeedState::Live if said_off => {
+                said_off = false;
+                tracing::info!("changes are heard: hits are held against them from here on");
+            }
+            _ => {}
+        }
+        if states.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use tokio::sync::{Mutex, oneshot};
 /// The query that a session is running, if it is, or that waits for a connection.
 #[derive(Debug, Default)]
 pub struct Running {
-    query: Mutex<Option<(Arc<Server>, BackendKey)>>,
+    query: SyncMutex<Option<(Arc<Server>, BackendKey)>>,
+    /// Held by a cancel from before it looks at the query until the server has acted on it.
+    cancelling: Mutex<()>,
     waiting: SyncMutex<Option<oneshot::Sender<()>>>,
 }
 
@@ -25,13 +27,28 @@ impl Running {
     }
 
     /// A query is about to be sent on this connection.
-    pub async fn begin(&self, server: &Arc<Server>, key: &BackendKey) {
-        *self.query.lock().await = Some((Arc::clone(server), key.clone()));
+    pub fn begin(&self, server: &Arc<Server>, key: &BackendKey) {
+        *self.query.lock() = Some((Arc::clone(server), key.clone()));
     }
 
-    /// It was answered. Waits for a cancel that is under way, so that it cannot hit the connection's next query.
+    /// It was answered. Waits for a cancel that is under way, so that it cannot hit the connection's next query; one that comes
+    /// later finds nothing.
     pub async fn end(&self) {
-        *self.query.lock().await = None;
+        *self.query.lock() = None;
+        if self.cancelling.try_lock().is_err() {
+            drop(self.cancelling.lock().await);
+        }
+    }
+
+    /// Cancels what runs, if anything does.
+    async fn cancel(&self, upstream: &Upstream) {
+        let _cancelling = self.cancelling.lock().await;
+        let query = self.query.lock().clone();
+        if let Some((server, key)) = query
+            && let Err(error) = upstream.cancel(&server, &key).await
+        {
+            tracing::warn!(server = server.name(), %error, "a cancel request could not be forwarded");
+        }
     }
 }
 
@@ -88,12 +105,7 @@ impl Registry {
             // Nobody waits any more, most of the time.
             let _ = waiting.send(());
         }
-        let query = running.query.lock().await;
-        if let Some((server, key)) = &*query
-            && let Err(error) = upstream.cancel(server, key).await
-        {
-            tracing::warn!(server = server.name(), %error, "a cancel request could not be forwarded");
-        }
+        running.cancel(upstream).await;
     }
 }
 

@@ -11,6 +11,7 @@ use crate::upstream::Carried;
 use crate::wire::backend::Failure;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Prepared statements that a connection keeps; past it the least recently used one is closed.
@@ -52,15 +53,17 @@ pub enum Naming {
 #[derive(Debug, Default)]
 pub struct Survey {
     /// The plan of each execution, in order; `None` for a portal that is not known.
-    pub runs: Vec<Option<Arc<Plan>>>,
+    pub runs: SmallVec<[Option<Arc<Plan>>; 4]>,
     /// What the unit does to names, in order.
     pub namings: Vec<Naming>,
     /// Plans that are prepared, described or bound without being run here.
-    pub touches: Vec<Arc<Plan>>,
+    pub touches: SmallVec<[Arc<Plan>; 4]>,
+    /// Every execution is a proven read that may run anywhere.
+    pub reads: bool,
     /// An Execute asked for a part of the rows.
     pub partial: bool,
     /// Named statements that it binds and that were prepared before.
-    pub earlier: Vec<Arc<Prepared>>,
+    pub earlier: SmallVec<[Arc<Prepared>; 4]>,
 }
 
 impl Survey {
@@ -76,6 +79,9 @@ impl Survey {
         self.runs.iter().any(|plan| plan.as_ref().is_none_or(sees))
     }
 }
+
+/// Bytes that a unit usually grows by on its way to a server: names, and questions of our own.
+const OUT_MARGIN: usize = 192;
 
 /// Bytes to send and the answers they are owed.
 pub struct Composer<'a> {
@@ -96,13 +102,24 @@ fn named<'n>(namings: &'n [Naming], name: &[u8]) -> Option<Option<&'n Arc<Prepar
     })
 }
 
-fn server_name(number: u64) -> String {
-    format!("sc_{number}")
+/// What a statement is called on connections.
+fn server_name(mut number: u64) -> SmallVec<[u8; 24]> {
+    let mut name = SmallVec::new();
+    loop {
+        name.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    name.extend_from_slice(b"_cs");
+    name.reverse();
+    name
 }
 
 impl<'a> Composer<'a> {
     pub fn new(flow: &'a mut Flow, carried: &'a mut Carried, tick: u64) -> Self {
-        Composer { out: BytesMut::new(), flow, carried, changed: Vec::new(), tick }
+        Composer { out: BytesMut::with_capacity(OUT_MARGIN), flow, carried, changed: Vec::new(), tick }
     }
 
     /// Whether the connection has this statement when it comes to what is written next.
@@ -112,7 +129,7 @@ impl<'a> Composer<'a> {
     }
 
     fn put_named(&mut self, owner: Owner, number: u64, sql: &[u8], types: &[u8]) {
-        frontend::put_parse(&mut self.out, server_name(number).as_bytes(), sql, types);
+        frontend::put_parse(&mut self.out, &server_name(number), sql, types);
         self.flow.sent(Step::Parse(owner, Slot::Named(number)));
         self.changed.push((number, true));
     }
@@ -122,7 +139,7 @@ impl<'a> Composer<'a> {
         if !self.has(number) {
             self.put_named(Owner::Own(Probe::Effect), number, sql.as_bytes(), b"");
         }
-        frontend::put_run(&mut self.out, name.as_bytes());
+        frontend::put_run(&mut self.out, &name);
         self.flow.sent(Step::Bind(Owner::Own(probe)));
         self.flow.sent(Step::Execute(Owner::Own(probe)));
     }
@@ -184,7 +201,7 @@ impl<'a> Composer<'a> {
 
     /// Drops a statement from the connection.
     pub fn close_own(&mut self, number: u64) {
-        frontend::put_subject(&mut self.out, b'C', Subject::Statement, server_name(number).as_bytes());
+        frontend::put_subject(&mut self.out, b'C', Subject::Statement, &server_name(number));
         self.flow.sent(Step::Close(Owner::Own(Probe::Effect), Some(number)));
         self.changed.push((number, false));
     }
@@ -235,7 +252,7 @@ impl Session {
     /// A message whose fields do not fill its frame.
     pub(super) fn survey(&mut self, unit: &[u8], end: UnitEnd) -> Result<Survey, Malformed> {
         let mut survey = Survey::default();
-        let mut portals: Vec<(&[u8], Arc<Prepared>)> = Vec::new();
+        let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
         for (header, body) in frames(unit) {
             match header.tag {
                 b'Q' => {
@@ -359,7 +376,7 @@ impl Session {
                     }
                     if statement.is_named {
                         round.names.push((statement.number, Bytes::copy_from_slice(bind.statement)));
-                        frontend::put_bind(&mut composer.out, &bind, server_name(statement.number).as_bytes());
+                        frontend::put_bind(&mut composer.out, &bind, &server_name(statement.number));
                     } else {
                         composer.copy(b'B', body);
                     }
@@ -418,8 +435,8 @@ impl Session {
         if own.is_none() {
             composer.inject(statement);
         }
-        let server = if statement.is_named { server_name(statement.number) } else { String::new() };
-        frontend::put_subject(&mut composer.out, b'D', Subject::Statement, server.as_bytes());
+        let server = if statement.is_named { server_name(statement.number) } else { SmallVec::new() };
+        frontend::put_subject(&mut composer.out, b'D', Subject::Statement, &server);
         composer.flow.sent(Step::Describe);
     }
 }

@@ -8,6 +8,7 @@ use crate::upstream::Lease;
 use crate::wire::backend::{self, column};
 use crate::wire::frame::{BadLength, HEADER, backend_limit, header};
 use bytes::{Buf, Bytes, BytesMut};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
@@ -98,6 +99,15 @@ pub enum Again {
     Reprepared,
 }
 
+/// How an execution ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It ended a transaction, which is kept.
+    Committed,
+    /// Anything else; also where there was nothing to run or a part of the rows was asked for.
+    Ended,
+}
+
 /// What one round is to learn, and what it learned.
 #[derive(Debug, Default)]
 pub struct Round {
@@ -120,8 +130,8 @@ pub struct Round {
     pub unnamed_lost: bool,
     /// When this round was, for the least recently used statement.
     pub tick: u64,
-    /// The tags of the client's executions that ended, in order; empty for those that were suspended or empty.
-    pub done: Vec<Box<[u8]>>,
+    /// How the client's executions ended, in order.
+    pub done: SmallVec<[Done; 4]>,
     /// The client got an error.
     pub failed: bool,
     /// A statement of our own failed: its ErrorResponse.
@@ -317,7 +327,8 @@ impl Held {
             Verdict::RelayDone => {
                 round.held_back = None;
                 output.extend_from_slice(frame);
-                round.done.push(if tag == b'C' { backend::tag(body).into() } else { Box::default() });
+                let commits = tag == b'C' && matches!(backend::tag(body), b"COMMIT" | b"PREPARE TRANSACTION");
+                round.done.push(if commits { Done::Committed } else { Done::Ended });
                 if let Some(capture) = &mut round.capture {
                     if tag == b'C' { capture.keep(frame) } else { capture.spoil("not_whole") }
                 }

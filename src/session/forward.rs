@@ -7,9 +7,9 @@ use super::serve::Intent;
 use super::settle::Fill;
 use super::{End, Session};
 use crate::config::PoolMode;
-use crate::route::plan::{Kind, Place};
+use crate::route::plan::{Kind, Place, Plan};
 use crate::telemetry::{Outcome, Record};
-use crate::types::Moment;
+use crate::types::{Level, Moment};
 use crate::upstream::Server;
 use crate::wire::backend::Failure;
 use bytes::{Bytes, BytesMut};
@@ -27,6 +27,8 @@ impl Session {
     /// A connection broke: what the client is told.
     pub(super) async fn lost(&mut self, broken: Broken) -> End {
         self.held = None;
+        // What was under way may have been committed.
+        self.shared.wrote();
         match broken {
             Broken::Client(error) => End::Client(error),
             Broken::Frame(bad) => bad.into(),
@@ -49,19 +51,26 @@ impl Session {
         intent: Intent,
         began: Moment,
     ) -> Result<(), End> {
-        let survey = self.survey(&unit, end).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
+        let mut survey = self.survey(&unit, end).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
         let (mut fill, outcome) = match intent {
-            Intent::Fill { permit, plan, .. } => (Some(Fill { permit, plan }), Outcome::Miss),
+            Intent::Fill { permit, plan, .. } => (Some(Fill::Proven { permit, plan }), Outcome::Miss),
+            Intent::FillTimed { permit, ttl } => (Some(Fill::Timed { permit, ttl }), Outcome::Miss),
             Intent::Pass(reason) => (None, Outcome::Bypass(reason)),
             Intent::Wait(_) => (None, Outcome::Bypass("flight_slow")),
         };
         let reads = self.is_read(&survey);
+        survey.reads = reads;
         // A batch that goes on after this unit may write yet, and all of it goes to one server.
         let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
         let anywhere = survey.runs.iter().flatten().chain(&survey.touches).all(|plan| plan.place == Place::Anywhere);
         // A replica refuses SERIALIZABLE, whether a statement or the session's default asks for it.
         let plain = self.settings.is_plain();
         let mut to_primary = !reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
+        // A hint counts for its statement as the level does for the session.
+        let strong = |plan: &Arc<Plan>| plan.hint.level == Some(Level::Strong);
+        to_primary |= survey.runs.iter().flatten().any(strong);
+        // A replica's answer would be older than the clock says.
+        to_primary |= matches!(fill, Some(Fill::Timed { .. }));
         let catalog = self.heard && survey.runs.iter().flatten().any(|plan| plan.may_change_catalog);
         if catalog {
             // Before, since the catalog may change while the answer is on its way; and after, since only then it has.
@@ -69,7 +78,7 @@ impl Session {
         }
         for _ in 0..TRIES {
             if let Some(filling) = &mut fill
-                && let Err(refusal) = filling.permit.begin_fill(Moment::now())
+                && let Err(refusal) = filling.begin(Moment::now())
             {
                 self.shared.telemetry.fill_refused(refusal.label());
                 fill = None;
@@ -80,8 +89,9 @@ impl Session {
             };
             let reported = self.reported_before_reset(&survey, end);
             let sent = Moment::now();
-            let (round, server) = self.exchange(&unit, end, &survey, fill.is_some(), side).await?;
-            let upstream = Moment::now().since(sent);
+            let (round, server) = self.exchange(&unit, end, &survey, fill.as_ref(), side).await?;
+            let answered = Moment::now();
+            let upstream = answered.since(sent);
             if let Some(again) = round.again {
                 match again {
                     Again::OnPrimary => {
@@ -104,7 +114,7 @@ impl Session {
                 kind: if end == UnitEnd::Query { "simple" } else { "extended" },
                 destination: if side == Side::Replica { "replica" } else { "primary" },
                 outcome: if reads { outcome } else { Outcome::Write },
-                total: Moment::now().since(began),
+                total: answered.since(began),
                 upstream: Some(upstream),
             });
             let ready = round.status;
@@ -138,20 +148,20 @@ impl Session {
         unit: &Bytes,
         end: UnitEnd,
         survey: &Survey,
-        fills: bool,
+        fill: Option<&Fill>,
         side: Side,
     ) -> Result<(Round, Arc<Server>), End> {
         let held_back = (self.status == b'I' && !self.is_mid_batch() && end != UnitEnd::Open && end != UnitEnd::Flush)
             .then_some(self.client.output.len());
         let mut round = Round {
-            capture: fills.then(|| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit()))),
+            capture: fill.map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit()))),
             held_back: held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty()),
             on_replica: side == Side::Replica,
             mute_parameters: self.reported_before_reset(survey, end).is_some(),
             tick: Moment::now().micros(),
             ..Round::default()
         };
-        let beside = if fills {
+        let beside = if matches!(fill, Some(Fill::Proven { .. })) {
             Beside::Proof
         } else if self.learns_from(survey, end) {
             Beside::High
@@ -164,11 +174,12 @@ impl Session {
         let mut flow = std::mem::take(&mut held.flow);
         let mut carried = std::mem::take(&mut held.lease.carried);
         let mut composer = Composer::new(&mut flow, &mut carried, round.tick);
+        composer.out.reserve(unit.len());
         self.compose(unit, end, survey, (beside, side), &mut composer, &mut round);
         let mut out = composer.out;
         held.flow = flow;
         held.lease.carried = carried;
-        self.registration.running.begin(&server, &held.lease.key).await;
+        self.registration.running.begin(&server, &held.lease.key);
         let pumped = self.relay(&mut held, &mut out, &mut round).await;
         self.registration.running.end().await;
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
@@ -210,7 +221,7 @@ impl Session {
             && matches!(end, UnitEnd::Sync | UnitEnd::Query)
             && !self.is_mid_batch()
             && !survey.runs.is_empty()
-            && self.is_read(survey)
+            && survey.reads
             && survey.reads_rows()
     }
 

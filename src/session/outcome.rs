@@ -64,7 +64,13 @@ impl Session {
     /// One execution of a plan. `succeeded` says nothing of what comes behind it, which may take it back: settings are known
     /// to stay when the transaction ends, be it the batch's own.
     fn ran(&mut self, plan: &Plan, succeeded: bool, in_block: &mut bool) {
-        if !matches!(plan.kind, Kind::Read | Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_)) {
+        let harmless = match plan.kind {
+            // A replica may have found out that it writes after all.
+            Kind::Read => !self.shared.common.plans.is_learned_write(&plan.identity),
+            Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_) => true,
+            _ => false,
+        };
+        if !harmless {
             self.wrote_anything();
         }
         self.touched_catalog |= plan.may_change_catalog && self.heard;
@@ -186,6 +192,9 @@ impl Session {
         }
         if std::mem::take(&mut self.touched_catalog) {
             self.catalog_touched();
+        }
+        if self.wrote {
+            self.shared.wrote();
         }
         self.statements.transaction_ended();
         self.block = Block::Clean;

@@ -5,11 +5,11 @@ use super::client::{Unit, UnitEnd, frames};
 use super::request::{Form, Request, has_time_word};
 use super::{Block, End, Session};
 use crate::cache::key::{KeyParts, compose};
-use crate::cache::{Answer, Entry, Permit, Tier, Waited, Waiter};
-use crate::coherence::Demand;
+use crate::cache::{Answer, Basis, Cache, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waited, Waiter};
+use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
 use crate::route::plan::{Kind, PinReason, Plan, Recipe, SettingChange};
-use crate::telemetry::{Outcome, Record};
+use crate::telemetry::{KIND_TTL, Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::wire::backend::{
     BIND_COMPLETE, CLOSE_COMPLETE, Failure, PARSE_COMPLETE, one_text_row, put_complete, put_frame, put_ready,
@@ -28,6 +28,9 @@ const COPY_LIMIT: usize = 32 * 1024;
 /// One row with its column's name, if there is one, and the command tag.
 type LocalAnswer = (Option<(&'static str, String)>, &'static str);
 
+/// Bytes of a hit beside the entry's own: ParseComplete, BindComplete and ReadyForQuery.
+const HIT_MARGIN: usize = 16;
+
 /// What became of a unit.
 enum Served {
     /// Answered into the output.
@@ -44,6 +47,8 @@ pub(super) enum Intent {
     Pass(&'static str),
     /// To fill: the one permit, what it depends on, and whether the fill brings the RowDescription.
     Fill { permit: Permit, plan: Arc<Plan>, demand: Demand, describe: bool },
+    /// To fill what a rule lets the clock keep, and for how long.
+    FillTimed { permit: TimedPermit, ttl: Duration },
     /// Another fills the same key.
     Wait(Waiter),
 }
@@ -52,6 +57,9 @@ impl Session {
     /// Answers one unit, from the cache or from a server.
     pub(super) async fn answer(&mut self, unit: Unit) -> Result<(), End> {
         let began = Moment::now();
+        if self.greeted.1 != self.shared.upstream.defaults() && self.held.is_none() {
+            Box::pin(self.take_over_defaults()).await?;
+        }
         if unit.end == UnitEnd::Query && !self.is_mid_batch() {
             // `exec_simple_query` in postgres.c drops it before anything else.
             self.statements.close(b"");
@@ -92,7 +100,8 @@ impl Session {
                     Waited::TimedOut => Intent::Pass("flight_slow"),
                 };
             }
-            if let Intent::Fill { permit, demand, describe, .. } = &mut intent
+            if self.shared.config.cache == CacheMode::On
+                && let Intent::Fill { permit, demand, describe, .. } = &mut intent
                 && let Some(entry) = permit.ask_shared(*describe, demand).await
             {
                 drop(intent);
@@ -110,6 +119,10 @@ impl Session {
     /// asked.
     fn close_locally(&mut self, unit: Unit) -> bool {
         let input = &self.client.input[..unit.len];
+        // The usual unit begins otherwise, and need not be looked at twice.
+        if !matches!(input.first(), Some(b'C' | b'S' | b'H')) {
+            return false;
+        }
         let mut names = Vec::new();
         for (header, body) in frames(input) {
             match (header.tag, frontend::subject(body)) {
@@ -170,7 +183,6 @@ impl Session {
         if let Some(reason) = self.uncached(&plan, recipe, &request) {
             return Served::No(Intent::Pass(reason));
         }
-        let cache = Arc::clone(self.shared.cache.as_ref().expect("asked by `uncached`"));
         self.key.clear();
         compose(
             &mut self.key,
@@ -184,23 +196,52 @@ impl Session {
             },
         );
         let level = plan.hint.level.unwrap_or(self.level);
+        if self.by_the_clock() && level != Level::Strong {
+            let cache = Arc::clone(self.shared.cache.as_ref().expect("asked by `uncached`"));
+            return self.look_up_timed(request, end, now, &cache);
+        }
         let demand = Demand { level, floor: self.floor, now };
+        let cache = self.shared.cache.as_ref().expect("asked by `uncached`");
         match cache.lookup(&self.key, request.form.describe, &demand) {
             Answer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
-            Answer::Hit(entry) => {
-                let form = request.form;
-                if let Some((name, statement)) = request.parsed {
-                    self.statements.insert(name, statement);
-                }
-                self.hit(&entry, form, Tier::Memory, end, now);
-                if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }
-            }
+            Answer::Hit(entry) => self.serve_hit(entry, request, end, now),
+            // Nothing that was filled now could be kept.
+            Answer::Permit(_) if self.shared.is_off() => Served::No(Intent::Pass("no_stream")),
             Answer::Permit(permit) if self.status == b'I' => {
                 Served::No(Intent::Fill { permit, plan, demand, describe: request.form.describe })
             }
             Answer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
             Answer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
             Answer::Bypass(reason) => Served::No(Intent::Pass(reason.label())),
+        }
+    }
+
+    fn serve_hit(&mut self, entry: Arc<Entry>, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
+        let form = request.form;
+        if let Some((name, statement)) = request.parsed {
+            self.statements.insert(name, statement);
+        }
+        self.hit(&entry, form, Tier::Memory, end, now);
+        if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }
+    }
+
+    /// Whether answers are kept by rules and not by proofs now.
+    fn by_the_clock(&self) -> bool {
+        !self.shared.ttl.is_empty() && self.shared.coherence.state() != StreamState::Live && self.shared.is_off()
+    }
+
+    /// Of a statement whose key was composed.
+    fn look_up_timed(&mut self, request: Request<'_>, end: UnitEnd, now: Moment, cache: &Arc<Cache>) -> Served {
+        let Ok(recipe) = &request.plan.cache else { return Served::No(Intent::Pass("no_stream")) };
+        let Ok(ttl) = self.shared.ttl.ttl(&recipe.relations, &self.shared.catalog.load()) else {
+            return Served::No(Intent::Pass("no_stream"));
+        };
+        match cache.lookup_timed(&self.key, request.form.describe, now) {
+            TimedAnswer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
+            TimedAnswer::Hit(entry) => self.serve_hit(entry, request, end, now),
+            TimedAnswer::Permit(permit) if self.status == b'I' => Served::No(Intent::FillTimed { permit, ttl }),
+            TimedAnswer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
+            TimedAnswer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
         }
     }
 
@@ -220,6 +261,9 @@ impl Session {
         };
         if self.pins.iter().any(settles) {
             return Some("pinned");
+        }
+        if self.held.as_ref().is_some_and(|held| !held.lease.is_current()) {
+            return Some("outdated_connection");
         }
         if self.floor_unknown && self.level == Level::Session {
             return Some("floor_unknown");
@@ -245,6 +289,10 @@ impl Session {
     /// Writes a hit, all but the ReadyForQuery of one whose body is too large to copy.
     fn hit(&mut self, entry: &Entry, form: Form, tier: Tier, end: UnitEnd, began: Moment) {
         let out = &mut self.client.output;
+        let is_small = entry.body.len() <= COPY_LIMIT;
+        if is_small {
+            out.reserve(HIT_MARGIN + entry.bytes());
+        }
         if form.parse {
             out.put_slice(PARSE_COMPLETE);
         }
@@ -254,23 +302,29 @@ impl Session {
         if form.describe {
             out.put_slice(entry.row_description.as_ref().expect("a lookup that needs one finds only entries with it"));
         }
-        if entry.body.len() <= COPY_LIMIT {
+        if is_small {
             out.put_slice(&entry.body);
             put_ready(out, self.status);
         }
-        if self.level == Level::Session {
-            self.raise_floor(entry.proof.high);
-            if entry.proof.source.may_lead_primary() {
-                self.ahead = self.ahead.max(entry.proof.high);
+        if self.level == Level::Session
+            && let Basis::Proven(proof) = &entry.basis
+        {
+            self.raise_floor(proof.high);
+            if proof.source.may_lead_primary() {
+                self.ahead = self.ahead.max(proof.high);
             }
         }
         let destination = match tier {
             Tier::Memory => "memory",
             Tier::Shared => "shared",
         };
-        let protocol = if end == UnitEnd::Query { "simple" } else { "extended" };
+        let kind = match (&entry.basis, end) {
+            (Basis::Timed(_), _) => KIND_TTL,
+            (_, UnitEnd::Query) => "simple",
+            _ => "extended",
+        };
         self.shared.telemetry.request(&Record {
-            kind: protocol,
+            kind,
             destination,
             outcome: Outcome::Hit,
             total: Moment::now().since(began),

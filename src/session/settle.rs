@@ -4,8 +4,8 @@
 use super::compose::{Composer, Side};
 use super::exchange::{Held, Round};
 use super::{End, Session};
-use crate::cache::{Filled, Permit, StoreRefusal};
-use crate::coherence::Evidence;
+use crate::cache::{Filled, Permit, StoreRefusal, TimedPermit, TimedReply};
+use crate::coherence::{Evidence, FillRefusal};
 use crate::config::PoolMode;
 use crate::route::plan::Plan;
 use crate::types::Moment;
@@ -14,9 +14,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A fill under way.
-pub(super) struct Fill {
-    pub(super) permit: Permit,
-    pub(super) plan: Arc<Plan>,
+pub(super) enum Fill {
+    /// It is to be proven by positions.
+    Proven { permit: Permit, plan: Arc<Plan> },
+    /// It may be kept for so long.
+    Timed { permit: TimedPermit, ttl: Duration },
+}
+
+impl Fill {
+    /// Before the query is sent.
+    pub(super) fn begin(&mut self, now: Moment) -> Result<(), FillRefusal> {
+        match self {
+            Fill::Proven { permit, .. } => permit.begin_fill(now),
+            Fill::Timed { permit, .. } => {
+                permit.begin(now);
+                Ok(())
+            }
+        }
+    }
+
+    fn refuse(self, why: StoreRefusal) {
+        match self {
+            Fill::Proven { permit, .. } => permit.refuse(why),
+            Fill::Timed { permit, .. } => permit.refuse(why),
+        }
+    }
 }
 
 impl Session {
@@ -74,8 +96,18 @@ impl Session {
         if let Some(reason) = spoiled {
             telemetry.fill_refused(reason);
             let refusal = if reason == "too_large" { StoreRefusal::TooLarge } else { StoreRefusal::NotClean };
-            return fill.permit.refuse(refusal);
+            return fill.refuse(refusal);
         }
+        let (permit, plan) = match fill {
+            Fill::Proven { permit, plan } => (permit, plan),
+            Fill::Timed { permit, ttl } => {
+                let reply = TimedReply { row_description: capture.description, body: capture.body.freeze(), cost };
+                return match permit.commit(reply, ttl) {
+                    Ok(()) => telemetry.fill_stored(),
+                    Err(refusal) => telemetry.fill_refused(refusal.label()),
+                };
+            }
+        };
         let high = match round.high {
             Some(high) => high,
             None => return telemetry.fill_refused("no_position"),
@@ -85,14 +117,14 @@ impl Session {
             (Side::Replica, _, Some(replayed)) => Evidence::Replica { replayed, high },
             _ => return telemetry.fill_refused("no_proof"),
         };
-        let Ok(recipe) = &fill.plan.cache else { return };
+        let Ok(recipe) = &plan.cache else { return };
         if !self.held.as_ref().is_some_and(|held| held.lease.is_current()) {
             // A server that has begun another life since, or lost its role: positions of another history.
             return telemetry.fill_refused("other_incarnation");
         }
         let filled = Filled { evidence, row_description: capture.description, body: capture.body.freeze(), cost };
         tracing::trace!(server = server.name(), bytes = filled.body.len(), "fill");
-        match fill.permit.commit(filled, &recipe.relations, Moment::now()) {
+        match permit.commit(filled, &recipe.relations, Moment::now()) {
             Ok(()) => telemetry.fill_stored(),
             Err(refusal) => telemetry.fill_refused(refusal.label()),
         }

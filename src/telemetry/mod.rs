@@ -52,10 +52,13 @@ impl Outcome {
     }
 }
 
+/// The kind of requests that were answered by an entry which no change was held against.
+pub const KIND_TTL: &str = "ttl";
+
 /// One finished request.
 #[derive(Debug, Clone, Copy)]
 pub struct Record {
-    /// What it is: a stable label.
+    /// What it is: a stable label, [`KIND_TTL`] for hits that the clock alone allows.
     pub kind: &'static str,
     /// Who answered: `memory`, `shared`, `primary`, `replica` or `sidecache`.
     pub destination: &'static str,
@@ -98,6 +101,8 @@ impl Drop for SessionGuard {
 pub struct Totals {
     pub hits_memory: u64,
     pub hits_shared: u64,
+    /// Those of them that the clock alone allowed.
+    pub hits_ttl: u64,
     pub misses: u64,
     pub bypasses: Vec<(&'static str, u64)>,
     pub writes: u64,
@@ -184,10 +189,13 @@ impl Telemetry {
             self.requests.iter().map(|(_, cells)| cells[destination][outcome.index()].load(Relaxed)).sum()
         };
         let all = |outcome: Outcome| -> u64 { (0..DESTINATIONS.len()).map(|place| at(place, outcome)).sum() };
+        let ttl = self.requests.iter().filter(|(kind, _)| *kind == KIND_TTL);
+        let hits_ttl = ttl.map(|(_, cells)| cells[place("memory")][Outcome::Hit.index()].load(Relaxed)).sum();
         let list = |counts: &Labelled<AtomicU64>| counts.iter().map(|(label, n)| (label, n.load(Relaxed))).collect();
         Totals {
             hits_memory: at(place("memory"), Outcome::Hit),
             hits_shared: at(place("shared"), Outcome::Hit),
+            hits_ttl,
             misses: all(Outcome::Miss),
             bypasses: list(&self.bypasses),
             writes: all(Outcome::Write),
@@ -262,6 +270,7 @@ mod tests {
         telemetry.request(&record("memory", hit));
         telemetry.request(&record("memory", hit));
         telemetry.request(&record("shared", hit));
+        telemetry.request(&Record { kind: KIND_TTL, ..record("memory", hit) });
         telemetry.request(&record("primary", Outcome::Miss));
         telemetry.request(&record("primary", Outcome::Bypass("volatile_function")));
         telemetry.request(&record("primary", Outcome::Write));
@@ -271,7 +280,8 @@ mod tests {
         telemetry.fill_refused("suspect");
         telemetry.pinned("listen");
         let totals = telemetry.totals();
-        assert_eq!((totals.hits_memory, totals.hits_shared, totals.misses, totals.writes), (2, 1, 1, 1));
+        assert_eq!((totals.hits_memory, totals.hits_shared, totals.misses, totals.writes), (3, 1, 1, 1));
+        assert_eq!(totals.hits_ttl, 1, "and it counts as a hit in memory");
         assert_eq!(totals.bypasses, [("volatile_function", 1)]);
         assert_eq!(totals.saved, Duration::from_millis(750));
         let text = telemetry.render(&Observation::default());
@@ -281,7 +291,7 @@ mod tests {
             "sidecache_fills_refused_total{reason=\"suspect\"} 1",
             "sidecache_pins_total{reason=\"listen\"} 1",
             "sidecache_saved_upstream_seconds 0.75",
-            "sidecache_request_seconds_count{destination=\"memory\"} 2",
+            "sidecache_request_seconds_count{destination=\"memory\"} 3",
             "# HELP sidecache_requests_total",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

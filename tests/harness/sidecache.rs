@@ -373,11 +373,6 @@ impl Sidecache {
     pub fn stop(mut self) -> ExitStatus {
         self.process.stop(Signal::TERM)
     }
-
-    /// Rewrites the users file; it is reread on SIGHUP.
-    pub fn rewrite_users(&self, lines: &str) {
-        fs::write(self.scratch.path().join("users"), lines).expect("our own directory");
-    }
 }
 
 /// A WAL position as PostgreSQL writes it.

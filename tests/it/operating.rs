@@ -572,3 +572,63 @@ fn a_user_known_by_its_scram_secret_logs_in_upstream_as_itself() {
     assert_eq!(refusal(Wire::connect(&sidecache.login("nobody"))), "28P01");
     assert!(within(std::time::Duration::ZERO, || sidecache.log().contains(password).then_some(())).is_none());
 }
+
+/// Shadow mode serves nothing, from Redis neither, though another instance has put there what it could serve.
+#[test]
+fn shadow_serves_from_no_tier() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_shadow");
+    // Dear enough that asking Redis is worth while.
+    cluster
+        .connect("app", &database)
+        .rows("CREATE TABLE t AS SELECT generate_series(1, 50000) AS v; CREATE TABLE later (v int)");
+    cluster.catch_up();
+    let sql = "SELECT count(*) FROM t AS a WHERE v <> ALL (SELECT b.v FROM t AS b WHERE b.v < 0)";
+    let redis = Redis::start();
+    let build = || Sidecache::build(cluster, &database).redis(&redis).flag("--redis-timeout", "10s");
+    let (serving, shadow) = (build().start(), build().cache("shadow").start());
+    for instance in [&serving, &shadow] {
+        instance.await_stream(cluster);
+        instance.await_status("Redis", |status| status["redis"]["state"] == "closed");
+    }
+    // What was filled before an instance began to hear is of no use to it.
+    cluster.connect("app", &database).rows("INSERT INTO later VALUES (1)");
+    [&serving, &shadow].into_iter().for_each(|instance| instance.await_stream(cluster));
+    let mut client = serving.connect("app");
+    eventually("an entry in Redis", || {
+        client.value(sql);
+        (!redis.keys().is_empty()).then_some(())
+    });
+    let mut client = shadow.connect("app");
+    eventually("what would have been a hit", || {
+        assert_eq!(client.value(sql), "50000");
+        (shadow.metric("sidecache_bypasses_total", &[("reason", "shadow")]) > 0.0).then_some(())
+    });
+    assert_eq!(shadow.count("/cache/hits"), 0);
+}
+
+/// A statement whose hint asks for level strong reads the primary itself, like a session at that level: no replica is asked.
+#[test]
+fn a_hint_of_level_strong_reads_the_primary() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_hint");
+    cluster.connect("app", &database).rows("CREATE TABLE t AS SELECT 1 AS v");
+    cluster.catch_up();
+    let sidecache = Sidecache::build(cluster, &database).cache("off").start();
+    let replicas = || sidecache.metric("sidecache_requests_total", &[("destination", "replica")]);
+    let mut client = sidecache.connect("app");
+    eventually("a replica to take a read", || {
+        client.value("SELECT v FROM t");
+        (replicas() > 0.0).then_some(())
+    });
+    let before = replicas();
+    for _ in 0..10 {
+        client.value("/* sidecache: level=strong */ SELECT v FROM t");
+        client.extended("/* sidecache: level=strong */ SELECT v FROM t WHERE v = $1", &[Some("1")]);
+    }
+    client.rows("SET sidecache.consistency = 'strong'");
+    for _ in 0..10 {
+        client.value("SELECT v FROM t");
+    }
+    assert!((replicas() - before).abs() < f64::EPSILON, "a replica was asked");
+}

@@ -2,7 +2,6 @@
 //! really served from the cache, a write beside it, and the counts that prove which of the two it was.
 
 use crate::harness::cluster::Cluster;
-use crate::harness::eventually;
 use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
 use crate::harness::wire::Wire;
 
@@ -60,11 +59,6 @@ impl<'a> Watched<'a> {
         self.sidecache.count("/cache/fills_stored")
     }
 
-    /// Statements that were not looked up for this reason.
-    pub fn bypassed(&self, reason: &str) -> u64 {
-        self.sidecache.count(&format!("/cache/bypasses/{reason}"))
-    }
-
     /// Waits until everything committed by now has been heard, by Sidecache and by the replicas.
     pub fn hear(&self) {
         self.sidecache.await_stream(self.cluster);
@@ -87,11 +81,6 @@ impl<'a> Watched<'a> {
             hit.then_some(rows)
         });
         warm.unwrap_or_else(|| panic!("{read}: never a hit; the last answer was {last}; {:#}", self.sidecache.status()))
-    }
-
-    /// Reads until this is the answer; for what is promised only within the bound.
-    pub fn until(&self, client: &mut Wire, read: &str, wanted: &str) {
-        eventually(&format!("{read} to give {wanted}"), || (text(&client.rows(read)) == wanted).then_some(()));
     }
 
     /// That the statement is answered right, and never from the cache: twice, since the first time would fill it.

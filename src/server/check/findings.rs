@@ -1,7 +1,7 @@
 //! What the facts mean: good, worth knowing, or in the way, and what to run then. Pure.
 
 use crate::config::users::Users;
-use crate::config::{CacheMode, Config};
+use crate::config::{CacheMode, Config, TtlRule};
 use crate::types::Lsn;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -31,6 +31,14 @@ pub enum Finding {
 impl Finding {
     pub fn is_bad(&self) -> bool {
         matches!(self, Finding::Bad { .. })
+    }
+
+    /// What stands in the way of something that there is a way around.
+    pub fn softened(self) -> Self {
+        match self {
+            Finding::Bad { what, mend } => Finding::Warning { what, mend },
+            other => other,
+        }
     }
 }
 
@@ -266,6 +274,19 @@ fn headroom(setting: &str, Headroom { limit, used }: Headroom, host: Host) -> Fi
     }
 }
 
+/// A `[[ttl]]` rule. `kind`: `pg_class.relkind` of what it names, if there is such a thing.
+pub fn ttl_rule(rule: &TtlRule, kind: Option<&str>) -> Finding {
+    let what = format!("[[ttl]] {} for {:?}", rule.table, rule.ttl);
+    match kind {
+        Some("r" | "p") => good(format!("{what}: followed while there is no stream of changes")),
+        Some("v") => warning(format!("{what}: is a view"), "name the tables that it reads"),
+        Some(_) => warning(format!("{what}: nothing that reads it is ever cached"), "take the rule out"),
+        None => {
+            warning(format!("{what}: there is no such table"), "mend or take out the rule: names are as in pg_class")
+        }
+    }
+}
+
 /// The slot that was tried.
 pub fn trial(trial: Trial) -> Finding {
     match trial {
@@ -418,6 +439,17 @@ mod tests {
             "{refused}"
         );
         assert!(unreachable("primary h:1", "Connection refused").to_string().contains("that the server runs"));
+    }
+
+    #[test]
+    fn a_rule_must_name_a_table() {
+        let rule = TtlRule { table: "public.rates".into(), ttl: std::time::Duration::from_secs(30) };
+        assert!(matches!(ttl_rule(&rule, Some("r")), Finding::Good(_)));
+        for (kind, says) in
+            [(Some("v"), "the tables that it reads"), (Some("m"), "ever cached"), (None, "no such table")]
+        {
+            assert!(ttl_rule(&rule, kind).to_string().contains(says), "{kind:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod findings;
 
 use self::findings::{Finding, PrimaryFacts, ReplicaFacts, Trial};
 use crate::config::users::Users;
-use crate::config::{CacheMode, Config, ServerUrl};
+use crate::config::{CacheMode, Config, ServerUrl, TtlRule};
 use crate::store::shared::breaker::BreakerState;
 use crate::store::shared::{Shared, SharedOptions};
 use crate::types::Lsn;
@@ -116,11 +116,19 @@ async fn primary(config: &Config, report: &mut Report<'_>) -> Option<PrimaryFact
     if facts.in_recovery || (config.cache == CacheMode::Off && config.replicas.is_empty()) {
         return Some(facts);
     }
-    let stream = findings::stream(&facts);
-    let could_stream = !stream.iter().any(Finding::is_bad);
+    let mut stream = findings::stream(&facts);
+    if !stream.iter().any(Finding::is_bad) {
+        stream.push(findings::trial(try_slot(&control).await));
+    }
+    if !config.ttl_rules.is_empty() {
+        stream = stream.into_iter().map(Finding::softened).collect();
+    }
     report.all(stream);
-    if could_stream {
-        report.add(findings::trial(try_slot(&control).await));
+    for rule in &config.ttl_rules {
+        match ask_rule(&control, rule).await {
+            Ok(kind) => report.add(findings::ttl_rule(rule, kind.as_deref())),
+            Err(cause) => report.add(findings::unreachable(&name, &cause)),
+        }
     }
     Some(facts)
 }
@@ -144,6 +152,16 @@ async fn ask_primary(control: &Control) -> Result<PrimaryFacts, String> {
     let facts = row(control, PRIMARY_FACTS).await?;
     let system = system(control).await;
     PrimaryFacts::read(facts, system).ok_or_else(|| "the server's answer could not be understood".to_owned())
+}
+
+/// What a rule names.
+async fn ask_rule(control: &Control, rule: &TtlRule) -> Result<Option<String>, String> {
+    let quoted = rule.table.replace('\'', "''");
+    let sql = format!(
+        "SELECT relkind FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace WHERE concat(nspname, '.', relname) = '{quoted}'"
+    );
+    let rows = control.rows(&sql).await.map_err(|cause| cause.to_string())?;
+    Ok(rows.into_iter().flatten().flatten().next())
 }
 
 /// Which cluster it is; nothing where that may not be asked.

@@ -1,0 +1,168 @@
+//! Two Sidecaches that share one Redis: what one fills the other serves, what is written is seen by both, and no state
+//! of Redis is ever an error or a stale read.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
+use crate::harness::redis::Redis;
+use crate::harness::sidecache::Sidecache;
+use crate::harness::wire::Wire;
+use crate::watched::text;
+
+/// Costs more than Redis's round trip, or the shared tier would not be asked.
+const READ: &str = "SELECT count(*), sum(x), max(md5(x::text)) FROM big";
+
+/// A test's machine may be slow: a timeout would be a miss, and no fault of Redis.
+const PATIENT: &str = "2s";
+
+struct Fleet {
+    cluster: &'static Cluster,
+    database: String,
+    redis: Redis,
+    first: Sidecache,
+    second: Sidecache,
+}
+
+impl Fleet {
+    fn start(label: &str, timeout: &str) -> Fleet {
+        let cluster = Cluster::shared();
+        let database = cluster.database(label);
+        let setup = "CREATE TABLE big AS SELECT x FROM generate_series(1, 30000) x; CREATE TABLE other(x int)";
+        cluster.connect("app", &database).rows(setup);
+        cluster.catch_up();
+        let redis = Redis::start();
+        let member = || Sidecache::build(cluster, &database).redis(&redis).flag("--redis-timeout", timeout).start();
+        let (first, second) = (member(), member());
+        let fleet = Fleet { cluster, database, redis, first, second };
+        fleet.write("INSERT INTO other VALUES (1)");
+        fleet
+    }
+
+    /// Beside both, and heard by both.
+    fn write(&self, sql: &str) {
+        self.cluster.connect("app", &self.database).rows(sql);
+        self.first.await_stream(self.cluster);
+        self.second.await_stream(self.cluster);
+        self.cluster.catch_up();
+    }
+
+    /// What the primary answers.
+    fn truth(&self) -> String {
+        text(&self.cluster.connect("app", &self.database).rows(READ))
+    }
+
+    /// The first fills it, and Redis has it.
+    fn fill(&self) -> String {
+        let before: Vec<Vec<u8>> = self.values();
+        let rows = self.first_fills();
+        eventually("the entry to be shared", || (self.values() != before).then_some(()));
+        rows
+    }
+
+    fn first_fills(&self) -> String {
+        let mut client = self.first.connect("app");
+        let stored = self.first.count("/cache/fills_stored");
+        eventually("the first to fill", || {
+            let rows = read(&mut client);
+            (self.first.count("/cache/fills_stored") > stored).then_some(rows)
+        })
+    }
+
+    fn values(&self) -> Vec<Vec<u8>> {
+        let key = |key: &Vec<u8>| self.redis.call(&["GET", &String::from_utf8_lossy(key)]);
+        self.redis.keys().iter().flat_map(key).collect()
+    }
+
+    fn key(&self) -> String {
+        let keys = self.redis.keys();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        String::from_utf8(keys[0].clone()).expect("names of entries are text")
+    }
+
+    fn shared_hits(&self) -> u64 {
+        self.second.count("/cache/hits_by_tier/shared")
+    }
+}
+
+fn read(client: &mut Wire) -> String {
+    text(&client.rows(READ))
+}
+
+#[test]
+fn c4_what_one_fills_the_other_serves_and_a_write_beside_both_is_seen_by_both() {
+    let fleet = Fleet::start("c4_shared", PATIENT);
+    let mut client = fleet.second.connect("app");
+    let mut other = fleet.first.connect("app");
+    for n in 0..3 {
+        let rows = fleet.fill();
+        let hits = fleet.shared_hits();
+        assert_eq!(read(&mut client), rows);
+        assert_eq!(fleet.shared_hits(), hits + 1, "{:#}", fleet.second.status());
+        assert_eq!(read(&mut client), rows);
+        assert_eq!(fleet.shared_hits(), hits + 1, "from memory now");
+        fleet.write(&format!("UPDATE big SET x = -{n} WHERE x = {n} + 1"));
+        let truth = fleet.truth();
+        assert_ne!(truth, rows);
+        assert_eq!((read(&mut client), fleet.shared_hits()), (truth.clone(), hits + 1), "the second is stale");
+        // Whoever of the two filled it first.
+        assert_eq!(read(&mut other), truth, "the first is stale");
+        fleet.write(&format!("UPDATE big SET x = -{n} - 10 WHERE x = {n} + 11"));
+    }
+}
+
+#[test]
+fn c4_poisoned_and_replayed_entries_are_misses() {
+    let fleet = Fleet::start("c4_poisoned", PATIENT);
+    let mut client = fleet.second.connect("app");
+    fleet.fill();
+    let key = fleet.key();
+    fleet.redis.call(&["COPY", &key, "saved"]);
+    assert_eq!((read(&mut client), fleet.shared_hits()), (fleet.truth(), 1), "it is good as it is");
+    let poison: [(&str, &[&str]); 4] = [
+        ("replayed", &["COPY", "saved", &key, "REPLACE"]),
+        ("flipped", &["SETRANGE", &key, "40", "xxxx"]),
+        ("longer", &["APPEND", &key, "x"]),
+        ("foreign", &["SET", &key, "no entry at all"]),
+    ];
+    for (n, (what, command)) in poison.into_iter().enumerate() {
+        fleet.write(&format!("UPDATE big SET x = -{n} WHERE x = {n} + 1"));
+        if what != "replayed" {
+            fleet.redis.call(&["DEL", &key]);
+            assert_eq!(fleet.first_fills(), fleet.truth());
+            eventually("the entry to be shared", || {
+                (fleet.redis.call(&["EXISTS", &key]) == [b"1".to_vec()]).then_some(())
+            });
+        }
+        fleet.redis.call(command);
+        assert_eq!((read(&mut client), fleet.shared_hits()), (fleet.truth(), 1), "{what}");
+    }
+}
+
+#[test]
+fn c4_redis_lost_frozen_or_flushed_is_neither_an_error_nor_stale() {
+    let mut fleet = Fleet::start("c4_redis", "50ms");
+    let mut client = fleet.second.connect("app");
+    let mut n = 0;
+    let mut changes = |fleet: &Fleet| {
+        for _ in 0..2 {
+            n += 1;
+            fleet.write(&format!("UPDATE big SET x = -{n} WHERE x = {n}"));
+            let truth = fleet.truth();
+            for _ in 0..2 {
+                assert_eq!(read(&mut client), truth);
+                assert_eq!(read(&mut fleet.first.connect("app")), truth);
+            }
+        }
+    };
+    fleet.fill();
+    changes(&fleet);
+    fleet.redis.call(&["FLUSHALL"]);
+    changes(&fleet);
+    fleet.redis.freeze();
+    changes(&fleet);
+    fleet.redis.thaw();
+    changes(&fleet);
+    fleet.redis.stop();
+    changes(&fleet);
+    fleet.redis.restart();
+    changes(&fleet);
+}

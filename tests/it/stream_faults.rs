@@ -1,0 +1,241 @@
+//! Replicas that lag or lead, streams that stall, break or never were, and a primary that crashes: hits stop where they
+//! are not proven any more, and every answer stays right.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
+use crate::harness::faults::Stalled;
+use crate::harness::sidecache::Sidecache;
+use crate::harness::wire::{Batch, Format, rows};
+use crate::watched::{Watched, text};
+use std::io::ErrorKind;
+use std::time::Duration;
+
+const READ: &str = "SELECT v FROM t";
+
+const TABLE: &str = "CREATE TABLE t AS SELECT 0 AS v; CREATE TABLE u AS SELECT 7 AS x";
+
+#[test]
+fn f1_a_change_that_is_heard_while_a_fill_runs_is_not_lost() {
+    let slow = "SELECT v, (SELECT count(*) FROM generate_series(1, 300000)) FROM t";
+    for replicas in [false, true] {
+        let watched =
+            Watched::with(
+                Cluster::shared(),
+                "f1_race",
+                TABLE,
+                |builder| {
+                    if replicas { builder } else { builder.no_replicas() }
+                },
+            );
+        let mut direct = watched.beside();
+        let mut raced = 0;
+        for n in 1..40 {
+            let mut client = watched.client();
+            client.send(&Batch::new().query(slow)).expect("a connection that lives");
+            direct.rows(&format!("UPDATE t SET v = {n}"));
+            watched.sidecache.await_stream(watched.cluster);
+            let answer = rows(&client.read_until_ready().expect("an answer")).expect("rows");
+            raced += u32::from(text(&answer) == format!("{},300000", n - 1));
+            watched.cluster.catch_up();
+            let (_, seen) = watched.look(|| text(&watched.client().rows(slow)));
+            assert_eq!(seen, format!("{n},300000"), "stale after a fill that began before the change");
+            if raced > 2 {
+                break;
+            }
+        }
+        assert!(raced > 0, "no fill was ever overtaken");
+        assert_eq!(watched.warm(&mut watched.client(), slow), text(&direct.rows(slow)));
+    }
+}
+
+#[test]
+fn c3_c7_c8_what_a_session_has_seen_is_not_unseen_on_a_replica_that_lags() {
+    let cluster = Cluster::build().replicas(1).start();
+    // A bound so wide that only positions keep the replica's old rows away.
+    let watched = Watched::with(&cluster, "c3_lag", TABLE, |builder| builder.flag("--staleness", "1h"));
+    assert_eq!(watched.warm(&mut watched.client(), READ), "0");
+    let paused = cluster.pause_replay(0);
+
+    let mut direct = watched.beside();
+    direct.rows("UPDATE t SET v = 1");
+    watched.sidecache.await_stream(&cluster);
+    for _ in 0..5 {
+        let (hit, value) = watched.look(|| watched.client().value(READ));
+        assert_eq!((hit, value.as_str()), (false, "0"), "c3: a lagging replica may answer, and its answer is not kept");
+    }
+
+    let mut writer = watched.client();
+    for n in 2..20 {
+        writer.rows(&format!("UPDATE t SET v = {n}"));
+        assert_eq!(writer.value(READ), n.to_string(), "c7: the session's own write");
+        let batch = Batch::new().parse("", &format!("UPDATE t SET v = -{n}"), &[]).bind("", "", &[], Format::Text);
+        let batch = batch.execute("", 0).extended(READ, &[], Format::Text);
+        let answer = rows(&writer.run(&batch).expect("an answer")).expect("rows");
+        assert_eq!(text(&answer), format!("-{n}"), "c7: in the same batch");
+    }
+    assert_eq!(watched.warm(&mut writer, READ), "-19", "a fill on the primary");
+    let mut reader = watched.client();
+    let (hit, value) = watched.look(|| reader.value(READ));
+    assert_eq!((hit, value.as_str()), (true, "-19"));
+    for n in 0..5 {
+        assert_eq!(reader.value(&format!("SELECT v - {n} FROM t")), (-19 - n).to_string(), "c8: a miss after a hit");
+    }
+    assert_eq!(watched.client().value("SELECT v * 2 FROM t"), "0", "a session that has seen nothing yet");
+
+    paused.resume();
+    cluster.catch_up();
+    assert_eq!(watched.warm(&mut watched.client(), "SELECT v * 2 FROM t"), "-38");
+}
+
+#[test]
+fn c7_a_position_carries_a_write_to_another_instance() {
+    let cluster = Cluster::build().replicas(1).start();
+    let near = Watched::with(&cluster, "c7_token", TABLE, |builder| builder.flag("--staleness", "1h"));
+    let streams = cluster.streams(&near.database);
+    let sidecache = Sidecache::build(&cluster, &near.database).flag("--staleness", "1h").start();
+    let far = Watched { cluster: &cluster, database: near.database.clone(), sidecache };
+    assert_eq!(far.warm(&mut far.client(), READ), "0");
+    let paused = cluster.pause_replay(0);
+    let of_far = cluster.streams(&near.database).into_iter().filter(|pid| !streams.contains(pid)).collect();
+    let stalled = Stalled::new(of_far);
+
+    let mut writer = near.client();
+    writer.rows("UPDATE t SET v = 1");
+    let token = writer.value("SHOW sidecache.position");
+    let mut reader = far.client();
+    let (hit, value) = far.look(|| reader.value(READ));
+    assert_eq!((hit, value.as_str()), (true, "0"), "the other instance has not heard of it");
+    reader.rows(&format!("SET sidecache.min_position = '{token}'"));
+    for _ in 0..3 {
+        assert_eq!(reader.value(READ), "1", "with the position it reads the write");
+    }
+    // A reader that has seen it stays there, and can pass it on.
+    let token = reader.value("SHOW sidecache.position");
+    let mut third = far.client();
+    third.rows(&format!("SET sidecache.min_position = '{token}'"));
+    assert_eq!(third.value(READ), "1");
+    let mut stranger = far.client();
+    stranger.rows("SET sidecache.min_position = '00000000deadbeef:0/1'");
+    assert_eq!(stranger.value(READ), "1", "a position of another incarnation: the primary");
+    assert_eq!(far.client().error("SET sidecache.min_position = 'nonsense'"), "22023");
+    stalled.resume();
+    paused.resume();
+    far.hear();
+    assert_eq!(far.warm(&mut far.client(), READ), "1");
+}
+
+#[test]
+fn c8_what_was_seen_on_a_replica_is_not_unseen_on_the_primary() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::with(&cluster, "c8_fork", TABLE, |builder| builder.flag("--staleness", "1h"));
+    let mut client = watched.client();
+    let held = cluster.hold_commits();
+    let mut writer = watched.beside();
+    let write = std::thread::spawn(move || writer.rows("UPDATE t SET v = 1"));
+    held.wait_for(1);
+    watched.hear();
+    assert_eq!(watched.beside().value(READ), "0", "the primary does not show it yet");
+    assert_eq!(client.value(READ), "1", "the replica does");
+    client.send(&Batch::new().query("BEGIN; SELECT v FROM t; COMMIT")).expect("a connection that lives");
+    client.set_patience(Duration::from_millis(50));
+    assert_eq!(client.read_frame().map_err(|e| e.kind()), Err(ErrorKind::WouldBlock), "it waits for the primary");
+    client.set_patience(crate::harness::PATIENCE);
+    held.release();
+    let answer = rows(&client.read_until_ready().expect("an answer")).expect("rows");
+    assert_eq!(text(&answer), "1");
+    write.join().expect("the write is acknowledged");
+}
+
+#[test]
+fn c5_hits_stop_while_the_stream_stands_still_and_nothing_outlives_a_gap() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::on(&cluster, "c5_stream", TABLE);
+    let mut client = watched.client();
+    assert_eq!(watched.warm(&mut client, READ), "0");
+    let stalled = cluster.stall_streams(&watched.database);
+    watched.sidecache.await_status("hits to stop", |status| status["stream"]["staleness_ms"].is_null());
+    watched.beside().rows("UPDATE t SET v = 1");
+    cluster.catch_up();
+    for _ in 0..3 {
+        let (hit, value) = watched.look(|| client.value(READ));
+        assert_eq!((hit, value.as_str()), (false, "1"), "past the bound");
+    }
+    stalled.resume();
+    watched.hear();
+    assert_eq!(watched.warm(&mut client, READ), "1");
+    assert_eq!(watched.warm(&mut client, "SELECT x FROM u"), "7");
+
+    // Changed while nobody hears, and then the stream is another.
+    let stalled = cluster.stall_streams(&watched.database);
+    watched.beside().rows("UPDATE t SET v = 2");
+    for pid in cluster.streams(&watched.database) {
+        cluster.primary.sql(&format!("SELECT pg_terminate_backend({pid})"));
+    }
+    stalled.resume();
+    let gone = "a stream that has heard everything";
+    watched.beside().rows("INSERT INTO u VALUES (8); DELETE FROM u WHERE x = 8");
+    watched.sidecache.await_status(gone, |status| status["stream"]["state"] == "live");
+    watched.hear();
+    assert_eq!(client.value(READ), "2");
+    assert_eq!(watched.warm(&mut client, READ), "2");
+    assert_eq!(watched.warm(&mut client, "SELECT x FROM u"), "7");
+
+    // What nobody changed is not proven either: the change could have been in the gap.
+    let streams = cluster.break_streams(&watched.database);
+    assert_eq!(streams, 1);
+    watched.sidecache.await_status("another stream", |status| {
+        status["stream"]["state"] == "live" && !cluster.streams(&watched.database).is_empty()
+    });
+    watched.hear();
+    let (hit, value) = watched.look(|| client.value("SELECT x FROM u"));
+    assert_eq!((hit, value.as_str()), (false, "7"), "an entry from before the gap");
+    assert_eq!(watched.warm(&mut client, "SELECT x FROM u"), "7");
+}
+
+#[test]
+fn c6_a_crash_of_the_primary_takes_back_what_was_never_durable() {
+    let mut cluster = Cluster::build().replicas(0).setting("wal_writer_delay = 10s").start();
+    let database = cluster.database("c6_crash");
+    cluster.connect("app", &database).rows(TABLE);
+    let sidecache = Sidecache::start(&cluster, &database);
+    let hit = |read: &str| {
+        let before = sidecache.count("/cache/hits");
+        let value = sidecache.connect("app").value(read);
+        (sidecache.count("/cache/hits") > before, value)
+    };
+    eventually("a hit", || (hit(READ) == (true, "0".to_owned())).then_some(()));
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("SET synchronous_commit = off");
+    direct.rows("UPDATE t SET v = 1");
+    // Visible, and in no WAL on disk: readers may see it, and even keep it.
+    assert_eq!(direct.value(READ), "1");
+    let _ = (hit("SELECT v + 0 FROM t"), hit("SELECT v + 0 FROM t"));
+    let epoch = sidecache.status()["epoch"].clone();
+    cluster.crash_primary();
+    let truth = cluster.connect("app", &database).value(READ);
+    sidecache.await_status("another epoch", |status| status["epoch"] != epoch && status["stream"]["state"] == "live");
+    sidecache.await_stream(&cluster);
+    for read in [READ, "SELECT v + 0 FROM t"] {
+        assert_eq!(hit(read), (false, truth.clone()), "{read}: nothing crosses epochs");
+        eventually("a hit", || (hit(read) == (true, truth.clone())).then_some(()));
+    }
+}
+
+#[test]
+fn c5_without_a_stream_nothing_is_cached_and_status_says_why() {
+    let nothing = |watched: &Watched<'_>, why: &str| {
+        let status = watched.sidecache.await_status("the state off", |status| status["stream"]["state"] == "off");
+        let reason = status["stream"]["reason"].as_str().unwrap_or_default().to_owned();
+        assert!(reason.contains(why), "{reason}");
+        let mut client = watched.client();
+        watched.never_cached(&mut client, READ);
+        watched.beside().rows("UPDATE t SET v = v + 1");
+        assert_eq!(client.value("SELECT v + 0 FROM t FOR UPDATE"), "1");
+        watched.never_cached(&mut client, READ);
+        assert_eq!(watched.sidecache.count("/cache/entries"), 0);
+    };
+    let role = Watched::with(Cluster::shared(), "c5_role", TABLE, |builder| builder.alone(Cluster::shared(), "app"));
+    nothing(&role, "REPLICATION");
+    let cluster = Cluster::build().replicas(0).setting("wal_level = replica").start();
+    nothing(&Watched::on(&cluster, "c5_level", TABLE), "wal_level");
+}
