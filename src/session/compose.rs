@@ -24,6 +24,23 @@ const REPLAYED: (u64, &str) = (3, "SELECT pg_catalog.pg_last_wal_replay_lsn(), p
 const RECEIVED: (u64, &str) =
     (4, "SELECT GREATEST(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())");
 
+/// What PostgreSQL's own functions and types read of a session, so that answers depend on it.
+const STATE: (u64, &str) = (
+    5,
+    "SELECT pg_catalog.concat_ws('|', CURRENT_USER, SESSION_USER, pg_catalog.current_setting('search_path'), \
+     pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('timezone_abbreviations'), \
+     pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('IntervalStyle'), \
+     pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('bytea_output'), \
+     pg_catalog.current_setting('client_encoding'), pg_catalog.current_setting('lc_monetary'), \
+     pg_catalog.current_setting('lc_numeric'), pg_catalog.current_setting('lc_time'), \
+     pg_catalog.current_setting('default_text_search_config'), pg_catalog.current_setting('xmlbinary'), \
+     pg_catalog.current_setting('xmloption'), pg_catalog.current_setting('array_nulls'), \
+     pg_catalog.current_setting('transform_null_equals'), pg_catalog.current_setting('row_security'), \
+     pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('gin_fuzzy_search_limit'), \
+     pg_catalog.current_setting('default_transaction_isolation'), \
+     pg_catalog.current_setting('default_transaction_read_only'))",
+);
+
 /// What is learned beside the client's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beside {
@@ -156,6 +173,11 @@ impl<'a> Composer<'a> {
             Side::Primary => self.own(INSERTED, Probe::High),
             Side::Replica => self.own(RECEIVED, Probe::High),
         }
+    }
+
+    /// Asks for what decides answers there.
+    pub fn state(&mut self) {
+        self.own(STATE, Probe::State);
     }
 
     /// Ends a group of our own.

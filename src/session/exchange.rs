@@ -124,6 +124,8 @@ pub struct Round {
     pub snapshot: Option<Snapshot>,
     pub replayed: Option<Lsn>,
     pub high: Option<Lsn>,
+    /// What decides answers on the connection.
+    pub state: Option<Bytes>,
     /// How many of the client's Parses and Closes succeeded.
     pub named: usize,
     /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
@@ -410,6 +412,7 @@ fn learn(probe: Probe, body: &[u8], round: &mut Round) {
         // A server that left recovery answers NULL or `f`: nothing is proven then.
         Probe::Replayed => round.replayed = if text(1) == Some("t") { lsn(0) } else { None },
         Probe::High => round.high = lsn(0),
+        Probe::State => round.state = column(body, 0).map(Bytes::copy_from_slice),
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Probe {
     Replayed,
     /// The position at or past everything that was just read or written.
     High,
+    /// The settings that decide answers, as one text.
+    State,
 }
 
 /// Whose message it was.

@@ -87,6 +87,9 @@ impl Session {
                 Some(side) => side,
                 None => return Ok(()),
             };
+            if !reads && self.status == b'I' && !self.is_mid_batch() {
+                self.know_state().await?;
+            }
             let reported = self.reported_before_reset(&survey, end);
             let sent = Moment::now();
             let (round, server) = self.exchange(&unit, end, &survey, fill.as_ref(), side).await?;

@@ -209,7 +209,7 @@ impl Session {
         }
     }
 
-    fn pin(&mut self, reason: PinReason) {
+    pub(super) fn pin(&mut self, reason: PinReason) {
         if self.pins.insert(reason) {
             tracing::debug!(reason = reason.label(), "session pinned");
             self.shared.telemetry.pinned(reason.label());

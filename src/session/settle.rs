@@ -7,9 +7,10 @@ use super::{End, Session};
 use crate::cache::{Filled, Permit, StoreRefusal, TimedPermit, TimedReply};
 use crate::coherence::{Evidence, FillRefusal};
 use crate::config::PoolMode;
-use crate::route::plan::Plan;
+use crate::route::plan::{PinReason, Plan};
 use crate::types::Moment;
 use crate::upstream::Server;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,15 +52,76 @@ impl Session {
         if std::mem::take(&mut self.unlearned) || wrote {
             self.learn_position().await?;
         }
+        let is_known = !wrote || self.check_state().await?;
         let stays = !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session;
         if !stays && let Some(held) = self.held.take() {
-            if held.is_clean() {
+            if held.is_clean() && is_known {
                 held.lease.release();
             } else {
                 tracing::debug!("a connection was not clean at the end of a transaction and is closed");
             }
         }
         Ok(())
+    }
+
+    /// Asks what decides answers on the held connection, unless that is known: before something runs that may change it.
+    pub(super) async fn know_state(&mut self) -> Result<(), End> {
+        let known = |held: &Held| {
+            let carried = &held.lease.carried;
+            carried.state.as_ref().is_some_and(|(settings, _)| *settings == carried.settings)
+        };
+        if !self.checks_state() || self.held.as_ref().is_none_or(known) {
+            return Ok(());
+        }
+        let state = self.ask_state().await?;
+        if let Some(held) = &mut self.held {
+            let settings = held.lease.carried.settings.clone();
+            held.lease.carried.state = state.map(|state| (settings, state));
+        }
+        Ok(())
+    }
+
+    /// Whether functions and triggers that ran have left the connection as it was. What they changed stays with the
+    /// session; another one's answers would come out wrong there, and be stored for everybody.
+    async fn check_state(&mut self) -> Result<bool, End> {
+        if !self.checks_state() {
+            return Ok(true);
+        }
+        let now = self.ask_state().await?;
+        let Some(held) = &self.held else { return Ok(true) };
+        let carried = &held.lease.carried;
+        match &carried.state {
+            Some((settings, before)) if *settings == carried.settings => {
+                if now.as_ref() != Some(before) {
+                    self.pin(PinReason::Opaque);
+                }
+                Ok(true)
+            }
+            // The session's own settings changed in the same transaction: it cannot be told what else did.
+            _ => Ok(false),
+        }
+    }
+
+    /// Only where answers are stored, and where a connection goes on to others.
+    fn checks_state(&self) -> bool {
+        self.heard
+            && self.shared.cache.is_some()
+            && self.shared.config.pool == PoolMode::Transaction
+            && self.pins.is_empty()
+    }
+
+    async fn ask_state(&mut self) -> Result<Option<Bytes>, End> {
+        let Some(held) = &mut self.held else { return Ok(None) };
+        let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
+        let Held { lease, flow, .. } = held;
+        let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
+        composer.state();
+        composer.sync_own();
+        let mut out = composer.out;
+        match held.pump(&mut out, &mut self.client, &mut round).await {
+            Ok(()) => Ok(round.state),
+            Err(broken) => Err(self.lost(broken).await),
+        }
     }
 
     /// After a write, or reads whose extent is not known: the position at or past it becomes the session's floor. The client has its answer already.

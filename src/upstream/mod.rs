@@ -102,6 +102,9 @@ impl std::fmt::Debug for BackendKey {
 pub struct Carried {
     /// Settings that differ from the connection's start: name to the statement that set it.
     pub settings: BTreeMap<String, Arc<str>>,
+    /// What decides answers there, as the server said when it carried those settings. Functions and triggers may change it
+    /// unseen: who ran any asks again.
+    pub state: Option<(BTreeMap<String, Arc<str>>, Bytes)>,
     /// Prepared statements that exist there: our number for the statement, least recently used last.
     pub prepared: HashMap<u64, u64, foldhash::fast::RandomState>,
     /// The identity of the unnamed statement that was parsed last, if known.

@@ -255,17 +255,24 @@ fn c17_what_a_function_sets_stays_with_its_session() {
         "c17_function",
         &format!(
             "{VALUES}; CREATE FUNCTION sets(text, text) RETURNS text LANGUAGE plpgsql AS \
-             $$BEGIN RETURN set_config($1, $2, false); END$$"
+             $$BEGIN RETURN set_config($1, $2, false); END$$;\
+             CREATE FUNCTION nests(text, text) RETURNS text LANGUAGE sql AS 'SELECT sets($1, $2)';\
+             CREATE TABLE told(name text, value text);\
+             CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS \
+             $$BEGIN PERFORM set_config(NEW.name, NEW.value, false); RETURN NEW; END$$;\
+             CREATE TRIGGER t BEFORE INSERT ON told FOR EACH ROW EXECUTE FUNCTION fires()"
         ),
         |builder| builder.no_replicas().flag("--pool-size", "1"),
     );
     for (name, value, read) in SETTINGS {
         let plain = watched.warm(&mut watched.client(), read);
-        watched.client().rows(&format!("SELECT sets('{name}', '{value}')"));
-        // Something new, so that it is filled on the one connection that there is.
-        watched.beside().rows("UPDATE v SET f = f; UPDATE w SET s = s; UPDATE other.w SET s = s");
-        watched.hear();
-        assert_eq!(watched.warm(&mut watched.client(), read), plain, "{name} leaked to another session");
+        for call in ["SELECT sets($)", "SELECT nests($)", "INSERT INTO told VALUES ($)"] {
+            watched.client().rows(&call.replace('$', &format!("'{name}', '{value}'")));
+            // Something new, so that it is filled on the one connection that there is.
+            watched.beside().rows("UPDATE v SET f = f; UPDATE w SET s = s; UPDATE other.w SET s = s");
+            watched.hear();
+            assert_eq!(watched.warm(&mut watched.client(), read), plain, "{name} leaked to others by {call}");
+        }
     }
 }
 
