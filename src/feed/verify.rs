@@ -50,8 +50,13 @@ pub(super) async fn run(
     loop {
         match Link::open(&upstream).await {
             Ok(link) => {
-                let verifier =
-                    Verifier { link: &link, hearing: &hearing, period: period(staleness), versions: &versions };
+                let verifier = Verifier {
+                    upstream: &upstream,
+                    link: &link,
+                    hearing: &hearing,
+                    period: period(staleness),
+                    versions: &versions,
+                };
                 let Err(broken) = verifier.run(&mut loaded).await;
                 tracing::warn!(%broken, "catalog connection lost");
             }
@@ -61,7 +66,11 @@ pub(super) async fn run(
     }
 }
 
+/// The parts of a fingerprint that say what sessions start with.
+const DEFAULTS: [&str; 2] = ["db_role_setting", "settings"];
+
 struct Verifier<'a> {
+    upstream: &'a Upstream,
     link: &'a Link,
     hearing: &'a Hearing,
     period: Duration,
@@ -146,7 +155,16 @@ impl Verifier<'_> {
             tracing::info!(version = version.0, relations = catalog.relations.len(), ?changed, "catalog loaded");
             hearing.counters.catalogs.raise();
             loaded.version = version;
+            let defaults = changed.iter().flatten().any(|part| DEFAULTS.contains(&part.as_str()));
+            if defaults {
+                // Before anything is stored under the new catalog, or it could come from a connection that began with the old ones.
+                self.upstream.defaults_changed();
+            }
             let outcome = hearing.settle_changed(link.epoch(), &question, &seen, catalog, at);
+            if defaults {
+                // And after, for the connections to replicas that had not replayed the change yet: from now on they must have.
+                self.upstream.defaults_changed();
+            }
             self.versions.send_replace(version);
             outcome
         };

@@ -1,5 +1,5 @@
-//! Which session a CancelRequest means, and what it may reach: only the query that this session is running at that
-//! moment. A connection cannot be given to another session while a cancel for it is under way.
+//! Which session a CancelRequest means, and what it may reach: only the query that this session is running, or has
+//! waiting for a connection, at that moment. A connection cannot be given to another session while a cancel for it is under way.
 
 use crate::upstream::{BackendKey, Server, Upstream};
 use bytes::Bytes;
@@ -7,17 +7,25 @@ use parking_lot::Mutex as SyncMutex;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
-/// The query that a session is running, if it is.
+/// The query that a session is running, if it is, or that waits for a connection.
 #[derive(Debug, Default)]
 pub struct Running {
     query: SyncMutex<Option<(Arc<Server>, BackendKey)>>,
     /// Held by a cancel from before it looks at the query until the server has acted on it.
     cancelling: Mutex<()>,
+    waiting: SyncMutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Running {
+    /// A query waits for a connection from now on, until what is returned is dropped or has a message: it was cancelled.
+    pub fn wait(&self) -> oneshot::Receiver<()> {
+        let (cancelled, receiver) = oneshot::channel();
+        *self.waiting.lock() = Some(cancelled);
+        receiver
+    }
+
     /// A query is about to be sent on this connection.
     pub fn begin(&self, server: &Arc<Server>, key: &BackendKey) {
         *self.query.lock() = Some((Arc::clone(server), key.clone()));
@@ -93,6 +101,10 @@ impl Registry {
             }
             _ => return,
         };
+        if let Some(waiting) = running.waiting.lock().take() {
+            // Nobody waits any more, most of the time.
+            let _ = waiting.send(());
+        }
         running.cancel(upstream).await;
     }
 }

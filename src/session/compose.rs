@@ -6,7 +6,7 @@ use super::client::{UnitEnd, frames};
 use super::exchange::Round;
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::portal::Prepared;
-use crate::route::plan::{Plan, Refusal};
+use crate::route::plan::{PinReason, Plan, Refusal};
 use crate::upstream::Carried;
 use crate::wire::backend::Failure;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
@@ -363,7 +363,12 @@ impl Session {
                     let bind = Bind::read(body).expect("the survey has read it");
                     let own = named(&survey.namings[..here], bind.statement);
                     let Some(statement) = own.unwrap_or_else(|| self.statements.get(bind.statement)).cloned() else {
-                        composer.fail(unknown_statement(bind.statement), round);
+                        if self.may_be_sql(bind.statement) {
+                            composer.copy(b'B', body);
+                            composer.flow.sent(Step::Bind(Owner::Client));
+                        } else {
+                            composer.fail(unknown_statement(bind.statement), round);
+                        }
                         continue;
                     };
                     if own.is_none() {
@@ -405,6 +410,11 @@ impl Session {
         }
     }
 
+    /// Whether a statement of this name may be on the connection because PREPARE made it: the two share their names.
+    fn may_be_sql(&self, name: &[u8]) -> bool {
+        self.pins.contains(&PinReason::SqlPrepare) && !name.is_empty() && !name.starts_with(b"sc_")
+    }
+
     fn compose_describe(&self, body: &[u8], here: &[Naming], composer: &mut Composer<'_>, round: &mut Round) {
         let (subject, name) = frontend::subject(body).expect("the survey has read it");
         if subject == Subject::Portal {
@@ -414,7 +424,12 @@ impl Session {
         }
         let own = named(here, name);
         let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)) else {
-            composer.fail(unknown_statement(name), round);
+            if self.may_be_sql(name) {
+                composer.copy(b'D', body);
+                composer.flow.sent(Step::Describe);
+            } else {
+                composer.fail(unknown_statement(name), round);
+            }
             return;
         };
         if own.is_none() {

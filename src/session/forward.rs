@@ -86,6 +86,7 @@ impl Session {
                 Some(side) => side,
                 None => return Ok(()),
             };
+            let reported = self.reported_before_reset(&survey, end);
             let sent = Moment::now();
             let (round, server) = self.exchange(&unit, end, &survey, fill.as_ref(), side).await?;
             let answered = Moment::now();
@@ -104,6 +105,9 @@ impl Session {
                 continue;
             }
             self.after(&survey, &round, end);
+            if let (Some(reported), Some(_)) = (reported, round.status) {
+                self.restart_settings(&reported).await?;
+            }
             self.shared.telemetry.request(&Record {
                 kind: if end == UnitEnd::Query { "simple" } else { "extended" },
                 destination: if side == Side::Replica { "replica" } else { "primary" },
@@ -151,6 +155,7 @@ impl Session {
             capture: fill.map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit()))),
             held_back: held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty()),
             on_replica: side == Side::Replica,
+            mute_parameters: self.reported_before_reset(survey, end).is_some(),
             tick: Moment::now().micros(),
             ..Round::default()
         };

@@ -2,16 +2,19 @@
 //! the session has seen.
 
 use super::client::UnitEnd;
-use super::compose::{Composer, Side};
+use super::compose::{Composer, Side, Survey};
 use super::exchange::{Held, Round};
 use super::flow::Probe;
+use super::settings::Setting;
 use super::{End, Session};
 use crate::coherence::StreamState;
 use crate::route::destination::{Choice, Reason, choose};
+use crate::route::plan::{Kind, Plan, SettingChange};
 use crate::types::{Level, Lsn, Moment, Snapshot};
 use crate::upstream::{LeaseError, Server};
-use crate::wire::backend::{Failure, column};
-use bytes::Bytes;
+use crate::wire::backend::{Failure, column, put_parameter, put_ready};
+use bytes::{Bytes, BytesMut};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,13 +43,21 @@ impl Session {
         if let Reason::NoneFit(passed_over) = destination.reason {
             self.shared.telemetry.passed_over(passed_over.label());
         }
-        let leased = match self.lease(&destination.server).await {
-            Err(LeaseError::Saturated(_) | LeaseError::Unreachable { .. })
-                if !Arc::ptr_eq(&destination.server, &primary) =>
-            {
-                self.lease(&primary).await
+        let cancelled = self.registration.running.wait();
+        let leased = async {
+            match self.lease(&destination.server).await {
+                // Whatever keeps a replica from serving, the primary can.
+                Err(_) if !Arc::ptr_eq(&destination.server, &primary) => self.lease(&primary).await,
+                leased => leased,
             }
-            leased => leased,
+        };
+        let leased = tokio::select! {
+            biased;
+            leased = leased => leased,
+            Ok(()) = cancelled => {
+                let failure = Failure::error("57014", "canceling statement due to user request");
+                return self.fail(failure, end).map(|()| None);
+            }
         };
         let lease = match leased {
             Ok(lease) => lease,
@@ -125,17 +136,8 @@ impl Session {
     /// Puts this session's settings on the held connection, where they differ from what it carries.
     pub(super) async fn put_settings(&mut self) -> Result<(), End> {
         let Some(held) = &mut self.held else { return Ok(()) };
-        let mut statements = Vec::new();
+        let statements = differences(&held.lease.carried.settings, self.settings.current());
         let wanted = self.settings.current();
-        let carried = &held.lease.carried.settings;
-        for name in carried.keys().filter(|name| !wanted.contains_key(*name)) {
-            statements.push(format!("RESET \"{}\"", name.replace('"', "\"\"")));
-        }
-        for (name, setting) in wanted {
-            if carried.get(name) != Some(&setting.replay) {
-                statements.push(setting.replay.to_string());
-            }
-        }
         if statements.is_empty() {
             return Ok(());
         }
@@ -162,6 +164,41 @@ impl Session {
         Ok(())
     }
 
+    /// What the connection has reported, if the unit resets settings that the client's startup message gave: the server
+    /// resets them to what it knows, and the client is to hear only of what is so in the end.
+    pub(super) fn reported_before_reset(&self, survey: &Survey, end: UnitEnd) -> Option<BTreeMap<String, String>> {
+        let resets = |plan: &Arc<Plan>| match &plan.kind {
+            Kind::Setting(SettingChange::Reset { name, .. }) => self.settings.starts_with(|start| start == name),
+            Kind::Setting(SettingChange::ResetAll | SettingChange::DiscardAll) => self.settings.starts_with(|_| true),
+            _ => false,
+        };
+        let ends = matches!(end, UnitEnd::Query | UnitEnd::Sync);
+        let held = self.held.as_ref().filter(|_| ends && survey.runs.iter().flatten().any(resets))?;
+        Some(held.lease.parameters.clone())
+    }
+
+    /// After a RESET: puts the settings of the startup message back, and tells the client what differs from before.
+    pub(super) async fn restart_settings(&mut self, reported: &BTreeMap<String, String>) -> Result<(), End> {
+        let mut ready = BytesMut::new();
+        put_ready(&mut ready, self.status);
+        let said = self.client.output.len().checked_sub(ready.len());
+        if let Some(said) = said.filter(|said| self.client.output[*said..] == ready) {
+            self.client.output.truncate(said);
+        } else {
+            ready.clear();
+        }
+        if self.status != b'E' {
+            self.put_settings().await?;
+        }
+        for (name, value) in self.held.iter().flat_map(|held| &held.lease.parameters) {
+            if reported.get(name) != Some(value) {
+                put_parameter(&mut self.client.output, name, value);
+            }
+        }
+        self.client.output.unsplit(ready);
+        Ok(())
+    }
+
     /// Asks the held connection one question of our own; gives the body of the row that answers it.
     pub(super) async fn ask(&mut self, sql: &str) -> Result<Option<Bytes>, End> {
         let Some(held) = &mut self.held else { return Ok(None) };
@@ -180,4 +217,52 @@ impl Session {
 /// The snapshot in a row's first column.
 fn snapshot(row: &[u8]) -> Option<Snapshot> {
     column(row, 0).and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok())
+}
+
+/// The statements that make a connection carry what is wanted. Another role may not be permitted to set what the user set:
+/// the role goes first and comes back last.
+fn differences(carried: &BTreeMap<String, Arc<str>>, wanted: &BTreeMap<String, Setting>) -> Vec<String> {
+    const ROLE: &str = "role";
+    let mut statements = Vec::new();
+    for name in carried.keys().filter(|name| !wanted.contains_key(*name) && *name != ROLE) {
+        statements.push(format!("RESET \"{}\"", name.replace('"', "\"\"")));
+    }
+    for (name, setting) in wanted.iter().filter(|(name, _)| *name != ROLE) {
+        if carried.get(name) != Some(&setting.replay) {
+            statements.push(setting.replay.to_string());
+        }
+    }
+    let (had, wants) = (carried.get(ROLE), wanted.get(ROLE).map(|role| &role.replay));
+    if had.is_some() && (had != wants || !statements.is_empty()) {
+        statements.insert(0, "RESET ROLE".to_owned());
+    }
+    if let Some(role) = wants
+        && (had != wants || !statements.is_empty())
+    {
+        statements.push(role.to_string());
+    }
+    statements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r19_the_role_goes_first_and_comes_back_last() {
+        let carried = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, r)| ((*n).to_owned(), (*r).into())).collect();
+        let wanted = |pairs: &[(&str, &str)]| -> BTreeMap<String, Setting> {
+            let setting = |replay: &str| Setting { replay: replay.into(), values: Vec::new() };
+            pairs.iter().map(|(n, r)| ((*n).to_owned(), setting(r))).collect()
+        };
+        let role = ("role", "SET ROLE bob");
+        let zone = ("timezone", "SET timezone = x");
+        assert_eq!(differences(&carried(&[role, zone]), &wanted(&[role, zone])), [""; 0]);
+        assert_eq!(differences(&carried(&[role]), &wanted(&[])), ["RESET ROLE"]);
+        assert_eq!(differences(&carried(&[]), &wanted(&[role, zone])), [zone.1, role.1]);
+        assert_eq!(
+            differences(&carried(&[role, zone]), &wanted(&[role])),
+            ["RESET ROLE", "RESET \"timezone\"", role.1]
+        );
+    }
 }

@@ -136,6 +136,8 @@ struct Session {
     database: Arc<str>,
     account: Arc<Account>,
     settings: Settings,
+    /// What the client was told of its parameters, and how often defaults had changed by then.
+    greeted: (Arc<startup::Greeting>, u64),
     /// `settings` as key bytes, and how names are read: made anew when settings change.
     inputs: Vec<u8>,
     names: Arc<Names>,
@@ -172,14 +174,18 @@ struct Session {
 /// Serves one client until it leaves. `seat`: its right to a session; without one it may cancel a query, and nothing more.
 pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSemaphorePermit>, shared: Arc<Shared>) {
     tracing::trace!(?peer, "a client has connected");
+    // Boxed, since what is over once the session runs would keep its room in every session's memory.
+    let Some(mut session) = Box::pin(begin(stream, seat.is_some(), shared)).await else { return };
+    let end = session.run().await;
+    session.close(end).await;
+}
+
+/// From the first byte to the greeting; nothing if the client was turned away, which it has been told.
+async fn begin(stream: Stream, seated: bool, shared: Arc<Shared>) -> Option<Session> {
     let mut client = Client::new(stream);
-    let end = match startup::start(&mut client, &shared, seat.is_some()).await {
+    let end = match startup::start(&mut client, &shared, seated).await {
         Ok(startup::Started::Session(seed)) => match startup::open(client, &shared, *seed).await {
-            Ok(mut session) => {
-                let end = session.run().await;
-                session.close(end).await;
-                return;
-            }
+            Ok(session) => return Some(session),
             Err(returned) => {
                 let end;
                 (client, end) = *returned;
@@ -187,13 +193,14 @@ pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSem
                 end
             }
         },
-        Ok(startup::Started::Ended) => return,
+        Ok(startup::Started::Ended) => return None,
         Err(end) => {
             shared.telemetry.client_refused(unproven(&end));
             end
         }
     };
     say_goodbye(&mut client, &end).await;
+    None
 }
 
 /// Why a client was turned away before it had proven who it is: a label.
@@ -235,7 +242,7 @@ async fn say_goodbye(client: &mut Client, end: &End) {
 }
 
 impl Session {
-    async fn close(mut self, end: Result<(), End>) {
+    async fn close(&mut self, end: Result<(), End>) {
         if let Err(end) = end {
             tracing::debug!(%end, "session ended");
             say_goodbye(&mut self.client, &end).await;
@@ -348,4 +355,20 @@ impl Session {
 
 fn shutting_down() -> End {
     Failure::fatal("57P01", "terminating connection due to administrator command").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that a function of four arguments makes.
+    fn size<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_every_session_keeps_is_small() {
+        let bytes = size(run);
+        assert!(bytes <= 3 * 1024, "{bytes}: box what a session seldom waits for");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::client::UnitEnd;
 use super::compose::{Naming, Side, Survey};
-use super::exchange::{Done, Round};
+use super::exchange::Round;
 use super::{Block, Session};
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, SettingChange, TransactionControl};
 use std::sync::Arc;
@@ -22,12 +22,16 @@ impl Session {
         if round.unnamed_lost || (end == UnitEnd::Query && round.status.is_some()) {
             self.statements.close(b"");
         }
-        let was_idle = self.status == b'I';
+        let mut in_block = self.status != b'I';
         for (at, plan) in survey.runs.iter().enumerate() {
             match plan {
-                Some(plan) => self.ran(plan, round.done.get(at).is_some(), round, was_idle),
+                Some(plan) => self.ran(plan, round.done.get(at).is_some(), &mut in_block),
                 None => self.wrote_anything(),
             }
+        }
+        if round.failed && !in_block {
+            // Whatever the batch has done since its last COMMIT is taken back, even if its Sync is yet to come.
+            self.settings_ended(false);
         }
         if end == UnitEnd::Query && round.done.len() > 1 {
             self.block = Block::Dirty;
@@ -57,8 +61,9 @@ impl Session {
         self.block = Block::Dirty;
     }
 
-    /// One execution of a plan. `done`: it did not fail.
-    fn ran(&mut self, plan: &Plan, done: bool, round: &Round, was_idle: bool) {
+    /// One execution of a plan. `succeeded` says nothing of what comes behind it, which may take it back: settings are known
+    /// to stay when the transaction ends, be it the batch's own.
+    fn ran(&mut self, plan: &Plan, succeeded: bool, in_block: &mut bool) {
         let harmless = match plan.kind {
             // A replica may have found out that it writes after all.
             Kind::Read => !self.shared.common.plans.is_learned_write(&plan.identity),
@@ -72,16 +77,12 @@ impl Session {
         if let Some(reason) = plan.pin {
             self.pin(reason);
         }
-        if !done || round.failed {
-            if matches!(plan.kind, Kind::Setting(_)) && round.status == Some(b'I') && done && !was_idle {
-                self.pin(PinReason::Opaque);
-            }
+        if !succeeded {
             return;
         }
-        let in_block = round.status != Some(b'I') || !was_idle;
         match &plan.kind {
-            Kind::Setting(change) => self.set(change, in_block),
-            Kind::Transaction(control) => self.transaction(control, was_idle),
+            Kind::Setting(change) => self.set(change),
+            Kind::Transaction(control) => self.transaction(control, in_block),
             Kind::Deallocate { name } => match name {
                 Some(name) => {
                     self.statements.close(name.as_bytes());
@@ -95,7 +96,7 @@ impl Session {
         }
     }
 
-    fn set(&mut self, change: &SettingChange, in_block: bool) {
+    fn set(&mut self, change: &SettingChange) {
         if *change == SettingChange::DiscardAll {
             for reason in [
                 PinReason::TemporaryObject,
@@ -110,13 +111,11 @@ impl Session {
             }
             self.deallocated_all();
         }
-        self.settings.apply(change, in_block);
-        // A connection carries what was set on it; inside a block a rollback would take it back.
+        self.settings.apply(change, true);
+        // A connection carries what was set on it, unless a rollback takes it back.
         if let Some(held) = &mut self.held {
             let carried = &mut held.lease.carried.settings;
-            if in_block && held.settings_before.is_none() {
-                held.settings_before = Some(carried.clone());
-            }
+            held.settings_before.get_or_insert_with(|| carried.clone());
             match change {
                 SettingChange::Set { local: true, .. } | SettingChange::Reset { local: true, .. } => {}
                 SettingChange::Set { name, text, .. } => {
@@ -140,21 +139,46 @@ impl Session {
         }
     }
 
-    fn transaction(&mut self, control: &TransactionControl, was_idle: bool) {
+    fn transaction(&mut self, control: &TransactionControl, in_block: &mut bool) {
         match control {
-            TransactionControl::Begin { isolation, .. } if was_idle => {
+            TransactionControl::Begin { isolation, .. } if !*in_block => {
                 let plain = *isolation != Isolation::Other && self.settings.is_plain();
                 self.block = if plain { Block::Clean } else { Block::Dirty };
+                *in_block = true;
             }
-            TransactionControl::Modes if was_idle => self.pin(PinReason::Opaque),
-            TransactionControl::Modes | TransactionControl::TwoPhase => self.wrote_anything(),
+            TransactionControl::Modes if !*in_block => self.pin(PinReason::Opaque),
+            TransactionControl::Modes => self.wrote_anything(),
+            TransactionControl::TwoPhase => {
+                self.wrote_anything();
+                self.settings_ended(self.status != b'E');
+                *in_block = false;
+            }
             TransactionControl::RollbackToSavepoint if self.settings.changed_in_transaction() => {
                 self.pin(PinReason::Opaque);
             }
-            TransactionControl::Commit { chain: true } | TransactionControl::Rollback { chain: true } => {
-                self.wrote_anything();
+            TransactionControl::Commit { chain } | TransactionControl::Rollback { chain } => {
+                // A COMMIT of what has failed rolls back: its tag is the sign, and the status before it.
+                let committed = matches!(control, TransactionControl::Commit { .. }) && self.status != b'E';
+                self.settings_ended(committed);
+                *in_block = *chain;
+                if *chain {
+                    self.wrote_anything();
+                }
             }
             _ => {}
+        }
+    }
+
+    /// The transaction in which settings were made has ended.
+    fn settings_ended(&mut self, committed: bool) {
+        if let Some(held) = &mut self.held
+            && let Some(before) = held.settings_before.take()
+            && !committed
+        {
+            held.lease.carried.settings = before;
+        }
+        if self.settings.ended(committed) {
+            self.settings_changed();
         }
     }
 
@@ -174,16 +198,8 @@ impl Session {
         }
         self.statements.transaction_ended();
         self.block = Block::Clean;
-        let committed = was == b'I' && !round.failed || round.done.contains(&Done::Committed);
-        if let Some(held) = &mut self.held
-            && let Some(before) = held.settings_before.take()
-            && !committed
-        {
-            held.lease.carried.settings = before;
-        }
-        if self.settings.ended(committed) {
-            self.settings_changed();
-        }
+        // What no COMMIT or ROLLBACK has ended was the batch's own transaction, unless a COMMIT failed.
+        self.settings_ended(!round.failed);
     }
 
     /// The catalog may have changed: nothing is served until it has been looked at.

@@ -57,6 +57,9 @@ impl Session {
     /// Answers one unit, from the cache or from a server.
     pub(super) async fn answer(&mut self, unit: Unit) -> Result<(), End> {
         let began = Moment::now();
+        if self.greeted.1 != self.shared.upstream.defaults() && self.held.is_none() {
+            Box::pin(self.take_over_defaults()).await?;
+        }
         if unit.end == UnitEnd::Query && !self.is_mid_batch() {
             // `exec_simple_query` in postgres.c drops it before anything else.
             self.statements.close(b"");
@@ -258,6 +261,9 @@ impl Session {
         };
         if self.pins.iter().any(settles) {
             return Some("pinned");
+        }
+        if self.held.as_ref().is_some_and(|held| !held.lease.is_current()) {
+            return Some("outdated_connection");
         }
         if self.floor_unknown && self.level == Level::Session {
             return Some("floor_unknown");

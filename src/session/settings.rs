@@ -137,6 +137,21 @@ impl Settings {
         self.changed();
     }
 
+    /// Whether the startup message gave such a setting.
+    pub fn starts_with(&self, is: impl Fn(&str) -> bool) -> bool {
+        self.start.keys().any(|name| is(name))
+    }
+
+    /// The same session as it began.
+    pub fn at_start(&self) -> Self {
+        Settings { current: self.start.clone(), local: BTreeMap::new(), before: None, ..self.clone() }
+    }
+
+    /// Whether the session has set this itself, now or at its start.
+    pub fn sets(&self, name: &str) -> bool {
+        self.effective(&name.to_lowercase()).is_some()
+    }
+
     /// What the session's connection must carry between transactions.
     pub fn current(&self) -> &Map {
         &self.current

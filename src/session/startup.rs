@@ -58,8 +58,8 @@ pub struct Seed {
 }
 
 /// What a client of one user, database and set of parameters is told at the start.
-#[derive(Debug)]
-struct Greeting {
+#[derive(Debug, Default)]
+pub struct Greeting {
     parameters: BTreeMap<String, String>,
     baseline: Arc<Baseline>,
     made: Moment,
@@ -306,6 +306,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         heard: seed.database == shared.upstream.own_database(),
         database: seed.database.into(),
         account: Arc::new(seed.account),
+        greeted: Default::default(),
         inputs: Vec::new(),
         names: Arc::default(),
         status: b'I',
@@ -334,7 +335,9 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
 
 impl Session {
     async fn greet(&mut self) -> Result<(), End> {
+        let defaults = self.shared.upstream.defaults();
         let greeting = self.greeting().await?;
+        self.greeted = (Arc::clone(&greeting), defaults);
         self.settings.rest_on(Arc::clone(&greeting.baseline));
         self.settings_changed();
         let out = &mut self.client.output;
@@ -354,6 +357,26 @@ impl Session {
         put_frame(out, b'K', &key);
         put_ready(out, b'I');
         self.client.flush().await?;
+        Ok(())
+    }
+
+    /// What the role or the database gives its sessions has changed, and connections opened from now on have it: so has
+    /// this session, and the client is told of the parameters that it would be told of.
+    pub(super) async fn take_over_defaults(&mut self) -> Result<(), End> {
+        let defaults = self.shared.upstream.defaults();
+        let start = self.settings.at_start();
+        let mine = std::mem::replace(&mut self.settings, start);
+        let greeting = self.greeting().await;
+        self.settings = mine;
+        let greeting = greeting?;
+        let before = std::mem::replace(&mut self.greeted, (Arc::clone(&greeting), defaults)).0;
+        for (name, value) in &greeting.parameters {
+            if name != "application_name" && before.parameters.get(name) != Some(value) && !self.settings.sets(name) {
+                put_parameter(&mut self.client.output, name, value);
+            }
+        }
+        self.settings.rest_on(Arc::clone(&greeting.baseline));
+        self.settings_changed();
         Ok(())
     }
 

@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Who logs in upstream: the client's own user.
@@ -173,6 +173,8 @@ pub struct Upstream {
     primary: AtomicUsize,
     leading: Mutex<Leading>,
     staleness: Duration,
+    /// Counts how often what sessions start with has changed.
+    defaults: AtomicU64,
 }
 
 /// A server and who asks it for ourselves.
@@ -212,6 +214,7 @@ impl Upstream {
             primary: AtomicUsize::new(0),
             leading: Mutex::new(Leading::new(config.staleness)),
             staleness: config.staleness,
+            defaults: AtomicU64::new(0),
         })
     }
 
@@ -246,6 +249,18 @@ impl Upstream {
     /// Tells of a ping that somebody else sent to the primary, so that replicas are measured against it too.
     pub fn saw_primary(&self, epoch: Epoch, sent: Moment, inserted: Lsn) {
         self.leading.lock().pinged(epoch, sent, inserted);
+    }
+
+    /// What a role or a database gives its sessions at their start (ALTER ROLE … SET) has changed: connections opened
+    /// before serve no further request.
+    pub fn defaults_changed(&self) {
+        self.sites.iter().for_each(|site| site.server.retire_connections());
+        self.defaults.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that has happened.
+    pub fn defaults(&self) -> u64 {
+        self.defaults.load(Ordering::Acquire)
     }
 
     /// Watches role, lag and reachability of every server until cancelled.

@@ -215,7 +215,8 @@ impl Server {
             Err(slot) => slot,
         };
         let generation = self.generation.load(Ordering::Acquire);
-        let opened = login::connect(&self.target, account, database, &[]).await?;
+        // Seldom needed and large: it would take its room in the future of every statement.
+        let opened = Box::pin(login::connect(&self.target, account, database, &[])).await?;
         Ok(self.lend(slot, Parked::new(opened, generation)))
     }
 

@@ -356,6 +356,11 @@ impl Wire {
         self.stream.write_all(bytes)
     }
 
+    /// The sending end, for a thread of its own.
+    pub fn writer(&self) -> io::Result<TcpStream> {
+        self.stream.try_clone()
+    }
+
     /// How long a read may stay without a byte; it then fails with `WouldBlock`, and nothing is lost.
     pub fn set_patience(&mut self, patience: Duration) {
         self.stream.set_read_timeout(Some(patience)).expect("a duration above zero");

@@ -3,7 +3,7 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
-use crate::harness::wire::{Batch, Format, Frame, Wire, tags};
+use crate::harness::wire::{Batch, Format, Frame, Wire, rows, tags};
 use crate::watched::{Watched, text};
 
 const READ: &str = "SELECT x FROM t ORDER BY x";
@@ -202,6 +202,49 @@ fn c17_settings_that_change_bytes_change_the_answer() {
         let mut started = Wire::connect(&watched.sidecache.login("app").with("options", &options)).expect("taken");
         assert_eq!(watched.warm(&mut started, read), changed, "{options}");
         assert_eq!(watched.warm(&mut client, read), plain, "{name} of others");
+    }
+}
+
+#[test]
+fn c17_what_a_role_or_database_starts_with_is_an_input_too() {
+    let watched = Watched::shared("c17_defaults", VALUES);
+    let mut root = watched.cluster.primary.connect_to(&watched.database);
+    for (name, value, read) in SETTINGS {
+        let mut before = watched.client();
+        let plain = watched.warm(&mut before, read);
+        for (set, reset) in [
+            (format!("ALTER DATABASE {} SET {name} = '{value}'", watched.database), "ALTER DATABASE"),
+            (format!("ALTER ROLE app IN DATABASE {} SET {name} = '{value}'", watched.database), "ALTER ROLE"),
+        ] {
+            root.rows(&set);
+            let changed = text(&watched.beside().rows(read));
+            assert_ne!(plain, changed, "{set}");
+            watched.hear();
+            eventually("the defaults to be known", || (text(&watched.client().rows(read)) == changed).then_some(()));
+            for _ in 0..3 {
+                assert_eq!(watched.warm(&mut watched.client(), read), changed, "{set}: new sessions");
+            }
+            let frames = before.query(read).expect("a connection that lives");
+            assert_eq!(
+                text(&rows(&frames).expect("rows")),
+                changed,
+                "{set}: a session that began before takes it over"
+            );
+            let told = frames.iter().any(|f| f.tag == b'S' && f.text() == *name);
+            let reported = ["TimeZone", "DateStyle", "IntervalStyle"].contains(name);
+            assert_eq!(told, reported, "{set}: and its client is told");
+            let mut own = watched.client();
+            own.rows(&format!("SET {name} TO DEFAULT"));
+            assert_eq!(text(&own.rows(read)), changed, "{set}");
+            match reset {
+                "ALTER ROLE" => root.rows(&format!("ALTER ROLE app IN DATABASE {} RESET ALL", watched.database)),
+                _ => root.rows(&format!("ALTER DATABASE {} RESET ALL", watched.database)),
+            };
+            watched.hear();
+            eventually("the defaults to be known", || (text(&watched.client().rows(read)) == plain).then_some(()));
+            assert_eq!(watched.warm(&mut watched.client(), read), plain, "{set}: taken back");
+            assert_eq!(text(&before.rows(read)), plain, "{set}: taken back");
+        }
     }
 }
 

@@ -32,6 +32,7 @@ mod feed;
 mod harness_smoke;
 mod operating;
 mod protocol;
+mod sessions;
 mod shared_fleet;
 mod stream_faults;
 mod ttl;

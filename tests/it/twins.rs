@@ -33,6 +33,11 @@ pub fn readies(batch: Batch, count: usize) -> Step {
     Step { batch, until: Until::Ready(count) }
 }
 
+/// The same with so many ReadyForQuery to read.
+pub fn times(step: Step, count: usize) -> Step {
+    readies(step.batch, count)
+}
+
 /// Sends and reads up to the next message with this tag.
 pub fn until(batch: Batch, tag: u8) -> Step {
     Step { batch, until: Until::Tag(tag) }
@@ -117,6 +122,20 @@ impl Twins {
             assert_eq!(through.len(), direct.len(), "{name}");
         }
         direct
+    }
+
+    /// Several clients take turns, each step with its client's number: directly, each on a connection of its own, and
+    /// through Sidecache.
+    pub fn same_together(&self, name: &str, script: &[(usize, Step)]) {
+        let clients = 1 + script.iter().map(|(who, _)| *who).max().expect("a script has steps");
+        let mut direct: Vec<Wire> = (0..clients).map(|_| self.direct()).collect();
+        let direct: Vec<Vec<Frame>> = script.iter().map(|(who, step)| play(&mut direct[*who], step)).collect();
+        let mut through: Vec<Wire> = (0..clients).map(|_| self.through()).collect();
+        for (at, (who, step)) in script.iter().enumerate() {
+            let answer = play(&mut through[*who], step);
+            let sent = String::from_utf8_lossy(&step.batch.0);
+            assert_eq!(told(&answer), told(&direct[at]), "{name}, client {who}, step {at}: {sent:?}");
+        }
     }
 
     /// Two clients through Sidecache take turns, step by step, so that connections change hands between them; each
