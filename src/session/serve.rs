@@ -5,7 +5,7 @@ use super::client::{Unit, UnitEnd, frames};
 use super::request::{Form, Request, has_time_word};
 use super::{Block, End, Session};
 use crate::cache::key::{KeyParts, compose};
-use crate::cache::{Answer, Basis, Cache, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waited, Waiter};
+use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waited, Waiter};
 use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
 use crate::route::plan::{Kind, PinReason, Plan, Recipe, SettingChange};
@@ -197,8 +197,7 @@ impl Session {
         );
         let level = plan.hint.level.unwrap_or(self.level);
         if self.by_the_clock() && level != Level::Strong {
-            let cache = Arc::clone(self.shared.cache.as_ref().expect("asked by `uncached`"));
-            return self.look_up_timed(request, end, now, &cache);
+            return self.look_up_timed(request, end, now);
         }
         let demand = Demand { level, floor: self.floor, now };
         let cache = self.shared.cache.as_ref().expect("asked by `uncached`");
@@ -231,11 +230,12 @@ impl Session {
     }
 
     /// Of a statement whose key was composed.
-    fn look_up_timed(&mut self, request: Request<'_>, end: UnitEnd, now: Moment, cache: &Arc<Cache>) -> Served {
+    fn look_up_timed(&mut self, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
         let Ok(recipe) = &request.plan.cache else { return Served::No(Intent::Pass("no_stream")) };
         let Ok(ttl) = self.shared.ttl.ttl(&recipe.relations, &self.shared.catalog.load()) else {
             return Served::No(Intent::Pass("no_stream"));
         };
+        let cache = self.shared.cache.as_ref().expect("asked by `uncached`");
         match cache.lookup_timed(&self.key, request.form.describe, now) {
             TimedAnswer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
             TimedAnswer::Hit(entry) => self.serve_hit(entry, request, end, now),
