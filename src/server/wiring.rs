@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How often histograms are folded together, and readiness is looked at though nobody asks.
-const UPKEEP: Duration = Duration::from_secs(2);
+const READINESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Between two attempts to reach the primary at the start: doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -177,12 +177,11 @@ impl Instance {
 
     fn answer_http(self: &Arc<Self>, listener: Option<TcpListener>) {
         let instance = Arc::clone(self);
-        supervise("upkeep", &self.background, move |_| {
+        supervise("readiness", &self.background, move |_| {
             let instance = Arc::clone(&instance);
             async move {
                 loop {
-                    tokio::time::sleep(UPKEEP).await;
-                    instance.shared.telemetry.upkeep();
+                    tokio::time::sleep(READINESS_INTERVAL).await;
                     instance.readiness();
                 }
             }

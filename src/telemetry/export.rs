@@ -1,9 +1,10 @@
-//! Towards Prometheus: the recorder, histograms that are recorded as they happen, and counts and gauges that are
+//! Towards Prometheus: histograms that are recorded as they happen, and the recorder, to which counts and gauges are
 //! handed over when a scrape asks. The recorder is this object's own and not the process's, so tests have many.
 
 use super::DESTINATIONS;
+use super::histogram::{self, Histogram};
 use super::names::{self, Name};
-use metrics::{Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -76,24 +77,17 @@ pub struct Exporter {
 
 impl Exporter {
     pub fn new() -> Self {
-        let builder = PrometheusBuilder::new().set_buckets(names::BUCKETS).expect("there are buckets");
-        let recorder = builder.build_recorder();
+        let recorder = PrometheusBuilder::new().build_recorder();
         for name in names::COUNTERS {
             recorder.describe_counter(name.name.into(), None, name.help.into());
         }
         for name in names::GAUGES {
             recorder.describe_gauge(name.name.into(), None, name.help.into());
         }
-        for name in names::HISTOGRAMS {
-            recorder.describe_histogram(name.name.into(), None, name.help.into());
-        }
-        let by_destination = |name: Name| {
-            DESTINATIONS.map(|label| recorder.register_histogram(&key(name, &[("destination", label)]), &METADATA))
-        };
         Exporter {
-            request: by_destination(names::REQUEST_SECONDS),
-            upstream: by_destination(names::UPSTREAM_SECONDS),
-            pool_wait: recorder.register_histogram(&key(names::POOL_WAIT_SECONDS, &[]), &METADATA),
+            request: Default::default(),
+            upstream: Default::default(),
+            pool_wait: Histogram::default(),
             states: Mutex::default(),
             redis_states: Mutex::default(),
             handle: recorder.handle(),
@@ -102,14 +96,14 @@ impl Exporter {
     }
 
     pub fn request(&self, destination: usize, total: Duration, upstream: Option<Duration>) {
-        self.request[destination].record(total.as_secs_f64());
+        self.request[destination].record(total);
         if let Some(upstream) = upstream {
-            self.upstream[destination].record(upstream.as_secs_f64());
+            self.upstream[destination].record(upstream);
         }
     }
 
     pub fn pool_wait(&self, waited: Duration) {
-        self.pool_wait.record(waited.as_secs_f64());
+        self.pool_wait.record(waited);
     }
 
     pub fn counter(&self, name: Name, labels: &[(&'static str, &str)], value: u64) {
@@ -170,11 +164,12 @@ impl Exporter {
     }
 
     pub fn render(&self) -> String {
-        self.handle.render()
-    }
-
-    pub fn upkeep(&self) {
-        self.handle.run_upkeep();
+        let mut text = self.handle.render();
+        for (name, all) in [(names::REQUEST_SECONDS, &self.request), (names::UPSTREAM_SECONDS, &self.upstream)] {
+            histogram::render(&mut text, name, "destination", DESTINATIONS.into_iter().map(Some).zip(all));
+        }
+        histogram::render(&mut text, names::POOL_WAIT_SECONDS, "", [(None, &self.pool_wait)]);
+        text
     }
 }
 

@@ -5,6 +5,7 @@
 //! Prometheus reads is made from the counts when it asks.
 
 mod export;
+mod histogram;
 mod labelled;
 pub mod logs;
 mod names;
@@ -212,11 +213,6 @@ impl Telemetry {
         self.exporter.observe(observation);
         self.export_counts();
         self.exporter.render()
-    }
-
-    /// Folds the samples of histograms together: called every few seconds, or they pile up until the next scrape.
-    pub fn upkeep(&self) {
-        self.exporter.upkeep();
     }
 
     fn export_counts(&self) {

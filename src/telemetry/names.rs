@@ -104,10 +104,9 @@ pub const GAUGES: &[Name] = &[
     SERVER_LAG,
     SERVER_OUTSTANDING,
 ];
-pub const HISTOGRAMS: &[Name] = &[REQUEST_SECONDS, UPSTREAM_SECONDS, POOL_WAIT_SECONDS];
 
-/// Seconds at which histograms are split: from a hit in memory to a query that somebody waits for.
-pub const BUCKETS: &[f64] = &[
-    10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
-    10.0,
+/// Microseconds at which histograms are split: from a hit in memory to a query that somebody waits for.
+pub const BUCKETS_MICROS: [u64; 19] = [
+    10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000,
+    2_000_000, 5_000_000, 10_000_000,
 ];

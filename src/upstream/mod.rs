@@ -124,8 +124,8 @@ pub struct Connection {
     pub parameters: BTreeMap<String, String>,
     /// What sessions left there.
     pub carried: Carried,
-    /// Where it leads.
-    pub server: Arc<Server>,
+    /// The server's generation when this was opened: another life of the server voids it.
+    generation: u64,
 }
 
 /// Why no connection could be had.

@@ -3,7 +3,7 @@
 //! lock is held over an await, and none while anything is dropped or sent. Knows neither how to connect nor a session.
 
 use super::login::{Opened, parameter};
-use super::{Account, BackendKey, Carried, message};
+use super::{Account, Carried, Connection, message};
 use crate::wire::stream::Stream;
 use bytes::BytesMut;
 use foldhash::fast::RandomState;
@@ -22,26 +22,15 @@ const UNSOLICITED_LIMIT: usize = 65_536;
 /// How many reads of an idle connection find news before it is taken for broken.
 const UNSOLICITED_READS: usize = 64;
 
-/// A connection without its server and without a session.
-#[derive(Debug)]
-pub(super) struct Parked {
-    pub stream: Stream,
-    pub input: BytesMut,
-    pub key: BackendKey,
-    pub parameters: BTreeMap<String, String>,
-    pub carried: Carried,
-    /// The server's generation when this was opened: another life of the server voids it.
-    pub generation: u64,
-}
-
 /// The connection ended, or the server said what it says to no idle connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
-impl Parked {
-    pub(super) fn new(opened: Opened, generation: u64) -> Self {
+impl Connection {
+    /// Boxed, since it goes from hand to hand with every statement.
+    pub(super) fn new(opened: Opened, generation: u64) -> Box<Self> {
         let Opened { stream, input, key, parameters } = opened;
-        Parked { stream, input, key, parameters, carried: Carried::default(), generation }
+        Box::new(Connection { stream, input, key, parameters, carried: Carried::default(), generation })
     }
 
     /// Reads, without waiting, what the server sent while nobody listened: notices and notifications are for nobody,
@@ -75,7 +64,7 @@ impl Parked {
     }
 
     /// Says goodbye if that needs no waiting, so that the server logs no lost connection.
-    fn close(mut self) {
+    fn close(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
         // Best effort: a connection that cannot take five bytes is closed all the same.
         let _ = Pin::new(&mut self.stream).poll_write(&mut context, b"X\0\0\0\x04");
@@ -101,7 +90,7 @@ struct State {
 
 #[derive(Debug)]
 struct Idle {
-    parked: Parked,
+    parked: Box<Connection>,
     since: Instant,
 }
 
@@ -109,12 +98,11 @@ struct Idle {
 #[derive(Debug)]
 pub(super) struct Grant {
     pub slot: Slot,
-    pub parked: Option<Parked>,
+    pub parked: Option<Box<Connection>>,
 }
 
 /// What a pool answers.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "taken apart at once; a box would cost every lease an allocation")]
 pub(super) enum Claim {
     Granted(Grant),
     Wait(Waiting),
@@ -155,15 +143,16 @@ impl Pool {
             let count = state.idle.iter().take_while(|idle| idle.since.elapsed() >= limit).count();
             state.idle.drain(..count).collect()
         };
-        for idle in old {
-            let slot = Slot::of(self);
+        for mut idle in old {
+            // Freed only after the connection has been closed.
+            let _slot = Slot::of(self);
             idle.parked.close();
-            drop(slot);
+            drop(idle);
         }
     }
 
     /// Gives to the first waiter who still waits; says what is left if there is none.
-    fn offer(self: &Arc<Self>, mut parked: Option<Parked>) {
+    fn offer(self: &Arc<Self>, mut parked: Option<Box<Connection>>) {
         loop {
             let waiter = {
                 let mut state = self.state.lock();
@@ -210,7 +199,7 @@ impl Slot {
     }
 
     /// Gives the connection to the first waiter, or keeps it for the next who comes.
-    pub(super) fn give_back(mut self, parked: Parked) {
+    pub(super) fn give_back(mut self, parked: Box<Connection>) {
         if let Some(pool) = self.pool.take() {
             pool.offer(Some(parked));
         }

@@ -23,11 +23,11 @@ fn later() -> tokio::time::Instant {
     tokio::time::Instant::now() + LONG
 }
 
-fn parked() -> (Parked, UnixStream) {
+fn parked() -> (Box<Connection>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let key = BackendKey { process: 1, secret: bytes::Bytes::new() };
+    let key = crate::upstream::BackendKey { process: 1, secret: bytes::Bytes::new() };
     let opened = Opened { stream: Stream::Unix(ours), input: BytesMut::new(), key, parameters: BTreeMap::new() };
-    (Parked::new(opened, 0), theirs)
+    (Connection::new(opened, 0), theirs)
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn the_connection_used_last_is_used_first_and_the_oldest_closed_first() {
 }
 
 /// What an idle connection makes of these bytes.
-async fn checked(says: &[u8]) -> (Result<(), Broken>, Parked) {
+async fn checked(says: &[u8]) -> (Result<(), Broken>, Box<Connection>) {
     let (mut connection, mut peer) = parked();
     peer.write_all(says).await.unwrap();
     let Stream::Unix(stream) = &connection.stream else { unreachable!() };

@@ -2,7 +2,7 @@
 //! may go here; does not choose between servers.
 
 use super::login;
-use super::pool::{Claim, Grant, Parked, Pools, Slot};
+use super::pool::{Claim, Grant, Pools, Slot};
 use super::status::{PassedOver, Role, ServerState, ServerStatus};
 use super::transport::Target;
 use super::{Account, Connection, LeaseError};
@@ -217,7 +217,7 @@ impl Server {
         let generation = self.generation.load(Ordering::Acquire);
         // Seldom needed and large: it would take its room in the future of every statement.
         let opened = Box::pin(login::connect(&self.target, account, database, &[])).await?;
-        Ok(self.lend(slot, Parked::new(opened, generation)))
+        Ok(self.lend(slot, Connection::new(opened, generation)))
     }
 
     /// A connection that is idle and alive, without waiting: nothing if there is none.
@@ -241,10 +241,8 @@ impl Server {
         Err(slot)
     }
 
-    fn lend(self: &Arc<Self>, slot: Slot, parked: Parked) -> Lease {
-        let Parked { stream, input, key, parameters, carried, generation } = parked;
-        let connection = Connection { stream, input, key, parameters, carried, server: Arc::clone(self) };
-        Lease { connection, generation, losses: *self.losses.lock(), slot }
+    fn lend(self: &Arc<Self>, slot: Slot, connection: Box<Connection>) -> Lease {
+        Lease { connection, server: Arc::clone(self), losses: *self.losses.lock(), slot }
     }
 
     /// Puts to use what the watch saw.
@@ -301,8 +299,9 @@ impl Drop for RequestGuard {
 #[derive(Debug)]
 pub struct Lease {
     // Dropped in this order: closed first, then somebody else may open one.
-    connection: Connection,
-    generation: u64,
+    connection: Box<Connection>,
+    /// Where it leads.
+    pub server: Arc<Server>,
     losses: u64,
     slot: Slot,
 }
@@ -311,7 +310,7 @@ impl Lease {
     /// The replica said on this connection that it has replayed up to here. Counts unless the watch has lost the
     /// server since: a replica that crashed may come back with less.
     pub fn saw_replayed(&self, position: Lsn) {
-        let server = &self.connection.server;
+        let server = &self.server;
         let losses = server.losses.lock();
         if *losses == self.losses {
             server.replayed.fetch_max(position.bytes(), Ordering::AcqRel);
@@ -320,19 +319,20 @@ impl Lease {
 
     /// Gives the connection back. Only for a connection that is idle (ReadyForQuery `I`) with nothing unread.
     pub fn release(self) {
-        let Lease { connection, generation, slot, .. } = self;
-        let Connection { stream, input, key, parameters, carried, server } = connection;
-        let current = generation == server.generation.load(Ordering::Acquire);
-        let mut parked = Parked { stream, input, key, parameters, carried, generation };
+        let Lease { mut connection, server, slot, .. } = self;
+        let current = connection.generation == server.generation.load(Ordering::Acquire);
         // Bytes unread are looked at once, here: the next session must not find an answer to this one's question.
-        if current && (parked.input.is_empty() || parked.check().is_ok()) {
-            slot.give_back(parked);
+        if current && (connection.input.is_empty() || connection.check().is_ok()) {
+            slot.give_back(connection);
+        } else {
+            // Before its slot is free.
+            drop(connection);
         }
     }
 
     /// Whether the server is still the one this connection was opened to, as far as anyone noticed.
     pub fn is_current(&self) -> bool {
-        self.generation == self.connection.server.generation.load(Ordering::Acquire)
+        self.connection.generation == self.server.generation.load(Ordering::Acquire)
     }
 }
 
