@@ -168,6 +168,7 @@ impl Drop for Process {
             }
             self.signal(self.end.signal());
             if self.wait(Duration::from_secs(10)).is_none() {
+                eprintln!("{} did not end within 10 s of {:?}: killed", self.name, self.end);
                 self.kill();
             }
         }
