@@ -39,10 +39,12 @@ struct Known {
     plan: Arc<Plan>,
 }
 
+type ByText = Map<Arc<[u8]>, Arc<Plan>>;
+
 /// Plans of some of the texts, by how names are read and then by text, so that looking one up copies neither.
 #[derive(Debug, Default)]
 struct Shard {
-    plans: Map<Arc<Names>, Map<Arc<[u8]>, Arc<Plan>>>,
+    plans: Map<Arc<Names>, ByText>,
     count: usize,
 }
 

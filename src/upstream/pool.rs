@@ -4,11 +4,9 @@
 
 use super::login::{Opened, parameter};
 use super::{Account, Carried, Connection, message};
-use crate::wire::stream::Stream;
-use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
