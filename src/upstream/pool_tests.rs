@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::upstream::fake::{LONG, account, frame};
+use crate::wire::stream::Stream;
+use bytes::BytesMut;
+use std::collections::BTreeMap;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
