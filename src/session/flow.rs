@@ -121,6 +121,17 @@ impl Flow {
         self.queue.is_empty()
     }
 
+    /// Whether the client is owed more than a ReadyForQuery.
+    pub fn owes_client(&self) -> bool {
+        self.queue.iter().any(|step| match step {
+            Step::Parse(owner, _) | Step::Bind(owner) | Step::Execute(owner) | Step::Close(owner, _) => {
+                *owner == Owner::Client
+            }
+            Step::Describe | Step::Fail | Step::Call => true,
+            Step::Query(_) | Step::Sync(_) => false,
+        })
+    }
+
     /// What is being answered now.
     pub fn current(&self) -> Option<Step> {
         self.queue.front().copied()

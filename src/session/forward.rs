@@ -11,7 +11,7 @@ use crate::route::plan::{Kind, Place, Plan};
 use crate::telemetry::{Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::upstream::Server;
-use crate::wire::backend::Failure;
+use crate::wire::backend::{Failure, put_ready};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -191,6 +191,17 @@ impl Session {
         match pumped {
             Ok(()) => Ok((round, server)),
             Err(Broken::Client(error)) => Err(error.into()),
+            // All of the answer was relayed but its end: what was still to come were questions of our own.
+            Err(broken) if end != UnitEnd::Call && self.is_answered(survey, &round) => {
+                tracing::debug!(server = server.name(), %broken, "a server left after its answer");
+                self.held = None;
+                if round.status.is_none() {
+                    put_ready(&mut self.client.output, b'I');
+                    round.status = Some(b'I');
+                }
+                self.floor = self.floor.risen_to_moment(Moment::now());
+                Ok((round, server))
+            }
             // Nothing of the answer was relayed, and a read has no effect.
             Err(broken)
                 if side == Side::Replica
@@ -204,6 +215,17 @@ impl Session {
             }
             Err(broken) => Err(self.lost(broken).await),
         }
+    }
+
+    /// Whether reads outside a transaction block have been answered whole, but perhaps for the ReadyForQuery.
+    fn is_answered(&self, survey: &Survey, round: &Round) -> bool {
+        survey.reads
+            && self.status == b'I'
+            && !survey.runs.is_empty()
+            && round.done.len() == survey.runs.len()
+            && !round.failed
+            && round.again.is_none()
+            && self.held.as_ref().is_some_and(|held| !held.flow.owes_client())
     }
 
     async fn relay(&mut self, held: &mut Held, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
