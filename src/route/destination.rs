@@ -1,7 +1,7 @@
 //! Where a read goes: the replica that may answer it and has least to do, else the primary; with the reason.
 
 use crate::coherence::{Coherence, Floor};
-use crate::types::{Level, Lsn};
+use crate::types::{Epoch, Level, Lsn, Moment};
 use crate::upstream::{PassedOver, Server, Upstream};
 use std::sync::Arc;
 
@@ -40,36 +40,55 @@ pub struct Choice {
     pub reason: Reason,
 }
 
-/// Chooses for a proven read. `floor`: what the session may not read before; `None` if that is not known by position.
-pub fn choose(upstream: &Upstream, coherence: &Coherence, level: Level, floor: Option<&Floor>) -> Choice {
+/// What a session may not read before.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    pub floor: Floor,
+    /// A replica that it has read, and its floor without what it read there: a replica does not go back.
+    pub again: Option<(&'a Arc<Server>, Floor)>,
+}
+
+impl Bound<'_> {
+    /// What a replica must have replayed; `None` if that is not known by position.
+    fn position(&self, replica: &Arc<Server>, epoch: Epoch) -> Option<Lsn> {
+        let floor = match &self.again {
+            Some((again, elsewhere)) if self.floor.epoch == epoch && Arc::ptr_eq(again, replica) => elsewhere,
+            _ => &self.floor,
+        };
+        let is_known = floor.after == Moment::START && (floor.epoch == epoch || floor.position == Lsn::ZERO);
+        is_known.then_some(floor.position)
+    }
+}
+
+/// Chooses for a proven read. `bound`: of the session; `None` if it is not known by position.
+pub fn choose(upstream: &Upstream, coherence: &Coherence, level: Level, bound: Option<Bound<'_>>) -> Choice {
     let primary = |reason| Choice { server: Arc::clone(upstream.primary()), reason };
     if upstream.replicas().is_empty() {
         return primary(Reason::NoReplica);
     }
     let epoch = coherence.epoch();
-    let position = match (level, floor) {
-        (Level::Strong, _) | (Level::Session, None) => return primary(Reason::PrimaryOnly),
-        // What happened at an instant without a known position: nothing tells a replica's state from it.
-        (Level::Session, Some(floor)) if !coherence.has_heard_since(floor.after) => {
-            return primary(Reason::PrimaryOnly);
-        }
-        (Level::Session, Some(floor)) if floor.epoch == epoch => floor.position,
-        (Level::Session, Some(floor)) if floor.position > Lsn::ZERO => return primary(Reason::PrimaryOnly),
-        _ => Lsn::ZERO,
-    };
     // What the catalog was last seen to be must have reached the replica: the statement was understood by it.
-    let position = position.max(coherence.catalog_floor());
-    let mut passed_over = PassedOver::Unreachable;
+    let catalog = coherence.catalog_floor();
+    let mut why = Reason::NoneFit(PassedOver::Unreachable);
     let mut best: Option<&Arc<Server>> = None;
     for replica in upstream.replicas() {
-        match replica.fit(epoch, position) {
+        let position = match level {
+            Level::Strong => None,
+            Level::Session => bound.as_ref().and_then(|bound| bound.position(replica, epoch)),
+            Level::Bounded => Some(Lsn::ZERO),
+        };
+        let Some(position) = position else {
+            why = Reason::PrimaryOnly;
+            continue;
+        };
+        match replica.fit(epoch, position.max(catalog)) {
             Ok(()) if best.is_none_or(|b| replica.outstanding() < b.outstanding()) => best = Some(replica),
             Ok(()) => {}
-            Err(reason) => passed_over = reason,
+            Err(reason) => why = Reason::NoneFit(reason),
         }
     }
     match best {
         Some(server) => Choice { server: Arc::clone(server), reason: Reason::LeastOutstanding },
-        None => primary(Reason::NoneFit(passed_over)),
+        None => primary(why),
     }
 }

@@ -199,7 +199,7 @@ impl Session {
                     put_ready(&mut self.client.output, b'I');
                     round.status = Some(b'I');
                 }
-                self.floor = self.floor.risen_to_moment(Moment::now());
+                self.seen.raise_to_moment(Moment::now());
                 Ok((round, server))
             }
             // Nothing of the answer was relayed, and a read has no effect.

@@ -38,8 +38,8 @@ impl Session {
         let destination = if to_primary {
             Choice { server: Arc::clone(&primary), reason: Reason::NotARead }
         } else {
-            let floor = (!self.floor_unknown).then_some(&self.floor);
-            choose(&self.shared.upstream, &self.shared.coherence, self.level, floor)
+            let bound = self.seen.bound(&self.shared.coherence);
+            choose(&self.shared.upstream, &self.shared.coherence, self.level, bound)
         };
         if let Reason::NoneFit(passed_over) = destination.reason {
             self.shared.telemetry.passed_over(passed_over.label());
@@ -87,7 +87,7 @@ impl Session {
     /// A replica replays a commit that the primary, which waits for a synchronous standby, does not show yet: a session that saw
     /// it there must not read the primary before the primary shows it too.
     async fn catch_up(&mut self) -> Result<(), End> {
-        if self.ahead == Lsn::ZERO || self.level == Level::Bounded {
+        if self.seen.ahead == Lsn::ZERO || self.level == Level::Bounded {
             return Ok(());
         }
         let began = Moment::now();
@@ -97,14 +97,14 @@ impl Session {
             if let Some(snapshot) = row.as_ref().and_then(|row| snapshot(row)) {
                 self.shared.coherence.saw_snapshot(&snapshot);
                 if self.is_caught_up(&snapshot, first.as_ref()) {
-                    self.ahead = Lsn::ZERO;
+                    self.seen.ahead = Lsn::ZERO;
                     return Ok(());
                 }
                 first.get_or_insert(snapshot);
             }
             if Moment::now().since(began) > CATCH_UP_LIMIT {
                 // As stale as a direct connection to the primary would be, and no staler.
-                tracing::warn!(position = %self.ahead, "the primary does not show yet what this session has read from a replica");
+                tracing::warn!(position = %self.seen.ahead, "the primary does not show yet what this session has read from a replica");
                 return Ok(());
             }
             tokio::time::sleep(CATCH_UP_PAUSE).await;
@@ -115,7 +115,7 @@ impl Session {
     /// to have ended: what a replica had replayed before was under way by then or visible.
     fn is_caught_up(&self, snapshot: &Snapshot, first: Option<&Snapshot>) -> bool {
         match self.shared.coherence.state() {
-            StreamState::Live => self.shared.coherence.shows_up_to(snapshot, self.ahead),
+            StreamState::Live => self.shared.coherence.shows_up_to(snapshot, self.seen.ahead),
             _ => {
                 let first = first.unwrap_or(snapshot);
                 first.in_progress.iter().all(|xid| snapshot.shows(*xid))

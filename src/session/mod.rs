@@ -9,6 +9,7 @@ mod client;
 mod compose;
 mod copy;
 mod exchange;
+mod floor;
 mod flow;
 mod forward;
 mod hold;
@@ -23,7 +24,7 @@ mod startup;
 
 use crate::cache::Cache;
 use crate::catalog::Catalog;
-use crate::coherence::{Coherence, Floor};
+use crate::coherence::Coherence;
 use crate::config::Config;
 use crate::config::users::Users;
 use crate::feed::Feed;
@@ -38,7 +39,9 @@ use crate::wire::tls::TlsAcceptor;
 use arc_swap::ArcSwap;
 use cancel::Registry;
 use client::{BadFrame, Client, UnitEnd};
+use compose::Side;
 use exchange::Held;
+use floor::Seen;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
 use settings::Settings;
@@ -153,11 +156,7 @@ struct Session {
     /// Whether it may have changed the catalog.
     touched_catalog: bool,
     level: Level,
-    floor: Floor,
-    /// What it saw up to here came from a replica, which may have been ahead of what the primary showed.
-    ahead: Lsn,
-    /// A write whose position could not be learned: the primary alone is fresh enough.
-    floor_unknown: bool,
+    seen: Seen,
     pins: BTreeSet<PinReason>,
     held: Option<Held>,
     /// After a local error in a batch that has not seen its Sync: messages are skipped up to it.
@@ -338,9 +337,23 @@ impl Session {
         }
     }
 
-    /// The session read or wrote at or before `position`.
+    /// The session read or wrote at or before `position`, on the primary or in a hit.
     fn raise_floor(&mut self, position: Lsn) {
-        self.floor = self.floor.risen(self.shared.coherence.epoch(), position);
+        self.seen.raise(self.shared.coherence.epoch(), position);
+    }
+
+    /// What the held connection has just been asked may have read or written up to `position`.
+    fn learned(&mut self, position: Lsn) {
+        let Some(held) = &self.held else { return };
+        match self.side(&held.lease.server) {
+            Side::Primary => {
+                self.raise_floor(position);
+                self.seen.unknown = false;
+            }
+            Side::Replica => {
+                self.seen.read_on_replica(&held.lease, self.shared.coherence.epoch(), position);
+            }
+        }
     }
 
     /// A transaction of hits alone has nothing to learn; positions matter where a cache or replicas could answer.

@@ -1,7 +1,7 @@
 //! What a server's answers mean for the session: settings, transaction, pins, floor, and whether it has written.
 
 use super::client::UnitEnd;
-use super::compose::{Naming, Side, Survey};
+use super::compose::{Naming, Survey};
 use super::exchange::Round;
 use super::{Block, Session};
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, SettingChange, TransactionControl};
@@ -37,11 +37,7 @@ impl Session {
             self.block = Block::Dirty;
         }
         if let Some(high) = round.high {
-            self.raise_floor(high);
-            match self.held.as_ref().map(|held| self.side(&held.lease.server)) {
-                Some(Side::Primary) => self.floor_unknown = false,
-                _ => self.ahead = self.ahead.max(high),
-            }
+            self.learned(high);
         } else if survey.reads_rows() {
             self.unlearned = true;
         }

@@ -199,7 +199,7 @@ impl Session {
         if self.by_the_clock() && level != Level::Strong {
             return self.look_up_timed(request, end, now);
         }
-        let demand = Demand { level, floor: self.floor, now };
+        let demand = Demand { level, floor: self.seen.floor(), now };
         let cache = self.shared.cache.as_ref().expect("asked by `uncached`");
         match cache.lookup(&self.key, request.form.describe, &demand) {
             Answer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
@@ -265,7 +265,7 @@ impl Session {
         if self.held.as_ref().is_some_and(|held| !held.lease.is_current()) {
             return Some("outdated_connection");
         }
-        if self.floor_unknown && self.level == Level::Session {
+        if self.seen.unknown && self.level == Level::Session {
             return Some("floor_unknown");
         }
         match self.status {
@@ -311,7 +311,7 @@ impl Session {
         {
             self.raise_floor(proof.high);
             if proof.source.may_lead_primary() {
-                self.ahead = self.ahead.max(proof.high);
+                self.seen.ahead = self.seen.ahead.max(proof.high);
             }
         }
         let destination = match tier {
@@ -355,7 +355,7 @@ impl Session {
                 Ok((None, "RESET"))
             }
             Kind::Show(name) if name == "sidecache.position" => {
-                let position = self.floor.position.max(self.shared.coherence.position());
+                let position = self.seen.floor().position.max(self.shared.coherence.position());
                 let token = format!("{}:{position}", self.shared.coherence.epoch());
                 Ok((Some(("sidecache.position", token)), "SHOW"))
             }
@@ -418,7 +418,7 @@ impl Session {
                 let position = position.parse().map_err(|_| invalid())?;
                 if epoch != self.shared.coherence.epoch().to_string() {
                     // A position of another incarnation, or one that this instance has not met yet: only the primary is sure.
-                    self.floor_unknown = true;
+                    self.seen.unknown = true;
                 } else {
                     self.raise_floor(position);
                 }

@@ -142,11 +142,8 @@ impl Session {
             Err(broken) => return Err(self.lost(broken).await),
         }
         match round.high {
-            Some(high) => {
-                self.raise_floor(high);
-                self.floor_unknown = false;
-            }
-            None => self.floor_unknown = true,
+            Some(high) => self.learned(high),
+            None => self.seen.unknown = true,
         }
         Ok(())
     }

@@ -3,14 +3,14 @@
 
 use super::client::Client;
 use super::exchange::Held;
+use super::floor::Seen;
 use super::plans::Recent;
 use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
 use super::{Block, End, Session, Shared, shutting_down};
 use crate::catalog::CatalogVersion;
-use crate::coherence::Floor;
 use crate::config::users::Credential;
-use crate::types::{Lsn, Moment};
+use crate::types::Moment;
 use crate::upstream::{Account, LeaseError, LoginProof};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
 use crate::wire::frame::{HEADER, header};
@@ -315,9 +315,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         unlearned: false,
         touched_catalog: false,
         level: shared.config.consistency,
-        floor: Floor::default(),
-        ahead: Lsn::ZERO,
-        floor_unknown: false,
+        seen: Seen::default(),
         pins: BTreeSet::new(),
         held: None,
         skipping: false,

@@ -173,6 +173,11 @@ impl Server {
         if self.replayed() < floor { Err(PassedOver::BelowFloor) } else { Ok(()) }
     }
 
+    /// Changes whenever the watch loses this server: a replica that comes back may show less than before.
+    pub fn life(&self) -> u64 {
+        *self.losses.lock()
+    }
+
     /// A snapshot for `/status`.
     pub fn status(&self) -> ServerStatus {
         let seen = self.seen.load();
@@ -315,6 +320,11 @@ impl Lease {
         if *losses == self.losses {
             server.replayed.fetch_max(position.bytes(), Ordering::AcqRel);
         }
+    }
+
+    /// [`Server::life`] when it was lent.
+    pub fn life(&self) -> u64 {
+        self.losses
     }
 
     /// Gives the connection back. Only for a connection that is idle (ReadyForQuery `I`) with nothing unread.

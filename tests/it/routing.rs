@@ -9,12 +9,17 @@ use crate::harness::wire::{Batch, Format, Wire, tags};
 
 /// A Sidecache that caches nothing, so that every statement is routed, before a table of ten rows.
 fn routed(cluster: &Cluster, database: &str) -> Sidecache {
+    routed_within(cluster, database, "1s")
+}
+
+/// The same, where replicas may be so late.
+fn routed_within(cluster: &Cluster, database: &str, staleness: &str) -> Sidecache {
     let mut app = cluster.connect("app", database);
     app.rows("CREATE TABLE t (id int PRIMARY KEY, v text)");
     app.rows("INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 10) i");
     app.rows("CREATE SEQUENCE s");
     cluster.catch_up();
-    let sidecache = Sidecache::build(cluster, database).cache("off").start();
+    let sidecache = Sidecache::build(cluster, database).cache("off").flag("--staleness", staleness).start();
     all_ready(&sidecache, cluster.replicas.len());
     sidecache
 }
@@ -236,6 +241,39 @@ fn r9_a_client_reads_its_own_writes() {
     eventually("reads to go to a replica again", || {
         (went(&sidecache, || assert_eq!(writer.value(read), "round 9")) == "replica").then_some(())
     });
+}
+
+/// A replica that has received more than it has replayed may be read again by who has read it: it does not go back. The others may
+/// not, and neither may it after a write.
+#[test]
+fn r9_the_replica_that_was_read_may_be_read_again_at_once() {
+    let cluster = Cluster::build().replicas(2).start();
+    let database = cluster.database("again");
+    let sidecache = routed_within(&cluster, &database, "60s");
+    let mut reader = sidecache.connect("app");
+    let read = "SELECT v FROM t WHERE id = 1";
+    eventually("reads to go to a replica", || {
+        (went(&sidecache, || drop(reader.rows(read))) == "replica").then_some(())
+    });
+    let _paused = [cluster.pause_replay(0), cluster.pause_replay(1)];
+    let mut beside = cluster.connect("app", &database);
+    beside.rows("UPDATE t SET v = 'not yet' WHERE id = 1");
+    let written = beside.value("SELECT pg_current_wal_lsn()");
+    for replica in &cluster.replicas {
+        let has = format!("SELECT pg_last_wal_receive_lsn() >= '{written}'");
+        eventually("the write to be received", || (replica.value(&has) == "t").then_some(()));
+    }
+    let mut reader = sidecache.connect("app");
+    let before = sent(&sidecache);
+    for _ in 0..6 {
+        assert_eq!(went(&sidecache, || assert_eq!(reader.value(read), "row 1")), "replica");
+    }
+    let after = sent(&sidecache);
+    let mut counts: Vec<u64> = before.iter().zip(&after).map(|((_, before), (_, after))| after - before).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [0, 0, 6], "one replica has answered all of them");
+    reader.rows("UPDATE t SET v = 'own' WHERE id = 1");
+    assert_eq!(went(&sidecache, || assert_eq!(reader.value(read), "own")), "primary");
 }
 
 /// A statement that a replica refuses as a write runs on the primary, and goes there at once the next time.
