@@ -5,6 +5,7 @@ use super::Session;
 use super::client::{UnitEnd, frames};
 use super::exchange::Round;
 use super::flow::{Flow, Owner, Probe, Slot, Step};
+use super::own;
 use super::portal::Prepared;
 use crate::route::plan::{PinReason, Plan, Refusal};
 use crate::upstream::Carried;
@@ -87,6 +88,11 @@ impl Survey {
     /// What the unit's own messages so far have made of a statement's name; `None` if nothing.
     pub fn named(&self, name: &[u8]) -> Option<Option<&Arc<Prepared>>> {
         named(&self.namings, name)
+    }
+
+    /// The error of ours that an execution ends with: of a setting that no server knows.
+    fn own_failure(&self, run: usize) -> Option<Failure> {
+        self.runs.get(run).and_then(Option::as_ref).and_then(|plan| own::failure(plan))
     }
 
     /// Whether it may have seen rows that others write.
@@ -348,6 +354,12 @@ impl Session {
                 composer.before(side);
                 composer.sync_own();
             }
+            if let Some(failure) = survey.own_failure(0) {
+                composer.fail(failure, round);
+                frontend::put_sync(&mut composer.out);
+                composer.flow.sent(Step::Sync(Owner::Client));
+                return;
+            }
             composer.out.extend_from_slice(unit);
             composer.flow.sent(Step::Query(Owner::Client));
             composer.carried.unnamed = None;
@@ -367,6 +379,7 @@ impl Session {
         }
         // How much of what the unit does to names has been done.
         let mut here = 0;
+        let mut runs = 0;
         for (header, body) in frames(unit) {
             match header.tag {
                 b'P' => {
@@ -411,8 +424,14 @@ impl Session {
                     here += 1;
                 }
                 b'E' => {
-                    composer.copy(b'E', body);
-                    composer.flow.sent(Step::Execute(Owner::Client));
+                    match survey.own_failure(runs) {
+                        Some(failure) => composer.fail(failure, round),
+                        None => {
+                            composer.copy(b'E', body);
+                            composer.flow.sent(Step::Execute(Owner::Client));
+                        }
+                    }
+                    runs += 1;
                 }
                 b'S' => {
                     if beside != Beside::Nothing {

@@ -56,7 +56,6 @@ impl Session {
             Intent::Fill { permit, plan, .. } => (Some(Fill::Proven { permit, plan }), Outcome::Miss),
             Intent::FillTimed { permit, ttl } => (Some(Fill::Timed { permit, ttl }), Outcome::Miss),
             Intent::Pass(reason) => (None, Outcome::Bypass(reason)),
-            Intent::Wait(_) => (None, Outcome::Bypass("flight_slow")),
         };
         let reads = self.is_read(&survey);
         survey.reads = reads;

@@ -38,8 +38,9 @@ impl Session {
         let destination = if to_primary {
             Choice { server: Arc::clone(&primary), reason: Reason::NotARead }
         } else {
+            let level = self.level();
             let bound = self.seen.bound(&self.shared.coherence);
-            choose(&self.shared.upstream, &self.shared.coherence, self.level, bound)
+            choose(&self.shared.upstream, &self.shared.coherence, level, bound)
         };
         if let Reason::NoneFit(passed_over) = destination.reason {
             self.shared.telemetry.passed_over(passed_over.label());
@@ -87,7 +88,7 @@ impl Session {
     /// A replica replays a commit that the primary, which waits for a synchronous standby, does not show yet: a session that saw
     /// it there must not read the primary before the primary shows it too.
     async fn catch_up(&mut self) -> Result<(), End> {
-        if self.seen.ahead == Lsn::ZERO || self.level == Level::Bounded {
+        if self.seen.ahead == Lsn::ZERO || self.level() == Level::Bounded {
             return Ok(());
         }
         let began = Moment::now();

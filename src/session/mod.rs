@@ -14,6 +14,7 @@ mod flow;
 mod forward;
 mod hold;
 mod outcome;
+mod own;
 mod plans;
 mod portal;
 mod request;
@@ -42,6 +43,7 @@ use client::{BadFrame, Client, UnitEnd};
 use compose::Side;
 use exchange::Held;
 use floor::Seen;
+use own::Levels;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
 use settings::Settings;
@@ -155,7 +157,7 @@ struct Session {
     unlearned: bool,
     /// Whether it may have changed the catalog.
     touched_catalog: bool,
-    level: Level,
+    levels: Levels,
     seen: Seen,
     pins: BTreeSet<PinReason>,
     held: Option<Held>,
@@ -358,7 +360,7 @@ impl Session {
 
     /// A transaction of hits alone has nothing to learn; positions matter where a cache or replicas could answer.
     fn learns_positions(&self) -> bool {
-        self.heard && self.level == Level::Session && (self.shared.cache.is_some() || self.has_replicas())
+        self.heard && self.level() == Level::Session && (self.shared.cache.is_some() || self.has_replicas())
     }
 
     fn has_replicas(&self) -> bool {

@@ -107,6 +107,9 @@ impl Session {
             }
             self.deallocated_all();
         }
+        if self.set_own(change, true) {
+            return;
+        }
         self.settings.apply(change, true);
         // A connection carries what was set on it, unless a rollback takes it back.
         if let Some(held) = &mut self.held {
@@ -149,9 +152,7 @@ impl Session {
                 self.settings_ended(self.status != b'E');
                 *in_block = false;
             }
-            TransactionControl::RollbackToSavepoint if self.settings.changed_in_transaction() => {
-                self.pin(PinReason::Opaque);
-            }
+            TransactionControl::RollbackToSavepoint => self.rolled_back_to_savepoint(),
             TransactionControl::Commit { chain } | TransactionControl::Rollback { chain } => {
                 // A COMMIT of what has failed rolls back: its tag is the sign, and the status before it.
                 let committed = matches!(control, TransactionControl::Commit { .. }) && self.status != b'E';
@@ -165,8 +166,16 @@ impl Session {
         }
     }
 
+    fn rolled_back_to_savepoint(&mut self) {
+        self.levels.rolled_back_to_savepoint();
+        if self.settings.changed_in_transaction() {
+            self.pin(PinReason::Opaque);
+        }
+    }
+
     /// The transaction in which settings were made has ended.
     fn settings_ended(&mut self, committed: bool) {
+        self.levels.ended(committed);
         if let Some(held) = &mut self.held
             && let Some(before) = held.settings_before.take()
             && !committed

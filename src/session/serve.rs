@@ -1,5 +1,4 @@
-//! Answering without a server: hits, and the few statements that are ours alone. All but waiting happens in one
-//! pass over the unit's bytes.
+//! Answering without a server, from the cache. All but waiting happens in one pass over the unit's bytes.
 
 use super::client::{Unit, UnitEnd, frames};
 use super::request::{Form, Request, has_time_word};
@@ -8,12 +7,10 @@ use crate::cache::key::{KeyParts, compose};
 use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waited, Waiter};
 use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
-use crate::route::plan::{Kind, PinReason, Plan, Recipe, SettingChange};
+use crate::route::plan::{PinReason, Plan, Recipe};
 use crate::telemetry::{KIND_TTL, Outcome, Record};
 use crate::types::{Level, Moment};
-use crate::wire::backend::{
-    BIND_COMPLETE, CLOSE_COMPLETE, Failure, PARSE_COMPLETE, one_text_row, put_complete, put_frame, put_ready,
-};
+use crate::wire::backend::{BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE, put_ready};
 use crate::wire::frontend::{self, Subject};
 use bytes::BufMut;
 use std::sync::Arc;
@@ -24,9 +21,6 @@ const FLIGHT_WAIT: Duration = Duration::from_millis(500);
 
 /// Bodies up to this are copied into the output, so that one write carries everything.
 const COPY_LIMIT: usize = 32 * 1024;
-
-/// One row with its column's name, if there is one, and the command tag.
-type LocalAnswer = (Option<(&'static str, String)>, &'static str);
 
 /// Bytes of a hit beside the entry's own: ParseComplete, BindComplete and ReadyForQuery.
 const HIT_MARGIN: usize = 16;
@@ -39,6 +33,8 @@ enum Served {
     Large(Arc<Entry>),
     /// It needs a server.
     No(Intent),
+    /// Another fills the same key.
+    Wait(Waiter),
 }
 
 /// Why a unit goes to a server, and what is due beside its answer.
@@ -49,8 +45,6 @@ pub(super) enum Intent {
     Fill { permit: Permit, plan: Arc<Plan>, demand: Demand, describe: bool },
     /// To fill what a rule lets the clock keep, and for how long.
     FillTimed { permit: TimedPermit, ttl: Duration },
-    /// Another fills the same key.
-    Wait(Waiter),
 }
 
 impl Session {
@@ -64,55 +58,51 @@ impl Session {
             // `exec_simple_query` in postgres.c drops it before anything else.
             self.statements.close(b"");
         }
-        let mut intent = Intent::Pass("batch_open");
-        if !self.is_mid_batch() {
-            if self.close_locally(unit) {
+        let served = if self.is_mid_batch() {
+            Served::No(Intent::Pass("batch_open"))
+        } else if self.close_locally(unit) {
+            Served::Yes
+        } else {
+            self.serve_or_wait(unit, began).await
+        };
+        let intent = match served {
+            Served::Yes => {
                 self.client.discard(unit);
                 return Ok(());
             }
-            match self.serve(unit, began) {
-                Served::Yes => {
-                    self.client.discard(unit);
-                    return Ok(());
-                }
-                Served::Large(entry) => {
-                    self.client.discard(unit);
-                    return self.write_large(&entry).await;
-                }
-                Served::No(next) => intent = next,
-            }
-            if let Intent::Wait(waiter) = intent {
-                intent = match waiter.wait(FLIGHT_WAIT).await {
-                    // Look again; who finds it in flight once more asks a server itself, and stores nothing.
-                    Waited::Stored | Waited::Abandoned => match self.serve(unit, Moment::now()) {
-                        Served::Yes => {
-                            self.client.discard(unit);
-                            return Ok(());
-                        }
-                        Served::Large(entry) => {
-                            self.client.discard(unit);
-                            return self.write_large(&entry).await;
-                        }
-                        Served::No(Intent::Wait(_)) => Intent::Pass("flight_slow"),
-                        Served::No(next) => next,
-                    },
-                    Waited::NotStored => Intent::Pass("not_storable"),
-                    Waited::TimedOut => Intent::Pass("flight_slow"),
-                };
-            }
-            if self.shared.config.cache == CacheMode::On
-                && let Intent::Fill { permit, demand, describe, .. } = &mut intent
-                && let Some(entry) = permit.ask_shared(*describe, demand).await
-            {
-                drop(intent);
-                let form = self.form(unit);
-                self.hit(&entry, form, Tier::Shared, unit.end, began);
+            Served::Large(entry) => {
                 self.client.discard(unit);
-                return if entry.body.len() > COPY_LIMIT { self.write_large(&entry).await } else { Ok(()) };
+                return self.write_large(&entry).await;
             }
-        }
+            Served::No(intent) => intent,
+            Served::Wait(_) => Intent::Pass("flight_slow"),
+        };
         let bytes = self.client.take(unit);
         Box::pin(self.forward(bytes, unit.end, intent, began)).await
+    }
+
+    /// From either tier, after waiting for another's fill if one is under way.
+    async fn serve_or_wait(&mut self, unit: Unit, began: Moment) -> Served {
+        let mut served = self.serve(unit, began);
+        if let Served::Wait(waiter) = served {
+            served = match waiter.wait(FLIGHT_WAIT).await {
+                // Look again; who finds it in flight once more asks a server itself, and stores nothing.
+                Waited::Stored | Waited::Abandoned => self.serve(unit, Moment::now()),
+                Waited::NotStored => Served::No(Intent::Pass("not_storable")),
+                Waited::TimedOut => Served::No(Intent::Pass("flight_slow")),
+            };
+        }
+        if self.shared.config.cache == CacheMode::On
+            && let Served::No(Intent::Fill { permit, demand, describe, .. }) = &mut served
+            && let Some(entry) = permit.ask_shared(*describe, demand).await
+        {
+            // Its permit ends here: others that wait for this key find the entry in memory.
+            drop(served);
+            let form = self.form(unit);
+            self.hit(&entry, form, Tier::Shared, unit.end, began);
+            return if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes };
+        }
+        served
     }
 
     /// A batch of nothing but closed names, or of nothing, or a Flush with nothing before it: names live here, and no server is
@@ -174,7 +164,7 @@ impl Session {
         let recipe = match &plan.cache {
             Ok(recipe) => recipe,
             Err(refusal) => {
-                return match self.local(&request, end) {
+                return match self.local(&request) {
                     true => Served::Yes,
                     false => Served::No(Intent::Pass(refusal.label())),
                 };
@@ -195,7 +185,7 @@ impl Session {
                 result_formats: request.result_formats,
             },
         );
-        let level = plan.hint.level.unwrap_or(self.level);
+        let level = plan.hint.level.unwrap_or(self.level());
         if self.by_the_clock() && level != Level::Strong {
             return self.look_up_timed(request, end, now);
         }
@@ -210,7 +200,7 @@ impl Session {
                 Served::No(Intent::Fill { permit, plan, demand, describe: request.form.describe })
             }
             Answer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
-            Answer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
+            Answer::Busy(waiter) => Served::Wait(waiter),
             Answer::Bypass(reason) => Served::No(Intent::Pass(reason.label())),
         }
     }
@@ -241,7 +231,7 @@ impl Session {
             TimedAnswer::Hit(entry) => self.serve_hit(entry, request, end, now),
             TimedAnswer::Permit(permit) if self.status == b'I' => Served::No(Intent::FillTimed { permit, ttl }),
             TimedAnswer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
-            TimedAnswer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
+            TimedAnswer::Busy(waiter) => Served::Wait(waiter),
         }
     }
 
@@ -265,7 +255,7 @@ impl Session {
         if self.held.as_ref().is_some_and(|held| !held.lease.is_current()) {
             return Some("outdated_connection");
         }
-        if self.seen.unknown && self.level == Level::Session {
+        if self.seen.unknown && self.level() == Level::Session {
             return Some("floor_unknown");
         }
         match self.status {
@@ -306,7 +296,7 @@ impl Session {
             out.put_slice(&entry.body);
             put_ready(out, self.status);
         }
-        if self.level == Level::Session
+        if self.level() == Level::Session
             && let Basis::Proven(proof) = &entry.basis
         {
             self.raise_floor(proof.high);
@@ -338,96 +328,6 @@ impl Session {
         self.client.flush().await?;
         self.client.stream.write_all(&entry.body).await?;
         self.ready();
-        Ok(())
-    }
-
-    /// Statements that no server is asked: our own settings, and the names of prepared statements, which live here.
-    fn local(&mut self, request: &Request<'_>, end: UnitEnd) -> bool {
-        if self.status == b'E' {
-            return false;
-        }
-        let answer: Result<LocalAnswer, Failure> = match &request.plan.kind {
-            Kind::Setting(SettingChange::Set { name, values, .. }) if name.starts_with("sidecache.") => {
-                self.set_own(name, values).map(|()| (None, "SET"))
-            }
-            Kind::Setting(SettingChange::Reset { name, .. }) if name == "sidecache.consistency" => {
-                self.level = self.shared.config.consistency;
-                Ok((None, "RESET"))
-            }
-            Kind::Show(name) if name == "sidecache.position" => {
-                let position = self.seen.floor().position.max(self.shared.coherence.position());
-                let token = format!("{}:{position}", self.shared.coherence.epoch());
-                Ok((Some(("sidecache.position", token)), "SHOW"))
-            }
-            Kind::Show(name) if name == "sidecache.consistency" => {
-                Ok((Some(("sidecache.consistency", self.level.label().to_owned())), "SHOW"))
-            }
-            Kind::Deallocate { name: Some(name) } if self.statements.get(name.as_bytes()).is_some() => {
-                self.statements.close(name.as_bytes());
-                Ok((None, "DEALLOCATE"))
-            }
-            Kind::Deallocate { name: None } if !self.pins.contains(&PinReason::SqlPrepare) => {
-                self.statements.close_all();
-                Ok((None, "DEALLOCATE ALL"))
-            }
-            _ => return false,
-        };
-        let (row, tag) = match answer {
-            Ok(answer) => answer,
-            Err(failure) => {
-                self.fail(failure, end).expect("only fatal failures end a session, and these are not");
-                return true;
-            }
-        };
-        if let Some((name, statement)) = &request.parsed {
-            self.statements.insert(name, Arc::clone(statement));
-        }
-        let out = &mut self.client.output;
-        if request.form.parse {
-            out.put_slice(PARSE_COMPLETE);
-        }
-        if request.form.bind {
-            out.put_slice(BIND_COMPLETE);
-        }
-        match row {
-            Some((name, value)) => {
-                let rows = one_text_row(name, &value);
-                let description = 1 + u32::from_be_bytes([rows[1], rows[2], rows[3], rows[4]]) as usize;
-                out.put_slice(if request.form.describe { &rows } else { &rows[description..] });
-            }
-            None if request.form.bind && request.form.describe => put_frame(out, b'n', b""),
-            None => {}
-        }
-        put_complete(out, tag);
-        self.ready();
-        true
-    }
-
-    fn set_own(&mut self, name: &str, values: &[String]) -> Result<(), Failure> {
-        let value = values.first().map_or("", String::as_str);
-        match name {
-            "sidecache.consistency" => {
-                self.level = value.parse().map_err(|()| {
-                    Failure::error("22023", format!("invalid value for parameter \"{name}\": \"{value}\""))
-                })?;
-            }
-            "sidecache.min_position" => {
-                let invalid =
-                    || Failure::error("22023", format!("invalid value for parameter \"{name}\": \"{value}\""));
-                let (epoch, position) = value.split_once(':').ok_or_else(invalid)?;
-                let position = position.parse().map_err(|_| invalid())?;
-                if epoch != self.shared.coherence.epoch().to_string() {
-                    // A position of another incarnation, or one that this instance has not met yet: only the primary is sure.
-                    self.seen.unknown = true;
-                } else {
-                    self.raise_floor(position);
-                }
-            }
-            _ => {
-                let text = format!("unrecognized configuration parameter \"{name}\"");
-                return Err(Failure::error("42704", text));
-            }
-        }
         Ok(())
     }
 }

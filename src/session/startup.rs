@@ -4,6 +4,7 @@
 use super::client::Client;
 use super::exchange::Held;
 use super::floor::Seen;
+use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
@@ -294,8 +295,12 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         let text = "replication connections are not relayed: connect to the primary itself";
         return Err(Box::new((client, Failure::fatal("0A000", text).into())));
     }
-    let parameters = match setting_parameters(&seed.startup) {
-        Ok(parameters) => parameters,
+    let started = setting_parameters(&seed.startup).and_then(|mut parameters| {
+        let levels = own::start(&mut parameters, shared.config.consistency)?;
+        Ok((parameters, levels))
+    });
+    let (parameters, levels) = match started {
+        Ok(started) => started,
         Err(failure) => return Err(Box::new((client, failure.into()))),
     };
     let long = seed.startup.spoken_minor() >= 2;
@@ -314,7 +319,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         wrote: false,
         unlearned: false,
         touched_catalog: false,
-        level: shared.config.consistency,
+        levels,
         seen: Seen::default(),
         pins: BTreeSet::new(),
         held: None,

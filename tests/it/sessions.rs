@@ -215,6 +215,61 @@ fn r19_startup_options_are_where_reset_returns_to() {
     assert_eq!(other.rows(look), before);
 }
 
+/// Our own setting behaves as PostgreSQL's do: undone by rollbacks, local to a transaction, refused with its block failed, set
+/// in the middle of a pipeline, and given at the start.
+#[test]
+fn r19_the_consistency_level_is_a_setting_like_others() {
+    let cluster = Cluster::shared();
+    let sidecache = Sidecache::start(cluster, &cluster.database("levels"));
+    let mut client = sidecache.connect("app");
+    let show = "SHOW sidecache.consistency";
+    let refused = "SET sidecache.consistency = 'bogus'";
+    let status = |frames: &[crate::harness::wire::Frame]| frames.last().expect("ReadyForQuery").body.clone();
+    assert_eq!(client.error(refused), "22023");
+    client.rows("BEGIN");
+    assert_eq!(status(&client.query(refused).expect("it lives")), b"E");
+    assert_eq!(client.error("SELECT 1"), "25P02");
+    client.rows("ROLLBACK");
+    for begin in [false, true] {
+        if begin {
+            client.rows("BEGIN");
+        }
+        let answer = client.run(&b().extended(refused, &[], Format::Text)).expect("it lives");
+        assert_eq!(tags(&answer), "12nEZ");
+        assert_eq!(status(&answer), if begin { b"E" } else { b"I" });
+        client.rows("ROLLBACK");
+    }
+    client.rows("BEGIN");
+    client.rows("SET LOCAL sidecache.consistency = 'strong'");
+    assert_eq!(client.value(show), "strong");
+    client.rows("COMMIT");
+    assert_eq!(client.value(show), "session");
+    for sql in [
+        "BEGIN",
+        "SET sidecache.consistency = 'strong'",
+        "SAVEPOINT s",
+        "SET sidecache.consistency = 'bounded'",
+        "ROLLBACK TO s",
+    ] {
+        client.rows(sql);
+    }
+    assert_eq!(client.value(show), "strong");
+    client.rows("ROLLBACK");
+    assert_eq!(client.value(show), "session");
+    let run = |batch: Batch, sql: &str| batch.parse("", sql, &[]).bind("", "", &[], Format::Text).execute("", 0);
+    let batch = run(run(b(), "SET sidecache.consistency = 'strong'"), "SELECT 1").sync();
+    assert_eq!(tags(&client.run(&batch).expect("it lives")), "12C12DCZ");
+    assert_eq!(client.value(show), "strong");
+    let login = sidecache.login("app").with("options", "-c sidecache.consistency=bounded");
+    let mut client = Wire::connect(&login).expect("a session");
+    client.rows("SET sidecache.consistency = 'strong'");
+    assert_eq!(client.value(show), "strong");
+    client.rows("RESET ALL");
+    assert_eq!(client.value(show), "bounded");
+    let login = sidecache.login("app").with("options", "-c sidecache.consistency=bogus");
+    assert_eq!(Wire::connect(&login).err().and_then(|error| error.sqlstate()).as_deref(), Some("22023"));
+}
+
 /// Temporary tables, SQL PREPARE, WITH HOLD, LISTEN and advisory locks keep their connection; nothing of them is another client's.
 #[test]
 fn r20_what_lives_on_a_connection_stays_with_its_client() {

@@ -1,0 +1,262 @@
+//! Statements that no server is asked: settings of our own (`sidecache.*`) and the names of prepared statements, which live
+//! here. Where an error of ours must fail a transaction block of the server's, the server is made to fail it.
+
+use super::Session;
+use super::request::Request;
+use crate::route::plan::{Kind, PinReason, Plan, SettingChange};
+use crate::types::{Level, Lsn};
+use crate::wire::backend::{BIND_COMPLETE, Failure, PARSE_COMPLETE, one_text_row, put_complete, put_frame};
+use bytes::BufMut;
+use std::sync::Arc;
+
+/// What our own settings' names begin with.
+const PREFIX: &str = "sidecache.";
+const CONSISTENCY: &str = "sidecache.consistency";
+const MIN_POSITION: &str = "sidecache.min_position";
+const POSITION: &str = "sidecache.position";
+
+/// One row with its column's name, if there is one, and the command tag.
+type LocalAnswer = (Option<(&'static str, String)>, &'static str);
+
+/// The consistency level of a session: set, reset, and taken back by a rollback as any setting is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Levels {
+    /// What RESET returns to.
+    start: Level,
+    session: Level,
+    /// By SET LOCAL, until the transaction ends.
+    local: Option<Level>,
+    /// `session` as it was when the transaction began, if it changed since.
+    before: Option<Level>,
+    /// Of all that held in this transaction since something changed.
+    strictest: Option<Level>,
+}
+
+fn stricter(one: Level, other: Level) -> Level {
+    match (one, other) {
+        (Level::Strong, _) | (_, Level::Strong) => Level::Strong,
+        (Level::Session, _) | (_, Level::Session) => Level::Session,
+        (Level::Bounded, Level::Bounded) => Level::Bounded,
+    }
+}
+
+impl Levels {
+    pub fn new(start: Level) -> Self {
+        Levels { start, session: start, local: None, before: None, strictest: None }
+    }
+
+    pub fn now(&self) -> Level {
+        self.local.unwrap_or(self.session)
+    }
+
+    fn set(&mut self, level: Level, local: bool, in_transaction: bool) {
+        if in_transaction {
+            self.strictest = Some(stricter(self.strictest.unwrap_or_else(|| self.now()), level));
+        }
+        if local {
+            // Outside a transaction SET LOCAL has no effect.
+            self.local = in_transaction.then_some(level);
+            return;
+        }
+        if in_transaction {
+            self.before.get_or_insert(self.session);
+        }
+        self.local = None;
+        self.session = level;
+    }
+
+    /// The transaction in which levels were set has ended.
+    pub fn ended(&mut self, committed: bool) {
+        self.local = None;
+        self.strictest = None;
+        if let Some(before) = self.before.take()
+            && !committed
+        {
+            self.session = before;
+        }
+    }
+
+    /// Which of the levels that were set in this transaction hold again is not known: the strictest does.
+    pub fn rolled_back_to_savepoint(&mut self) {
+        self.local = self.strictest.or(self.local);
+    }
+}
+
+/// What a SET of our own asks for.
+enum Wanted {
+    Level(Level),
+    /// A position in an epoch, by that epoch's text.
+    Position(String, Lsn),
+}
+
+/// # Errors
+/// What PostgreSQL would say of such a name or value.
+fn wanted(name: &str, values: &[String]) -> Result<Wanted, Failure> {
+    let value = values.first().map_or("", String::as_str);
+    let invalid = || Failure::error("22023", format!("invalid value for parameter \"{name}\": \"{value}\""));
+    match name {
+        CONSISTENCY => value.parse().map(Wanted::Level).map_err(|()| invalid()),
+        MIN_POSITION => {
+            let (epoch, position) = value.split_once(':').ok_or_else(invalid)?;
+            Ok(Wanted::Position(epoch.to_owned(), position.parse().map_err(|_| invalid())?))
+        }
+        _ => Err(Failure::error("42704", format!("unrecognized configuration parameter \"{name}\""))),
+    }
+}
+
+/// The error that a statement about our own settings ends with, wherever it is run.
+pub(super) fn failure(plan: &Plan) -> Option<Failure> {
+    match &plan.kind {
+        Kind::Setting(SettingChange::Set { name, values, .. }) if name.starts_with(PREFIX) => {
+            wanted(name, values).err()
+        }
+        _ => None,
+    }
+}
+
+/// Takes our own settings out of those that a startup message gave; gives the level that the session starts with.
+///
+/// # Errors
+/// An unknown name, or a value that is not one of its.
+pub(super) fn start(parameters: &mut Vec<(String, String)>, default: Level) -> Result<Levels, Failure> {
+    let mut level = default;
+    for (name, value) in parameters.extract_if(.., |(name, _)| name.to_lowercase().starts_with(PREFIX)) {
+        match wanted(&name.to_lowercase(), &[value]) {
+            Ok(Wanted::Level(asked)) => level = asked,
+            Ok(Wanted::Position(..)) => {
+                let text = format!("parameter \"{name}\" cannot be set at the start of a session");
+                return Err(Failure::fatal("55P02", text));
+            }
+            Err(failure) => return Err(Failure::fatal(failure.sqlstate, failure.message)),
+        }
+    }
+    Ok(Levels::new(level))
+}
+
+impl Session {
+    pub(super) fn level(&self) -> Level {
+        self.levels.now()
+    }
+
+    /// Makes a change of settings that are ours; `false` if the server's are changed too, or alone.
+    pub(super) fn set_own(&mut self, change: &SettingChange, in_transaction: bool) -> bool {
+        match change {
+            SettingChange::Set { name, values, local, .. } if name.starts_with(PREFIX) => {
+                match wanted(name, values) {
+                    Ok(Wanted::Level(level)) => self.levels.set(level, *local, in_transaction),
+                    Ok(Wanted::Position(epoch, position)) if epoch == self.shared.coherence.epoch().to_string() => {
+                        self.raise_floor(position);
+                    }
+                    // A position of another incarnation, or one that this instance has not met yet: only the primary is sure.
+                    Ok(Wanted::Position(..)) => self.seen.unknown = true,
+                    Err(_) => return false,
+                }
+                true
+            }
+            SettingChange::Reset { name, local } if name == CONSISTENCY => {
+                self.levels.set(self.levels.start, *local, in_transaction);
+                true
+            }
+            SettingChange::ResetAll | SettingChange::DiscardAll => {
+                self.levels.set(self.levels.start, false, in_transaction);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Answers a statement that no server is asked.
+    pub(super) fn local(&mut self, request: &Request<'_>) -> bool {
+        if self.status == b'E' {
+            return false;
+        }
+        let (row, tag): LocalAnswer = match &request.plan.kind {
+            // The server warns of what has no effect outside a transaction, and fails for what is wrong.
+            Kind::Setting(SettingChange::Set { local: true, .. }) if self.status == b'I' => return false,
+            Kind::Setting(change) if failure(&request.plan).is_none() && self.set_own(change, self.status != b'I') => {
+                (None, if matches!(change, SettingChange::Set { .. }) { "SET" } else { "RESET" })
+            }
+            Kind::Show(name) if name == POSITION => {
+                let position = self.seen.floor().position.max(self.shared.coherence.position());
+                let token = format!("{}:{position}", self.shared.coherence.epoch());
+                (Some((POSITION, token)), "SHOW")
+            }
+            Kind::Show(name) if name == CONSISTENCY => (Some((CONSISTENCY, self.level().label().to_owned())), "SHOW"),
+            Kind::Deallocate { name: Some(name) } if self.statements.get(name.as_bytes()).is_some() => {
+                self.statements.close(name.as_bytes());
+                (None, "DEALLOCATE")
+            }
+            Kind::Deallocate { name: None } if !self.pins.contains(&PinReason::SqlPrepare) => {
+                self.statements.close_all();
+                (None, "DEALLOCATE ALL")
+            }
+            _ => return false,
+        };
+        if let Some((name, statement)) = &request.parsed {
+            self.statements.insert(name, Arc::clone(statement));
+        }
+        let out = &mut self.client.output;
+        if request.form.parse {
+            out.put_slice(PARSE_COMPLETE);
+        }
+        if request.form.bind {
+            out.put_slice(BIND_COMPLETE);
+        }
+        match row {
+            Some((name, value)) => {
+                let rows = one_text_row(name, &value);
+                let description = 1 + u32::from_be_bytes([rows[1], rows[2], rows[3], rows[4]]) as usize;
+                out.put_slice(if request.form.describe { &rows } else { &rows[description..] });
+            }
+            None if request.form.bind && request.form.describe => put_frame(out, b'n', b""),
+            None => {}
+        }
+        put_complete(out, tag);
+        self.ready();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r19_levels_follow_their_transaction() {
+        let mut levels = Levels::new(Level::Session);
+        levels.set(Level::Bounded, true, false);
+        assert_eq!(levels.now(), Level::Session, "SET LOCAL outside a transaction");
+        levels.set(Level::Bounded, false, true);
+        levels.set(Level::Strong, true, true);
+        assert_eq!(levels.now(), Level::Strong);
+        levels.ended(true);
+        assert_eq!(levels.now(), Level::Bounded);
+        levels.set(Level::Strong, false, true);
+        levels.ended(false);
+        assert_eq!(levels.now(), Level::Bounded);
+        levels.rolled_back_to_savepoint();
+        assert_eq!(levels.now(), Level::Bounded, "nothing was set");
+        levels.set(Level::Session, false, true);
+        levels.set(Level::Bounded, false, true);
+        levels.rolled_back_to_savepoint();
+        assert_eq!(levels.now(), Level::Session, "the strictest that it can be");
+        levels.ended(true);
+        assert_eq!(levels.now(), Level::Bounded);
+    }
+
+    #[test]
+    fn our_own_settings_in_a_startup_message() {
+        let all = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut parameters: Vec<_> = all(&[("DateStyle", "ISO"), ("Sidecache.Consistency", "strong")]);
+        assert_eq!(start(&mut parameters, Level::Session).unwrap().now(), Level::Strong);
+        assert_eq!(parameters, all(&[("DateStyle", "ISO")]));
+        for (name, value, sqlstate) in [
+            ("sidecache.consistency", "weak", "22023"),
+            ("sidecache.typo", "1", "42704"),
+            ("sidecache.min_position", "ab:0/0", "55P02"),
+        ] {
+            let failure = start(&mut all(&[(name, value)]), Level::Session).unwrap_err();
+            assert_eq!((failure.sqlstate, failure.severity), (sqlstate, crate::wire::backend::Severity::Fatal));
+        }
+    }
+}
