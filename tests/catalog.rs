@@ -143,6 +143,12 @@ const SCHEMA: &str = "
     CREATE VIEW app.vv AS SELECT v.* FROM app.v JOIN public.t USING (id);
     CREATE FUNCTION app.tenant(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM set_config(''app.tenant'', t, false); END';
     CREATE FUNCTION app.sets() RETURNS void LANGUAGE plpgsql AS 'BEGIN SET work_mem = 64; END';
+    CREATE FUNCTION app.stable() RETURNS text STABLE LANGUAGE sql AS 'SELECT set_config(''app.tenant'', ''1'', false)';
+    CREATE FUNCTION app.\"Caller's +\"() RETURNS text STABLE LANGUAGE sql AS 'SELECT app.stable()';
+    CREATE FUNCTION app.caller() RETURNS text STABLE LANGUAGE plpgsql AS 'BEGIN RETURN \"Caller''s +\"(); END';
+    CREATE FUNCTION app.atomic() RETURNS text STABLE BEGIN ATOMIC SELECT set_config('app.tenant', '1', false); END;
+    CREATE FUNCTION app.locks() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_lock_shared(1)';
+    CREATE FUNCTION app.tenant_of() RETURNS text STABLE LANGUAGE sql AS 'SELECT current_setting(''app.tenant'', true)';
     CREATE FUNCTION app.updates() RETURNS void LANGUAGE sql AS 'UPDATE app.t SET a = 1';
     CREATE FUNCTION app.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
     CREATE INDEX ON app.t (a);
@@ -373,8 +379,12 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     assert_eq!(columns, ["id", "a", "B,\"\n", "m"]);
     assert_eq!(relation("t").descendants, ids(&["child"]), "temporary heirs belong to others");
     let state = |name: &str| catalog.functions(Some("app"), name, &path(&[]))[0].session_state;
-    let states = ["tenant", "sets", "updates", "step"].map(state);
-    assert_eq!(states, [SessionState::MayMove, SessionState::MayMove, SessionState::Kept, SessionState::Kept]);
+    for moves in ["tenant", "sets", "stable", "caller", "Caller's +", "atomic", "locks"] {
+        assert_eq!(state(moves), SessionState::MayMove, "{moves}");
+    }
+    for keeps in ["updates", "step", "tenant_of"] {
+        assert_eq!(state(keeps), SessionState::Kept, "{keeps}");
+    }
 
     assert_eq!(relation("p").descendants, ids(&["p1", "p2", "p2a"]));
     let kinds = [

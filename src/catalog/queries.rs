@@ -82,12 +82,22 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
     kept!()
 );
 
-/// Functions: oid, schema, name, volatility, security definer, argument types, whether its source may leave something in the
-/// session. `CREATE AGGREGATE` marks everything
+/// Functions: oid, schema, name, volatility, security definer, argument types, whether its source, or that of a function it
+/// names, may leave something in the session. PostgreSQL runs no SET in a function that is not volatile, but calls what has the
+/// same effect (`_SPI_execute_plan` in spi.c). `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
 /// function volatile, since a call that leaves it out evaluates it.
 const FUNCTIONS: &str = concat!(
-    "SELECT p.oid, p.pronamespace, p.proname,
+    "WITH RECURSIVE source AS (
+    SELECT p.oid, p.proname, CASE WHEN p.prosrc = '' AND p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END AS text
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c')
+), moving AS (
+    SELECT s.oid, s.proname FROM source s WHERE s.text ~* '\\m(set_config|pg_(try_)?advisory_lock(_shared)?)\\M'
+    UNION
+    SELECT s.oid, s.proname FROM moving m
+    JOIN source s ON s.text ~* ('(^|\\W)' || regexp_replace(m.proname, '(\\W)', '\\\\\\1', 'g') || '\"?\\s*\\(')
+)
+SELECT p.oid, p.pronamespace, p.proname,
     CASE WHEN p.oid >= 16384 AND p.prokind = 'a' THEN (
             SELECT max(f.provolatile::text) FROM pg_aggregate g JOIN pg_proc f ON f.oid IN (p.oid, g.aggtransfn, g.aggfinalfn,
                 g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn)
@@ -101,9 +111,10 @@ const FUNCTIONS: &str = concat!(
                 g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn)
             WHERE g.aggfnoid = p.oid),
     p.proargtypes,
-    p.oid >= 16384 AND p.provolatile = 'v' AND l.lanname NOT IN ('internal', 'c') AND (l.lanname NOT IN ('sql', 'plpgsql')
-        OR coalesce(p.prosrc, '') ~* '\\m(set_config|pg_(try_)?advisory_lock|listen|unlisten|discard|reset|load|execute|temp|temporary)\\M'
-        OR coalesce(p.prosrc, '') ~* '(^|;|\\m(begin|then|else|loop))\\s*set\\s')
+    p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c') AND (p.oid IN (SELECT oid FROM moving)
+        OR p.provolatile = 'v' AND (l.lanname NOT IN ('sql', 'plpgsql')
+            OR coalesce(p.prosrc, '') ~* '\\m(listen|unlisten|discard|reset|load|execute|temp|temporary)\\M'
+            OR coalesce(p.prosrc, '') ~* '(^|;|\\m(begin|then|else|loop))\\s*set\\s'))
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
 );

@@ -191,6 +191,7 @@ impl Fake {
         self.function("public", "rate", Stable, &[INT]);
         self.function("public", "audit", Volatile, &[INT]);
         self.function("public", "set_tenant", Volatile, &[INT]).session_state = SessionState::MayMove;
+        self.function("public", "sneaky_tenant", Stable, &[INT]).session_state = SessionState::MayMove;
         self.function("public", "of_row", Volatile, &[20_100]);
         self.function("public", "dblink_exec", Volatile, &[TEXT]);
         self.function("public", "trusted", Immutable, &[INT]).security_definer = true;

@@ -251,13 +251,14 @@ impl<'n> Judge<'n> {
     /// PostgreSQL keeps stable and immutable functions from writing; volatile ones may do anything. They pin only where
     /// their source says that they may leave something in the session: pinning on every call would pin most applications.
     fn user_function(&mut self, function: &Function) {
+        if function.session_state == SessionState::MayMove {
+            self.pin = both(self.pin, Some(PinReason::Opaque));
+            self.refuse(Refusal::VolatileFunction, Proof::Unproven);
+        }
         match function.volatility {
             Volatility::Volatile => {
                 self.refuse(Refusal::VolatileFunction, Proof::Unproven);
                 self.may_change_catalog = true;
-                if function.session_state == SessionState::MayMove {
-                    self.pin = both(self.pin, Some(PinReason::Opaque));
-                }
             }
             Volatility::Stable | Volatility::Immutable if function.security_definer => {
                 self.refuse(Refusal::SecurityDefiner, Proof::Harmless);

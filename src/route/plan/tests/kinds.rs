@@ -257,6 +257,7 @@ fn r20_session_objects_pin() {
         ("SELECT \"pg_advisory_lock\" (1) FROM ONLY orders", AdvisoryLock),
         ("EXPLAIN ANALYZE SELECT pg_advisory_lock(1)", AdvisoryLock),
         ("SELECT set_tenant(1)", Opaque),
+        ("SELECT sneaky_tenant(1)", Opaque),
         ("INSERT INTO orders SELECT set_tenant(1)", Opaque),
         ("CALL set_tenant(1)", Opaque),
     ] {
