@@ -7,7 +7,7 @@ use super::exchange::Round;
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::own;
 use super::portal::Prepared;
-use crate::route::plan::{PinReason, Plan, Refusal};
+use crate::route::plan::{Kind, PinReason, Plan, Refusal, TransactionControl};
 use crate::upstream::Carried;
 use crate::wire::backend::Failure;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
@@ -78,6 +78,8 @@ pub struct Survey {
     pub touches: SmallVec<[Arc<Plan>; 4]>,
     /// Every execution is a proven read that may run anywhere.
     pub reads: bool,
+    /// It has the form of one request, which leaves nothing behind.
+    pub is_request: bool,
     /// An Execute asked for a part of the rows.
     pub partial: bool,
     /// Named statements that it binds and that were prepared before.
@@ -93,6 +95,12 @@ impl Survey {
     /// The error of ours that an execution ends with: of a setting that no server knows.
     fn own_failure(&self, run: usize) -> Option<Failure> {
         self.runs.get(run).and_then(Option::as_ref).and_then(|plan| own::failure(plan))
+    }
+
+    /// Whether it sets the modes of the transaction that it is in.
+    pub fn sets_modes(&self) -> bool {
+        let modes = Kind::Transaction(TransactionControl::Modes);
+        self.runs.iter().flatten().any(|plan| plan.kind == modes)
     }
 
     /// Whether it may have seen rows that others write.
@@ -199,6 +207,21 @@ impl<'a> Composer<'a> {
         self.carried.unnamed = None;
     }
 
+    /// Begins the transaction that the client was told of, and makes it fail if the client was told that it has failed.
+    pub fn begin(&mut self, begin: &str, failed: bool) {
+        self.query_own(begin, Probe::Effect);
+        if failed {
+            self.put_failing();
+            self.sync_own();
+        }
+    }
+
+    /// A message that the server answers with an error.
+    fn put_failing(&mut self) {
+        frontend::put_subject(&mut self.out, b'D', Subject::Statement, b"sc_none");
+        self.flow.sent(Step::Fail);
+    }
+
     /// Makes room for, then prepares, a statement of the client's that this connection lacks.
     fn inject(&mut self, statement: &Prepared) {
         if statement.is_named {
@@ -252,8 +275,7 @@ impl<'a> Composer<'a> {
 
     /// A message that fails, in whose place the client gets `failure`.
     fn fail(&mut self, failure: Failure, round: &mut Round) {
-        frontend::put_subject(&mut self.out, b'D', Subject::Statement, b"sc_none");
-        self.flow.sent(Step::Fail);
+        self.put_failing();
         round.substitutes.push_back(failure);
     }
 

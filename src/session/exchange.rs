@@ -142,6 +142,10 @@ pub struct Round {
     pub row: Option<Bytes>,
     /// The transaction status that the client was told last.
     pub status: Option<u8>,
+    /// What the client is told of its transaction where the server's says something else, unless something fails.
+    pub told: Option<u8>,
+    /// It begins with a BEGIN of ours, without which nothing behind it may be relayed.
+    pub begins: bool,
     /// The server waits for the client's copy data.
     pub copy_in: bool,
     /// ParameterStatus is not the client's: its settings are being put back.
@@ -352,11 +356,15 @@ impl Held {
             Verdict::RelayReady(status) => {
                 round.status = Some(status);
                 if round.again.is_none() {
-                    output.extend_from_slice(frame);
+                    match round.told {
+                        Some(told) => backend::put_ready(output, if round.failed { b'E' } else { told }),
+                        None => output.extend_from_slice(frame),
+                    }
                 }
             }
             Verdict::Probed(probe) => learn(probe, body, round),
             Verdict::Swallow | Verdict::OwnReady(_) => {}
+            Verdict::OwnError if round.begins => return Err(Broken::Fatal(Bytes::copy_from_slice(frame))),
             Verdict::OwnError => {
                 tracing::warn!(
                     sqlstate = %String::from_utf8_lossy(backend::sqlstate(body)),

@@ -229,7 +229,8 @@ impl Flow {
             self.skipping = self.queue.is_empty();
         }
         match (own, wanted) {
-            (true, _) => Verdict::OwnError,
+            (true, true) => Verdict::Swallow,
+            (true, false) => Verdict::OwnError,
             (false, true) => Verdict::Substitute,
             (false, false) => Verdict::RelayError,
         }

@@ -2,7 +2,9 @@
 
 use super::client::UnitEnd;
 use super::compose::{Beside, Composer, Side, Survey};
+use super::deferred::Standing;
 use super::exchange::{Again, Broken, Capture, Held, Round};
+use super::flow::Probe;
 use super::serve::Intent;
 use super::settle::Fill;
 use super::{End, Session};
@@ -70,6 +72,13 @@ impl Session {
         to_primary |= survey.runs.iter().flatten().any(strong);
         // A replica's answer would be older than the clock says.
         to_primary |= matches!(fill, Some(Fill::Timed { .. }));
+        survey.is_request = self.deferred.is_some() && self.request(&unit, end).is_some();
+        let mut standing = self.standing(&survey, fill.is_some());
+        to_primary |= match standing {
+            Standing::Within => false,
+            Standing::Begins { .. } => true,
+            Standing::Alone => !self.is_deferred_read_only(),
+        };
         let catalog = self.heard && survey.runs.iter().flatten().any(|plan| plan.may_change_catalog);
         if catalog {
             // Before, since the catalog may change while the answer is on its way; and after, since only then it has.
@@ -86,18 +95,25 @@ impl Session {
                 Some(side) => side,
                 None => return Ok(()),
             };
-            if !reads && self.status == b'I' && !self.is_mid_batch() {
+            if standing == Standing::Alone && !self.may_stand_alone(side, fill.is_some()) {
+                standing = self.begins();
+            }
+            let begins = matches!(standing, Standing::Begins { .. });
+            if begins || (!reads && self.status == b'I' && !self.is_mid_batch()) {
                 self.know_state().await?;
             }
             let reported = self.reported_before_reset(&survey, end);
             let sent = Moment::now();
-            let (round, server) = self.exchange(&unit, end, &survey, fill.as_ref(), side).await?;
+            let (round, server) = self.exchange(&unit, end, &survey, fill.as_ref(), side, &standing).await?;
             let answered = Moment::now();
             let upstream = answered.since(sent);
             if let Some(again) = round.again {
                 match again {
                     Again::OnPrimary => {
+                        // What writes belongs into its transaction, and into no cache.
                         to_primary = true;
+                        standing = self.begins();
+                        fill = None;
                         for plan in survey.runs.iter().flatten() {
                             self.shared.common.plans.learn_write(&plan.identity);
                         }
@@ -108,7 +124,7 @@ impl Session {
                 self.settle(round.status.unwrap_or(b'I')).await?;
                 continue;
             }
-            self.after(&survey, &round, end);
+            self.after(&survey, &round, end, &standing);
             if let (Some(reported), Some(_)) = (reported, round.status) {
                 self.restart_settings(&reported).await?;
             }
@@ -152,10 +168,15 @@ impl Session {
         survey: &Survey,
         fill: Option<&Fill>,
         side: Side,
+        standing: &Standing,
     ) -> Result<(Round, Arc<Server>), End> {
-        let held_back = (self.status == b'I' && !self.is_mid_batch() && end != UnitEnd::Open && end != UnitEnd::Flush)
-            .then_some(self.client.output.len());
+        let alone = *standing == Standing::Alone;
+        let outside = (alone || self.status == b'I') && !self.is_mid_batch();
+        let whole = matches!(end, UnitEnd::Sync | UnitEnd::Query);
+        let held_back = (outside && end != UnitEnd::Open && end != UnitEnd::Flush).then_some(self.client.output.len());
         let mut round = Round {
+            told: alone.then_some(b'T'),
+            begins: matches!(standing, Standing::Begins { .. }),
             capture: fill.map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit()))),
             held_back: held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty()),
             on_replica: side == Side::Replica,
@@ -165,7 +186,7 @@ impl Session {
         };
         let beside = if matches!(fill, Some(Fill::Proven { .. })) {
             Beside::Proof
-        } else if self.learns_from(survey, end) {
+        } else if outside && whole && self.learns_from(survey) {
             Beside::High
         } else {
             Beside::Nothing
@@ -177,6 +198,14 @@ impl Session {
         let mut carried = std::mem::take(&mut held.lease.carried);
         let mut composer = Composer::new(&mut flow, &mut carried, round.tick);
         composer.out.reserve(unit.len());
+        if let Standing::Begins { begin, failed } = standing {
+            composer.begin(begin, *failed);
+            self.deferred = None;
+        }
+        if self.unseen && self.status == b'T' && survey.sets_modes() {
+            // PostgreSQL permits it only before the first query (`check_transaction_isolation` in variable.c).
+            composer.query_own("SELECT 1", Probe::Effect);
+        }
         self.compose(unit, end, survey, (beside, side), &mut composer, &mut round);
         let mut out = composer.out;
         held.flow = flow;
@@ -191,11 +220,11 @@ impl Session {
             Ok(()) => Ok((round, server)),
             Err(Broken::Client(error)) => Err(error.into()),
             // All of the answer was relayed but its end: what was still to come were questions of our own.
-            Err(broken) if end != UnitEnd::Call && self.is_answered(survey, &round) => {
+            Err(broken) if outside && end != UnitEnd::Call && self.is_answered(survey, &round) => {
                 tracing::debug!(server = server.name(), %broken, "a server left after its answer");
                 self.held = None;
                 if round.status.is_none() {
-                    put_ready(&mut self.client.output, b'I');
+                    put_ready(&mut self.client.output, round.told.unwrap_or(b'I'));
                     round.status = Some(b'I');
                 }
                 self.seen.raise_to_moment(Moment::now());
@@ -219,7 +248,6 @@ impl Session {
     /// Whether reads outside a transaction block have been answered whole, but perhaps for the ReadyForQuery.
     fn is_answered(&self, survey: &Survey, round: &Round) -> bool {
         survey.reads
-            && self.status == b'I'
             && !survey.runs.is_empty()
             && round.done.len() == survey.runs.len()
             && !round.failed
@@ -239,14 +267,8 @@ impl Session {
 
     /// Whether it is worth learning how far the unit's reads may have seen: they could be followed by a hit or by a read of a
     /// replica that is behind.
-    fn learns_from(&self, survey: &Survey, end: UnitEnd) -> bool {
-        self.learns_positions()
-            && self.status == b'I'
-            && matches!(end, UnitEnd::Sync | UnitEnd::Query)
-            && !self.is_mid_batch()
-            && !survey.runs.is_empty()
-            && survey.reads
-            && survey.reads_rows()
+    fn learns_from(&self, survey: &Survey) -> bool {
+        self.learns_positions() && !survey.runs.is_empty() && survey.reads && survey.reads_rows()
     }
 
     /// Which statement's plan was outdated is not told: all that the batch bound are parsed again.

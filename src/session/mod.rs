@@ -8,6 +8,7 @@ mod cancel;
 mod client;
 mod compose;
 mod copy;
+mod deferred;
 mod exchange;
 mod floor;
 mod flow;
@@ -41,6 +42,7 @@ use arc_swap::ArcSwap;
 use cancel::Registry;
 use client::{BadFrame, Client, UnitEnd};
 use compose::Side;
+use deferred::Deferred;
 use exchange::Held;
 use floor::Seen;
 use own::Levels;
@@ -151,6 +153,10 @@ struct Session {
     /// As the client was last told: `I`, `T` or `E`.
     status: u8,
     block: Block,
+    /// `T` or `E`, and no server knows of it.
+    deferred: Option<Deferred>,
+    /// In this transaction the client has been answered a query that the transaction's server has not seen.
+    unseen: bool,
     /// Whether the transaction (or the autocommit statement) under way may have written.
     wrote: bool,
     /// Whether it read rows of which it is not known how new they are.

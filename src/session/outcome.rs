@@ -2,6 +2,7 @@
 
 use super::client::UnitEnd;
 use super::compose::{Naming, Survey};
+use super::deferred::Standing;
 use super::exchange::Round;
 use super::{Block, Session};
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, SettingChange, TransactionControl};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 impl Session {
     /// What the answers mean for the session's state.
-    pub(super) fn after(&mut self, survey: &Survey, round: &Round, end: UnitEnd) {
+    pub(super) fn after(&mut self, survey: &Survey, round: &Round, end: UnitEnd, standing: &Standing) {
         for naming in survey.namings.iter().take(round.named) {
             match naming {
                 Naming::Prepared(name, statement) => self.statements.insert(name, Arc::clone(statement)),
@@ -47,8 +48,14 @@ impl Session {
         if let Some(snapshot) = &round.snapshot {
             self.shared.coherence.saw_snapshot(snapshot);
         }
-        if let Some(status) = round.status {
-            self.transaction_status(status, round);
+        match round.status {
+            // Outside, of which the client's transaction knows nothing but a failure.
+            Some(_) if *standing == Standing::Alone => {
+                self.status = if round.failed { b'E' } else { b'T' };
+                self.unseen = true;
+            }
+            Some(status) => self.transaction_status(status, round),
+            None => {}
         }
     }
 
@@ -201,10 +208,16 @@ impl Session {
         if self.wrote {
             self.shared.wrote();
         }
+        // What no COMMIT or ROLLBACK has ended was the batch's own transaction, unless a COMMIT failed.
+        self.transaction_ended(!round.failed);
+    }
+
+    /// The client is outside transactions again.
+    pub(super) fn transaction_ended(&mut self, committed: bool) {
         self.statements.transaction_ended();
         self.block = Block::Clean;
-        // What no COMMIT or ROLLBACK has ended was the batch's own transaction, unless a COMMIT failed.
-        self.settings_ended(!round.failed);
+        self.unseen = false;
+        self.settings_ended(committed);
     }
 
     /// The catalog may have changed: nothing is served until it has been looked at.

@@ -167,10 +167,12 @@ impl Session {
 
     /// Answers a statement that no server is asked.
     pub(super) fn local(&mut self, request: &Request<'_>) -> bool {
-        if self.status == b'E' {
-            return false;
-        }
         let (row, tag): LocalAnswer = match &request.plan.kind {
+            Kind::Transaction(control) => match self.control_locally(control, &request.plan) {
+                Some(tag) => (None, tag),
+                None => return false,
+            },
+            _ if self.status == b'E' => return false,
             // The server warns of what has no effect outside a transaction, and fails for what is wrong.
             Kind::Setting(SettingChange::Set { local: true, .. }) if self.status == b'I' => return false,
             Kind::Setting(change) if failure(&request.plan).is_none() && self.set_own(change, self.status != b'I') => {

@@ -196,7 +196,7 @@ impl Session {
             Answer::Hit(entry) => self.serve_hit(entry, request, end, now),
             // Nothing that was filled now could be kept.
             Answer::Permit(_) if self.shared.is_off() => Served::No(Intent::Pass("no_stream")),
-            Answer::Permit(permit) if self.status == b'I' => {
+            Answer::Permit(permit) if self.is_outside() => {
                 Served::No(Intent::Fill { permit, plan, demand, describe: request.form.describe })
             }
             Answer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
@@ -229,7 +229,7 @@ impl Session {
         match cache.lookup_timed(&self.key, request.form.describe, now) {
             TimedAnswer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
             TimedAnswer::Hit(entry) => self.serve_hit(entry, request, end, now),
-            TimedAnswer::Permit(permit) if self.status == b'I' => Served::No(Intent::FillTimed { permit, ttl }),
+            TimedAnswer::Permit(permit) if self.is_outside() => Served::No(Intent::FillTimed { permit, ttl }),
             TimedAnswer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
             TimedAnswer::Busy(waiter) => Served::Wait(waiter),
         }
@@ -296,6 +296,7 @@ impl Session {
             out.put_slice(&entry.body);
             put_ready(out, self.status);
         }
+        self.unseen |= self.status == b'T';
         if self.level() == Level::Session
             && let Basis::Proven(proof) = &entry.basis
         {

@@ -316,6 +316,8 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         names: Arc::default(),
         status: b'I',
         block: Block::Clean,
+        deferred: None,
+        unseen: false,
         wrote: false,
         unlearned: false,
         touched_catalog: false,

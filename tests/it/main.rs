@@ -37,6 +37,7 @@ mod sessions;
 mod shared_fleet;
 mod startup;
 mod stream_faults;
+mod transactions;
 mod ttl;
 mod twins;
 mod watched;

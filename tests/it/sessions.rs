@@ -404,6 +404,7 @@ fn r12_a_cancel_reaches_a_client_that_waits_for_a_connection() {
     });
     let (mut first, mut second) = (twins.through(), twins.through());
     first.rows("BEGIN");
+    first.rows("SAVEPOINT s");
     second.send(&b().query("INSERT INTO stamps VALUES (7)")).expect("a connection that lives");
     second.set_patience(Duration::from_millis(50));
     let mut answer = None;
