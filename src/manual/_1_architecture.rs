@@ -18,6 +18,14 @@
 //! a frame whose length was checked. Decoding and encoding a reply of 23 messages took fifteen times the CPU of scanning it. Rejected: a
 //! library's message loop on the way of a query, whose decoders trust lengths that come from outside.
 //!
+//! ## A transaction begins when it must
+//!
+//! Frameworks open a transaction around every request, and most of them only read. BEGIN is answered here and sent before the first
+//! statement that needs it (`session/deferred.rs`). A read that could be a hit does not: each statement of a READ COMMITTED
+//! transaction has a snapshot of its own, so the read runs alone and fills. What tells the time, locks or writes does need it.
+//! Given up for this: the transaction's time is that of its first statement upstream. Rejected: BEGIN in the same batch as every
+//! first read, which takes a connection for nothing and can fill nothing.
+//!
 //! ## Logic without I/O
 //!
 //! `coherence` and `route` do no I/O and read no clock: what is heard comes in, decisions go out. So the hard cases, an

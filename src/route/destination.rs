@@ -5,12 +5,16 @@ use crate::types::{Epoch, Level, Lsn, Moment};
 use crate::upstream::{PassedOver, Server, Upstream};
 use std::sync::Arc;
 
+/// As many requests more may a replica in this zone have outstanding than one in another before the other is taken: a way to
+/// another zone costs about as much as waiting for a few of them, and money.
+const SPILL: usize = 8;
+
 /// Why a statement went where it went. One variant, one label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// A write, or not proven to be a read.
     NotARead,
-    /// Of the replicas that may answer it, this one has the fewest requests outstanding.
+    /// Of the replicas that may answer it, this one has the fewest requests outstanding; another zone's count as having more.
     LeastOutstanding,
     /// There are no replicas.
     NoReplica,
@@ -38,6 +42,10 @@ impl Reason {
 pub struct Choice {
     pub server: Arc<Server>,
     pub reason: Reason,
+}
+
+fn burden(replica: &Server) -> usize {
+    replica.outstanding() + if replica.is_near() { 0 } else { SPILL }
 }
 
 /// What a session may not read before.
@@ -82,7 +90,7 @@ pub fn choose(upstream: &Upstream, coherence: &Coherence, level: Level, bound: O
             continue;
         };
         match replica.fit(epoch, position.max(catalog)) {
-            Ok(()) if best.is_none_or(|b| replica.outstanding() < b.outstanding()) => best = Some(replica),
+            Ok(()) if best.is_none_or(|best| burden(replica) < burden(best)) => best = Some(replica),
             Ok(()) => {}
             Err(reason) => why = Reason::NoneFit(reason),
         }

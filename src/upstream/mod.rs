@@ -198,13 +198,14 @@ impl Upstream {
         };
         let site = |name: String, url: &ServerUrl| {
             let target = Target::new(url, config.connect_timeout);
+            let is_near = config.zone.is_none() || config.zone == url.zone;
             let inherited = config.primary.password.as_ref().filter(|_| url.user == config.primary.user);
             let proof = match url.password.as_ref().or(inherited) {
                 Some(password) => LoginProof::Password(password.clone()),
                 None => LoginProof::Nothing,
             };
             Site {
-                server: Server::new(name, url.zone.clone(), target, limits),
+                server: Server::new(name, url.zone.clone(), is_near, target, limits),
                 account: Account { user: url.user.clone(), proof },
                 database: url.database.clone(),
             }

@@ -61,6 +61,8 @@ pub(super) struct Limits {
 pub struct Server {
     name: String,
     zone: Option<String>,
+    /// In this instance's zone, or that has none.
+    is_near: bool,
     target: Target,
     limits: Limits,
     pools: Pools,
@@ -76,10 +78,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) fn new(name: String, zone: Option<String>, target: Target, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(name: String, zone: Option<String>, is_near: bool, target: Target, limits: Limits) -> Arc<Self> {
         Arc::new(Server {
             name,
             zone,
+            is_near,
             target,
             limits,
             pools: Pools::new(limits.pool_size),
@@ -100,6 +103,11 @@ impl Server {
     /// As configured.
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()
+    }
+
+    /// Whether it is in this instance's zone. Every server is, where the instance has none.
+    pub fn is_near(&self) -> bool {
+        self.is_near
     }
 
     /// Where it listens.

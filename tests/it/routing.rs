@@ -221,6 +221,46 @@ fn reads_are_spread_over_the_replicas() {
     }
 }
 
+/// Reads stay in the instance's own zone until its replica has much more to do than the others.
+#[test]
+fn reads_stay_in_their_zone_and_spill_when_it_is_loaded() {
+    let cluster = Cluster::build().replicas(2).start();
+    let database = cluster.database("zones");
+    let zones = cluster.replica_urls("app", &database);
+    let zones: Vec<String> =
+        zones.iter().zip(["far", "near"]).map(|(url, zone)| format!("{url}?zone={zone}")).collect();
+    routed(&cluster, &database).stop();
+    let sidecache = Sidecache::build(&cluster, &database).cache("off").replicas(&zones).flag("--zone", "near").start();
+    all_ready(&sidecache, 2);
+    let mut quick = sidecache.connect("app");
+    let mut goes = || {
+        let before = sent(&sidecache);
+        quick.rows("SELECT v FROM t WHERE id = 1");
+        let after = sent(&sidecache);
+        let at = before.iter().zip(&after).position(|(before, after)| before != after);
+        after[at.expect("somebody was asked")].0.clone()
+    };
+    for _ in 0..5 {
+        assert_eq!(goes(), "\"replica-2\"");
+    }
+    let busy = |count: u64| {
+        sidecache.await_status("slow reads to be under way", |status| {
+            let servers = status["servers"].as_array().expect("a list of servers");
+            servers.iter().any(|server| server["name"] == "replica-2" && server["outstanding"] == count)
+        });
+    };
+    // Who does not read its answer keeps its server at it.
+    let mut slow = Vec::new();
+    for count in 1..=8 {
+        assert_eq!(goes(), "\"replica-2\"", "with {} under way", count - 1);
+        let mut client = sidecache.connect("app");
+        client.send(&Batch::new().query("SELECT a.v FROM t a, t b, t c, t d, t e, t f, t g")).expect("it lives");
+        slow.push(client);
+        busy(count);
+    }
+    assert_eq!(goes(), "\"replica-1\"");
+}
+
 /// A client reads its own write while no replica has replayed it, and another one does that was given the position.
 #[test]
 fn r9_a_client_reads_its_own_writes() {
