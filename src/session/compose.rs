@@ -97,6 +97,11 @@ impl Survey {
         self.runs.get(run).and_then(Option::as_ref).and_then(|plan| own::failure(plan))
     }
 
+    /// Whether it touches no row, but the session and its transaction alone.
+    pub fn is_control(&self) -> bool {
+        self.runs.iter().all(|plan| plan.as_ref().is_some_and(|plan| plan.kind.is_control()))
+    }
+
     /// Whether it sets the modes of the transaction that it is in.
     pub fn sets_modes(&self) -> bool {
         let modes = Kind::Transaction(TransactionControl::Modes);

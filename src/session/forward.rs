@@ -131,7 +131,7 @@ impl Session {
             self.shared.telemetry.request(&Record {
                 kind: if end == UnitEnd::Query { "simple" } else { "extended" },
                 destination: if side == Side::Replica { "replica" } else { "primary" },
-                outcome: if reads { outcome } else { Outcome::Write },
+                outcome: if reads || survey.is_control() { outcome } else { Outcome::Write },
                 total: answered.since(began),
                 upstream: Some(upstream),
             });

@@ -67,11 +67,10 @@ impl Session {
     /// One execution of a plan. `succeeded` says nothing of what comes behind it, which may take it back: settings are known
     /// to stay when the transaction ends, be it the batch's own.
     fn ran(&mut self, plan: &Plan, succeeded: bool, in_block: &mut bool) {
+        // A replica may have found out that a read writes after all.
         let harmless = match plan.kind {
-            // A replica may have found out that it writes after all.
             Kind::Read => !self.shared.common.plans.is_learned_write(&plan.identity),
-            Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_) => true,
-            _ => false,
+            _ => plan.kind.is_control(),
         };
         if !harmless {
             self.wrote_anything();

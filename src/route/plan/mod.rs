@@ -169,6 +169,13 @@ pub enum Kind {
     Unproven,
 }
 
+impl Kind {
+    /// Whether it touches no row, but the session and its transaction alone.
+    pub fn is_control(&self) -> bool {
+        matches!(self, Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_))
+    }
+}
+
 /// What the cache needs of a cacheable statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
