@@ -26,9 +26,10 @@ demo: install-servers ## a real workload on a real cluster, direct and through S
 bench: ## microbenches
 	cargo bench --locked
 
+# CROWD=1 measures many clients and large results instead.
 figures: install-deps ## throughput and CPU against PostgreSQL, PgBouncer and a server that only answers
 	cargo build --release --quiet --locked --bin sidecache --example figures
-	@exec target/release/examples/figures
+	@exec target/release/examples/figures $(if $(CROWD),--crowd)
 
 ci: ## the whole gate
 	.ci/run

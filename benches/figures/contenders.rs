@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// As Sidecache's own default.
-const POOL_SIZE: u32 = 20;
+/// Connections that whatever stands between may have.
+pub const POOL_SIZE: u32 = 16;
 
 /// Where pgbench connects, and whose CPU time is the price.
 pub struct Contender {
@@ -27,11 +27,6 @@ pub struct Contender {
 impl Contender {
     fn new(name: &'static str, port: u16, pid: Option<u32>) -> Contender {
         Contender { name, port, database_if_prepared: None, pid }
-    }
-
-    /// CPU time used so far by what stands between.
-    pub fn cpu(&self) -> Duration {
-        self.pid.map_or(Duration::ZERO, usage::cpu)
     }
 }
 
@@ -55,7 +50,7 @@ pub const PGBOUNCER: &str = "PgBouncer";
 impl Contenders {
     pub fn start(cluster: &Cluster, database: &'static str) -> Contenders {
         let scratch = Scratch::new();
-        let build = || Sidecache::build(cluster, database).no_replicas();
+        let build = || Sidecache::build(cluster, database).no_replicas().flag("--pool-size", &POOL_SIZE.to_string());
         let hits = build().start();
         let off = build().cache("off").start();
         hits.await_stream(cluster);
@@ -78,7 +73,7 @@ impl Contenders {
     }
 }
 
-fn await_port(port: u16, process: &mut Process) {
+pub fn await_port(port: u16, process: &mut Process) {
     eventually("a port to open", || {
         process.must_live();
         TcpStream::connect(("127.0.0.1", port)).ok()
@@ -95,7 +90,7 @@ fn baseline(scratch: &Scratch) -> (u16, Process) {
     (port, process)
 }
 
-fn pgbouncer(scratch: &Scratch, cluster: &Cluster, database: &str) -> (u16, Process) {
+pub fn pgbouncer(scratch: &Scratch, cluster: &Cluster, database: &str) -> (u16, Process) {
     let port = free_port();
     let primary = cluster.primary.port;
     let users = scratch.path().join("userlist.txt");
@@ -113,6 +108,7 @@ fn pgbouncer(scratch: &Scratch, cluster: &Cluster, database: &str) -> (u16, Proc
          auth_file = {}\n\
          pool_mode = transaction\n\
          default_pool_size = {POOL_SIZE}\n\
+         max_client_conn = 20000\n\
          server_reset_query = DISCARD ALL\n\
          log_connections = 0\n\
          log_disconnections = 0\n",

@@ -3,6 +3,7 @@
 
 mod baseline;
 mod contenders;
+mod crowd;
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 mod rounds;
@@ -34,23 +35,33 @@ struct Arguments {
     /// Also builds everything anew, elsewhere, and says how long that took.
     #[arg(long)]
     build: bool,
+    /// Many clients, many that idle, and a large result, in place of all that.
+    #[arg(long)]
+    crowd: bool,
     /// Serves the same bytes to everyone on this port, and does nothing else.
     #[arg(long, hide = true)]
     baseline: Option<u16>,
+    /// Copies between two ports, and does nothing else.
+    #[arg(long, hide = true)]
+    relay: Option<String>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(port) = arguments.baseline {
-        return match baseline::serve(port) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("the baseline cannot serve: {error}");
-                ExitCode::FAILURE
-            }
-        };
+    let serving = match (arguments.baseline, &arguments.relay) {
+        (Some(port), _) => Some(baseline::serve(port)),
+        (None, Some(ports)) => Some(crowd::serve_relay(ports)),
+        (None, None) => None,
+    };
+    match serving {
+        Some(Err(error)) => {
+            eprintln!("what is compared against cannot serve: {error}");
+            return ExitCode::FAILURE;
+        }
+        Some(Ok(())) => {}
+        None if arguments.crowd => crowd::measure(arguments.seconds),
+        None => measure(&arguments),
     }
-    measure(&arguments);
     ExitCode::SUCCESS
 }
 

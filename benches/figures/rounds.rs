@@ -3,8 +3,10 @@
 use crate::contenders::Contender;
 use crate::harness::cluster::Cluster;
 use crate::harness::process::run;
+use crate::harness::usage;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 /// Accounts asked for: few enough that all are soon in memory.
@@ -31,6 +33,7 @@ pub const WORKLOADS: [Workload; 4] = [
 pub struct Figures {
     pub rate: f64,
     pub p50_ms: f64,
+    pub p99_ms: f64,
     /// Microseconds of CPU for each query: of what stands between, and of PostgreSQL.
     pub between: f64,
     pub postgres: f64,
@@ -60,17 +63,26 @@ impl Bench<'_> {
     }
 
     pub fn round(&self, contender: &Contender, workload: Workload, seconds: u64) -> Figures {
+        self.timed(self.script(contender, workload), contender.pid, seconds)
+    }
+
+    /// The same against a port of 127.0.0.1 and, if somebody stands there, what stands there.
+    pub fn round_at(&self, port: u16, pid: Option<u32>, workload: Workload, seconds: u64) -> Figures {
+        self.timed(self.script_at(port, self.database, workload), pid, seconds)
+    }
+
+    fn timed(&self, mut pgbench: Command, between: Option<u32>, seconds: u64) -> Figures {
+        let cpu = || between.map_or(Duration::ZERO, usage::cpu);
         let logs = self.directory.join("logs");
         // Gone or not there yet: either way it is empty now.
         let _ = fs::remove_dir_all(&logs);
         fs::create_dir(&logs).expect("our own directory");
         crate::harness::postgres::hand_over(&logs);
-        let mut pgbench = self.script(contender, workload);
         pgbench.arg(format!("--time={seconds}")).arg("--log").arg(format!("--sampling-rate={SAMPLED}"));
         pgbench.arg(format!("--log-prefix={}", logs.join("log").display()));
-        let before = (contender.cpu(), self.cluster.cpu().0);
+        let before = (cpu(), self.cluster.cpu().0);
         let report = run(&mut pgbench);
-        let after = (contender.cpu(), self.cluster.cpu().0);
+        let after = (cpu(), self.cluster.cpu().0);
         let number = |label: &str| {
             let line = report.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default();
             let digits = line.trim_start_matches([':', ' ', '=']);
@@ -78,25 +90,32 @@ impl Bench<'_> {
             digits[..end].parse::<f64>().unwrap_or_else(|_| panic!("pgbench did not say `{label}`:\n{report}"))
         };
         let queries = number("number of transactions actually processed");
+        let latencies = sorted(latencies(&logs));
+        let at = |share: f64| latencies.get((latencies.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
         let micros = |used: Duration| used.as_secs_f64() * 1e6 / queries;
         Figures {
             rate: number("tps"),
-            p50_ms: median(latencies(&logs)) / 1000.0,
+            p50_ms: at(0.5) / 1000.0,
+            p99_ms: at(0.99) / 1000.0,
             between: micros(after.0 - before.0),
             postgres: micros(after.1.saturating_sub(before.1)),
         }
     }
 
-    fn script(&self, contender: &Contender, workload: Workload) -> std::process::Command {
+    fn script(&self, contender: &Contender, workload: Workload) -> Command {
         let prepared = contender.database_if_prepared.filter(|_| workload.mode == "prepared");
-        let mut pgbench = self.pgbench(contender.port, prepared.unwrap_or(self.database));
+        self.script_at(contender.port, prepared.unwrap_or(self.database), workload)
+    }
+
+    fn script_at(&self, port: u16, database: &str, workload: Workload) -> Command {
+        let mut pgbench = self.pgbench(port, database);
         pgbench.args(["--no-vacuum", &format!("--protocol={}", workload.mode)]);
         pgbench.arg(format!("--client={}", workload.clients)).arg("--jobs=1");
         pgbench.arg("--file").arg(self.directory.join("script.sql"));
         pgbench
     }
 
-    fn pgbench(&self, port: u16, database: &str) -> std::process::Command {
+    fn pgbench(&self, port: u16, database: &str) -> Command {
         let mut pgbench = self.cluster.program("pgbench");
         pgbench.args(["--host=127.0.0.1", &format!("--port={port}"), "--username=app"]);
         pgbench.env("PGPASSWORD", "app").env("PGDATABASE", database);
@@ -116,14 +135,25 @@ fn latencies(logs: &Path) -> Vec<f64> {
         .collect()
 }
 
-/// The middle one; NaN of none.
-pub fn median(mut values: Vec<f64>) -> f64 {
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The middle one; NaN of none.
+pub fn median(values: Vec<f64>) -> f64 {
+    let values = sorted(values);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// The median of each figure over several rounds.
 pub fn medians(rounds: &[Figures]) -> Figures {
     let of = |figure: fn(&Figures) -> f64| median(rounds.iter().map(figure).collect());
-    Figures { rate: of(|f| f.rate), p50_ms: of(|f| f.p50_ms), between: of(|f| f.between), postgres: of(|f| f.postgres) }
+    Figures {
+        rate: of(|f| f.rate),
+        p50_ms: of(|f| f.p50_ms),
+        p99_ms: of(|f| f.p99_ms),
+        between: of(|f| f.between),
+        postgres: of(|f| f.postgres),
+    }
 }
