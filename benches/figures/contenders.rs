@@ -4,12 +4,11 @@ use crate::harness::cluster::Cluster;
 use crate::harness::postgres::{command, hand_over};
 use crate::harness::process::{End, Process, Scratch};
 use crate::harness::sidecache::Sidecache;
-use crate::harness::{eventually, free_port, usage};
+use crate::harness::{eventually, free_port};
 use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 /// Connections that whatever stands between may have.
 pub const POOL_SIZE: u32 = 16;
