@@ -33,7 +33,7 @@ pub fn measure(seconds: u64) {
     bench.prepare();
     let build = || {
         let builder = Sidecache::build(&cluster, DATABASE).no_replicas().flag("--pool-size", &POOL_SIZE.to_string());
-        builder.flag("--pool-timeout", "1min").flag("--max-clients", "20000")
+        builder.flag("--pool-timeout", "1m").flag("--max-clients", "20000")
     };
     let hits = build().start();
     let off = build().cache("off").start();
