@@ -32,6 +32,7 @@ mod feed;
 mod harness_smoke;
 mod operating;
 mod protocol;
+mod query_cache;
 mod routing;
 mod sessions;
 mod shared_fleet;
