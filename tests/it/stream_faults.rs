@@ -147,6 +147,30 @@ fn c8_what_was_seen_on_a_replica_is_not_unseen_on_the_primary() {
 }
 
 #[test]
+fn c8_what_was_seen_on_a_replica_is_not_unseen_on_the_primary_without_a_stream() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::with(&cluster, "c8_lost", TABLE, |builder| builder.cache("off"));
+    let mut client = watched.client();
+    let held = cluster.hold_commits();
+    let mut writer = watched.beside();
+    let write = std::thread::spawn(move || writer.rows("UPDATE t SET v = 1"));
+    held.wait_for(1);
+    eventually("the replica to show it", || (client.value(READ) == "1").then_some(()));
+    // No stream can begin while a commit is held, so nobody tells which transaction is waited for. It is the newest one:
+    // the primary's snapshots end before it.
+    cluster.break_streams(&watched.database);
+    watched.sidecache.await_status("the stream to be lost", |status| status["stream"]["state"] != "live");
+    client.send(&Batch::new().query("BEGIN; SELECT v FROM t")).expect("a connection that lives");
+    client.set_patience(Duration::from_millis(50));
+    assert_eq!(client.read_frame().map_err(|e| e.kind()), Err(ErrorKind::WouldBlock), "it waits for the primary");
+    client.set_patience(crate::harness::PATIENCE);
+    held.release();
+    let answer = rows(&client.read_until_ready().expect("an answer")).expect("rows");
+    assert_eq!(text(&answer), "1");
+    write.join().expect("the write is acknowledged");
+}
+
+#[test]
 fn c5_hits_stop_while_the_stream_stands_still_and_nothing_outlives_a_gap() {
     let cluster = Cluster::build().replicas(1).start();
     let watched = Watched::on(&cluster, "c5_stream", TABLE);
