@@ -32,8 +32,13 @@ impl Session {
         if let Some(held) = &self.held {
             // Replicas are held for one unit at a time: what is held longer is the primary's.
             let side = self.side(&held.lease.server);
-            if !held.batch_open && self.status == b'I' {
+            let is_mid_batch = held.batch_open;
+            if !is_mid_batch && self.status == b'I' {
                 self.put_settings().await?;
+            }
+            // Hits are served in a transaction too, and while a connection is pinned.
+            if !is_mid_batch && self.status != b'E' && side == Side::Primary {
+                self.catch_up().await?;
             }
             return Ok(Some(side));
         }
@@ -96,9 +101,10 @@ impl Session {
         let mut first: Option<Snapshot> = None;
         loop {
             // The stream tells which commits lie before the position. Without it, everything that was under way at the first look has
-            // to have ended: what a replica had replayed before was under way by then or visible.
+            // to have ended: what a replica had replayed before was under way by then or visible. A transaction of the client's cannot
+            // take that look, and waits for the stream.
             let heard = self.shared.coherence.state() == StreamState::Live;
-            if !heard && first.is_none() {
+            if !heard && first.is_none() && self.status == b'I' {
                 first = self.under_way().await?;
             }
             let row = self.ask(SNAPSHOT).await?;
