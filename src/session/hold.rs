@@ -23,6 +23,8 @@ use std::time::Duration;
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
 
+const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text";
+
 impl Session {
     /// Gets a connection for the unit, or keeps the one that is held. `None`: the client was told why not.
     pub(super) async fn hold(&mut self, to_primary: bool, end: UnitEnd) -> Result<Option<Side>, End> {
@@ -30,8 +32,13 @@ impl Session {
         if let Some(held) = &self.held {
             // Replicas are held for one unit at a time: what is held longer is the primary's.
             let side = self.side(&held.lease.server);
-            if !held.batch_open && self.status == b'I' {
+            let is_mid_batch = held.batch_open;
+            if !is_mid_batch && self.status == b'I' {
                 self.put_settings().await?;
+            }
+            // Hits are served in a transaction too, and while a connection is pinned.
+            if !is_mid_batch && self.status != b'E' && side == Side::Primary {
+                self.catch_up().await?;
             }
             return Ok(Some(side));
         }
@@ -94,14 +101,25 @@ impl Session {
         let began = Moment::now();
         let mut first: Option<Snapshot> = None;
         loop {
-            let row = self.ask("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text").await?;
+            // The stream tells which commits lie before the position. Without it, everything that was under way at the first look has
+            // to have ended: what a replica had replayed before was under way by then or visible. A transaction of the client's cannot
+            // take that look, and waits for the stream.
+            let heard = self.shared.coherence.state() == StreamState::Live;
+            if !heard && first.is_none() && (self.status == b'I' || self.deferred.is_some()) {
+                first = self.under_way().await?;
+            }
+            let row = self.ask(SNAPSHOT).await?;
             if let Some(snapshot) = row.as_ref().and_then(|row| snapshot(row)) {
                 self.shared.coherence.saw_snapshot(&snapshot);
-                if self.is_caught_up(&snapshot, first.as_ref()) {
+                let shown = |first: &Snapshot| first.in_progress.iter().all(|xid| snapshot.shows(*xid));
+                let is_caught_up = match heard {
+                    true => self.shared.coherence.shows_up_to(&snapshot, self.seen.ahead),
+                    false => first.as_ref().is_some_and(shown),
+                };
+                if is_caught_up {
                     self.seen.ahead = Lsn::ZERO;
                     return Ok(());
                 }
-                first.get_or_insert(snapshot);
             }
             if Moment::now().since(began) > CATCH_UP_LIMIT {
                 // As stale as a direct connection to the primary would be, and no staler.
@@ -112,15 +130,12 @@ impl Session {
         }
     }
 
-    /// The stream tells which commits lie before the position. Without it, everything that was under way at the first look has
-    /// to have ended: what a replica had replayed before was under way by then or visible.
-    fn is_caught_up(&self, snapshot: &Snapshot, first: Option<&Snapshot>) -> bool {
-        match self.shared.coherence.state() {
-            StreamState::Live => self.shared.coherence.shows_up_to(snapshot, self.seen.ahead),
-            _ => {
-                let first = first.unwrap_or(snapshot);
-                first.in_progress.iter().all(|xid| snapshot.shows(*xid))
-            }
+    /// A snapshot that lists every transaction which was under way before. One alone would not: it ends at the newest transaction that has
+    /// finished (`GetSnapshotData` in procarray.c), and lists none behind it. So one of our own, newer than all of them, finishes first.
+    async fn under_way(&mut self) -> Result<Option<Snapshot>, End> {
+        match self.ask("SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text").await? {
+            Some(_) => Ok(self.ask(SNAPSHOT).await?.and_then(|row| snapshot(&row))),
+            None => Ok(None),
         }
     }
 

@@ -42,7 +42,7 @@ impl Fake {
 
     pub(super) fn server(&self, pool_size: usize, pool_timeout: Duration) -> Arc<Server> {
         let limits = Limits { pool_size, pool_timeout, staleness: Duration::from_secs(1) };
-        Server::new("primary".into(), None, self.target(SslMode::Disable), limits)
+        Server::new("primary".into(), None, true, self.target(SslMode::Disable), limits)
     }
 
     pub(super) async fn accept(&self) -> TcpStream {

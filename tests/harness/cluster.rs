@@ -11,7 +11,7 @@ use super::{eventually, process, usage};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 /// Makes a cluster with other than the usual settings.
@@ -91,6 +91,14 @@ impl Cluster {
     pub fn shared() -> &'static Cluster {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(|| Cluster::build().start())
+    }
+
+    /// A cluster without replicas that the tests of this process have one at a time. Where nobody else writes, a stream has
+    /// nothing to do and may be stalled without stalling anything that it holds.
+    pub fn quiet() -> MutexGuard<'static, Cluster> {
+        static QUIET: LazyLock<Mutex<Cluster>> =
+            LazyLock::new(|| Mutex::new(Cluster::build().replicas(0).setting("autovacuum = off").start()));
+        QUIET.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The directory of everything, for files of a test.

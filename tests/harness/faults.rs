@@ -18,7 +18,12 @@ pub struct HeldCommits<'a> {
 impl Cluster {
     /// Holds every commit from now on between WAL and visibility.
     pub fn hold_commits(&self) -> HeldCommits<'_> {
-        self.primary.set("synchronous_standby_names", "'nobody'");
+        self.hold_commits_for("nobody")
+    }
+
+    /// The same, for a standby that may well exist: commits go on when it has received them.
+    pub fn hold_commits_for(&self, standby: &str) -> HeldCommits<'_> {
+        self.primary.set("synchronous_standby_names", &format!("'{standby}'"));
         let held = HeldCommits { primary: &self.primary };
         // The setting takes hold when the checkpointer has read it: try until a commit waits. The tries are in
         // database `postgres`, so that no stream of a test's database hears them.
@@ -144,6 +149,12 @@ impl Cluster {
         let pids = self.streams(database);
         assert!(!pids.is_empty(), "nobody streams {database}");
         Stalled::new(pids)
+    }
+
+    /// Stalls what receives WAL on a replica: it stays connected, and confirms nothing.
+    pub fn stall_receipt(&self, replica: usize) -> Stalled {
+        let pid = self.replicas[replica].value("SELECT pid FROM pg_stat_wal_receiver");
+        Stalled::new(vec![pid.parse().expect("a replica that receives")])
     }
 
     /// Breaks every logical stream of a database, once. Returns how many there were.

@@ -3,11 +3,9 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::wire::Wire;
-use sidecache::feed::decode::{Assembler, NameEncoding, Names, RawCommit};
+use crate::told::{self, Stream};
+use sidecache::feed::decode::{Names, RawCommit};
 use sidecache::types::{Lsn, Xid};
-use sidecache::upstream::Upstream;
-use sidecache::upstream::replication::{Confirmer, Message, Reader, Reply, SlotName};
-use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// What a case does and what its commits must name: relations with commas, `-` for an empty bracket.
@@ -264,28 +262,17 @@ const CASES: &[Case] = &[
     case("large_object", "", &["SELECT lo_from_bytea(0, 'x')"], &["-"]),
 ];
 
-/// A stream, read by the library, on a runtime of its own.
-struct Stream {
+/// A stream on a runtime of its own.
+struct Told {
     runtime: Runtime,
-    reader: Reader,
-    confirmer: Confirmer,
-    assembler: Assembler,
-    applied: Lsn,
+    stream: Stream,
 }
 
-impl Stream {
-    fn open(cluster: &Cluster, database: &str) -> Stream {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let config = crate::feed::config(&cluster.primary_url("sidecache", database));
-        let (reader, confirmer, start) = runtime.block_on(async {
-            let mut connection = Upstream::new(&config).replication().await.expect("a replication connection");
-            let slot = SlotName::unique(1);
-            let start = connection.create_slot(&slot, "test_decoding").await.expect("a slot");
-            let options = [("include-xids", "on"), ("skip-empty-xacts", "off"), ("include-timestamp", "off")];
-            let (reader, confirmer) = connection.start(&slot, start, &options).await.expect("a stream");
-            (reader, confirmer, start)
-        });
-        Stream { runtime, reader, confirmer, assembler: Assembler::new(NameEncoding::Utf8), applied: start }
+impl Told {
+    fn open(cluster: &Cluster, database: &str) -> Told {
+        let runtime = told::runtime();
+        let stream = runtime.block_on(Stream::open(cluster, database));
+        Told { runtime, stream }
     }
 
     /// Commits up to the one that touches `marker` alone, without it.
@@ -293,25 +280,11 @@ impl Stream {
         client.rows("INSERT INTO marker VALUES (1)");
         let mut commits = Vec::new();
         loop {
-            let next = async { tokio::time::timeout(Duration::from_secs(60), self.reader.next()).await };
-            match self.runtime.block_on(next).expect("the stream goes on").expect("the stream lives") {
-                Message::Data { start, payload } => {
-                    let Some(commit) = self.assembler.line(start, &payload).expect("named") else { continue };
-                    assert!(commit.end > self.applied, "{commit:?} after {}", self.applied);
-                    self.applied = commit.end;
-                    if shown(&commit) == "public.marker" {
-                        return commits;
-                    }
-                    commits.push(commit);
-                }
-                Message::KeepAlive { end, reply } => {
-                    self.applied = self.applied.max(end);
-                    if reply == Reply::Wanted {
-                        let confirm = self.confirmer.confirm(self.applied, Reply::NotWanted);
-                        self.runtime.block_on(confirm).expect("confirmed");
-                    }
-                }
+            let commit = self.runtime.block_on(self.stream.commit());
+            if shown(&commit) == "public.marker" {
+                return commits;
             }
+            commits.push(commit);
         }
     }
 }
@@ -344,7 +317,7 @@ fn t5_each_kind_of_change_is_told_as_expected() {
     let database = cluster.database("delivery");
     let mut client = cluster.connect("postgres", &database);
     client.rows("CREATE TABLE marker(x int)");
-    let mut stream = Stream::open(&cluster, &database);
+    let mut stream = Told::open(&cluster, &database);
     let mut wrong = Vec::new();
     for case in CASES {
         if !case.setup.is_empty() {
@@ -369,7 +342,7 @@ fn t5_positions_are_ends_of_commit_records_and_xids_are_top_level() {
     let mut client = cluster.connect("postgres", &database);
     client.rows("CREATE TABLE marker(x int)");
     client.rows("CREATE TABLE t(x int)");
-    let mut stream = Stream::open(&cluster, &database);
+    let mut stream = Told::open(&cluster, &database);
     stream.until_marker(&mut client);
     for _ in 0..200 {
         client.rows("BEGIN");
@@ -404,7 +377,7 @@ fn t5_another_database_is_not_told() {
     let (ours, other) = (cluster.database("ours"), cluster.database("other"));
     let mut client = cluster.connect("postgres", &ours);
     client.rows("CREATE TABLE marker(x int)");
-    let mut stream = Stream::open(&cluster, &ours);
+    let mut stream = Told::open(&cluster, &ours);
     stream.until_marker(&mut client);
     let mut elsewhere = cluster.connect("postgres", &other);
     elsewhere.rows("CREATE TABLE t AS SELECT 1");

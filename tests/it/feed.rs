@@ -22,9 +22,9 @@ pub fn config(primary: &str) -> Config {
 }
 
 /// A running feed and what it moves.
-struct Heard {
+pub struct Heard {
     feed: Feed,
-    coherence: Arc<Coherence>,
+    pub coherence: Arc<Coherence>,
     runtime: Runtime,
     _stop: DropGuard,
 }
@@ -46,7 +46,7 @@ impl Heard {
         Heard { feed, coherence, runtime, _stop: stop.drop_guard() }
     }
 
-    fn of(cluster: &Cluster, database: &str) -> Heard {
+    pub fn of(cluster: &Cluster, database: &str) -> Heard {
         let heard = Heard::start(&cluster.primary_url("sidecache", database));
         heard.until_serving();
         heard
@@ -70,7 +70,7 @@ impl Heard {
         self.feed.catalog.load().heard("public", table).is_some()
     }
 
-    fn table(&self, name: &str) -> RelationId {
+    pub fn table(&self, name: &str) -> RelationId {
         self.feed.catalog.load().heard("public", name).expect("the catalog knows the table")
     }
 }

@@ -54,6 +54,11 @@ fn sent(sidecache: &Sidecache) -> Vec<(String, u64)> {
     servers.iter().map(one).collect()
 }
 
+/// How many statements the replicas were sent.
+fn on_replicas(sidecache: &Sidecache) -> u64 {
+    sent(sidecache).iter().filter(|(name, _)| name.contains("replica")).map(|(_, n)| n).sum()
+}
+
 /// What may write, lock, or is not understood goes to the primary; what is proven to read goes to a replica.
 #[test]
 fn r1_to_r6_only_proven_reads_go_to_a_replica() {
@@ -154,8 +159,9 @@ fn r14_each_execution_goes_where_its_own_statement_goes() {
     for round in 0..5 {
         let value = format!("round {round}");
         let write = Batch::new().bind("", "write", &[Some("1"), Some(&value)], Format::Text).execute("", 0).sync();
+        let before = on_replicas(&sidecache);
         let to = went(&sidecache, || assert_eq!(tags(&client.run(&write).expect("it lives")), "2CZ"));
-        assert_eq!(to, "primary");
+        assert_eq!((to, on_replicas(&sidecache)), ("primary", before), "and no replica was tried");
         let read = Batch::new().bind("", "read", &[Some("1")], Format::Text).execute("", 0).sync();
         eventually("the read to reach a replica", || {
             let mut seen = Vec::new();
@@ -328,8 +334,7 @@ fn r11_a_write_that_a_replica_refuses_runs_on_the_primary_and_is_remembered() {
     cluster.connect("app", &database).rows(setup);
     let sidecache = routed(cluster, &database);
     let mut client = sidecache.connect("app");
-    let on_replicas =
-        || sent(&sidecache).iter().filter(|(name, _)| name.contains("replica")).map(|(_, n)| n).sum::<u64>();
+    let on_replicas = || on_replicas(&sidecache);
     let read = "SELECT sneaky() FROM t WHERE id = 1";
     let before = on_replicas();
     assert_eq!(client.value(read), "1");

@@ -482,14 +482,25 @@ fn r22_a_killed_backend_is_not_handed_out() {
 #[test]
 fn r23_a_client_that_stops_reading_harms_nobody() {
     let twins = Twins::with("stopsreading", SETUP, |builder| builder.flag("--pool-size", "3"));
-    let mut lazy = twins.through();
-    let mut other = twins.through();
+    twins.direct().rows("CREATE SEQUENCE sent");
+    let (mut lazy, mut other, mut direct) = (twins.through(), twins.through(), twins.direct());
     assert_eq!(other.value("SELECT 1"), "1");
     let before = usage::resident(twins.sidecache.pid()).expect("it runs");
-    lazy.send(&b().query("SELECT repeat('x', 1000000) FROM generate_series(1, 300)")).expect("a connection that lives");
-    for _ in 0..50 {
-        assert_eq!(other.value("SELECT count(*) FROM stamps"), "1");
-    }
+    let large = "SELECT repeat('x', 1000000), nextval('sent') FROM generate_series(1, 300)";
+    lazy.send(&b().query(large)).expect("a connection that lives");
+    // Others go on, until the server has come to a stand.
+    let mut sent = || {
+        (0..100).for_each(|_| assert_eq!(other.value("SELECT count(*) FROM stamps"), "1"));
+        direct.value("SELECT CASE WHEN is_called THEN last_value END FROM sent").parse::<u32>().ok()
+    };
+    let (mut last, mut still) = (None, 0);
+    let sent = eventually("the server to stand still", || {
+        let now = sent();
+        still = if now == last { still + 1 } else { 0 };
+        last = now;
+        last.filter(|_| still == 30)
+    });
+    assert!(sent < 300, "nobody held the server up");
     let grown = usage::resident(twins.sidecache.pid()).expect("it runs").saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes were gathered");
     let answer = lazy.read_until_ready().expect("it reads on");
@@ -519,6 +530,15 @@ fn r23_both_sides_write_at_once() {
             assert_eq!(tags(&answer), "12DCZ");
             assert_eq!(answer[2].columns()[0].as_ref().map(Vec::len), Some(2 << 20));
         }
+    });
+    // And in one batch, of which the server answers the beginning while the end is still to be sent to it.
+    let one = |batch: Batch| batch.bind("", "large", &[Some(&large)], Format::Text).execute("", 0);
+    let batch = (0..20).fold(b().parse("large", "SELECT $1::text || $1::text", &[]), |batch, _| one(batch)).sync();
+    let mut writer = client.writer().expect("a socket has two ends");
+    std::thread::scope(|scope| {
+        scope.spawn(move || std::io::Write::write_all(&mut writer, &batch.0).expect("a connection that lives"));
+        let answer = client.read_until_ready().expect("a connection that lives");
+        assert_eq!(tags(&answer), format!("1{}Z", "2DC".repeat(20)));
     });
 }
 

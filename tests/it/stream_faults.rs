@@ -3,9 +3,9 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
-use crate::harness::faults::Stalled;
+use crate::harness::faults::{HeldCommits, Stalled};
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::{Batch, Format, rows};
+use crate::harness::wire::{Batch, Format, Wire, rows};
 use crate::watched::{Watched, text};
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -124,6 +124,17 @@ fn c7_a_position_carries_a_write_to_another_instance() {
     assert_eq!(far.warm(&mut far.client(), READ), "1");
 }
 
+/// A read that the primary cannot answer yet, until the commit that the session has seen goes on.
+fn waits_for_the_primary(client: &mut Wire, sql: &str, held: HeldCommits<'_>) {
+    client.send(&Batch::new().query(sql)).expect("a connection that lives");
+    client.set_patience(Duration::from_millis(50));
+    assert_eq!(client.read_frame().map_err(|e| e.kind()), Err(ErrorKind::WouldBlock), "it waits for the primary");
+    client.set_patience(crate::harness::PATIENCE);
+    held.release();
+    let answer = rows(&client.read_until_ready().expect("an answer")).expect("rows");
+    assert_eq!(text(&answer), "1");
+}
+
 #[test]
 fn c8_what_was_seen_on_a_replica_is_not_unseen_on_the_primary() {
     let cluster = Cluster::build().replicas(1).start();
@@ -136,13 +147,42 @@ fn c8_what_was_seen_on_a_replica_is_not_unseen_on_the_primary() {
     watched.hear();
     assert_eq!(watched.beside().value(READ), "0", "the primary does not show it yet");
     assert_eq!(client.value(READ), "1", "the replica does");
-    client.send(&Batch::new().query("BEGIN; SELECT v FROM t; COMMIT")).expect("a connection that lives");
-    client.set_patience(Duration::from_millis(50));
-    assert_eq!(client.read_frame().map_err(|e| e.kind()), Err(ErrorKind::WouldBlock), "it waits for the primary");
-    client.set_patience(crate::harness::PATIENCE);
-    held.release();
-    let answer = rows(&client.read_until_ready().expect("an answer")).expect("rows");
-    assert_eq!(text(&answer), "1");
+    waits_for_the_primary(&mut client, "BEGIN; SELECT v FROM t; COMMIT", held);
+    write.join().expect("the write is acknowledged");
+}
+
+#[test]
+fn c8_what_was_seen_on_a_replica_is_not_unseen_on_the_primary_without_a_stream() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::with(&cluster, "c8_lost", TABLE, |builder| builder.cache("off"));
+    let mut client = watched.client();
+    let held = cluster.hold_commits();
+    let mut writer = watched.beside();
+    let write = std::thread::spawn(move || writer.rows("UPDATE t SET v = 1"));
+    held.wait_for(1);
+    eventually("the replica to show it", || (client.value(READ) == "1").then_some(()));
+    // No stream can begin while a commit is held, so nobody tells which transaction is waited for. It is the newest one:
+    // the primary's snapshots end before it.
+    cluster.break_streams(&watched.database);
+    watched.sidecache.await_status("the stream to be lost", |status| status["stream"]["state"] != "live");
+    waits_for_the_primary(&mut client, "BEGIN; SELECT v FROM t", held);
+    write.join().expect("the write is acknowledged");
+}
+
+#[test]
+fn c8_a_hit_that_a_replica_filled_is_not_unseen_in_its_transaction() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::with(&cluster, "c8_block", TABLE, |builder| builder.flag("--staleness", "1h"));
+    let (mut other, mut client) = (watched.client(), watched.client());
+    client.rows("BEGIN");
+    let held = cluster.hold_commits();
+    let mut writer = watched.beside();
+    let write = std::thread::spawn(move || writer.rows("UPDATE t SET v = 1"));
+    held.wait_for(1);
+    watched.hear();
+    assert_eq!(watched.warm(&mut other, READ), "1", "filled on the replica");
+    assert_eq!(watched.look(|| client.value(READ)), (true, "1".to_owned()), "a hit in the transaction");
+    waits_for_the_primary(&mut client, "SELECT max(v) FROM t", held);
     write.join().expect("the write is acknowledged");
 }
 

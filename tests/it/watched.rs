@@ -39,6 +39,17 @@ impl<'a> Watched<'a> {
         Watched { cluster, database, sidecache }
     }
 
+    /// On a [`Cluster::quiet`] one, where hits go on while nothing is heard: see [`Watched::unheard`].
+    pub fn quiet(cluster: &'a Cluster, label: &str, setup: &str) -> Self {
+        Watched::with(cluster, label, setup, |builder| builder.flag("--staleness", "60s"))
+    }
+
+    /// While this goes on, Sidecache hears of no change: what it knows of writes it knows by itself.
+    pub fn unheard<T>(&self, what: impl FnOnce() -> T) -> T {
+        let _stalled = self.cluster.stall_streams(&self.database);
+        what()
+    }
+
     /// A client through Sidecache.
     pub fn client(&self) -> Wire {
         self.sidecache.connect("app")
