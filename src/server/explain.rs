@@ -113,6 +113,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Read => "read".to_owned(),
         Kind::Write => "write".to_owned(),
         Kind::Transaction(control) => format!("transaction control: {control:?}"),
+        Kind::SetConfig(calls) => format!("setting: {calls:?}"),
         Kind::Setting(change) => format!("setting: {change:?}"),
         Kind::Show(name) => format!("show {name}"),
         Kind::Deallocate { name: Some(name) } => format!("deallocate {name}"),

@@ -7,7 +7,7 @@ use super::exchange::Round;
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::own;
 use super::portal::Prepared;
-use crate::route::plan::{Kind, PinReason, Plan, Refusal, TransactionControl};
+use crate::route::plan::{Kind, PinReason, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
 use crate::upstream::Carried;
 use crate::wire::backend::Failure;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
@@ -82,6 +82,8 @@ pub struct Survey {
     pub is_request: bool,
     /// An Execute asked for a part of the rows.
     pub partial: bool,
+    /// What its executions set by `set_config`, by their number; `None` where that is not certain.
+    pub set: Vec<(usize, Option<Vec<SettingChange>>)>,
     /// Named statements that it binds and that were prepared before.
     pub earlier: SmallVec<[Arc<Prepared>; 4]>,
 }
@@ -300,6 +302,18 @@ fn duplicate_statement(name: &[u8]) -> Failure {
     Failure::error("42P05", format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name)))
 }
 
+/// What calls of `set_config` set with these parameters, if all of them are texts.
+fn changes(calls: &[SetConfig], bind: &Bind<'_>, statement: &Prepared) -> Option<Vec<SettingChange>> {
+    /// unspecified, text, unknown, varchar: sent alike as text and binary.
+    const TEXTS: [u32; 4] = [0, 25, 705, 1043];
+    if !statement.oids.iter().all(|oid| TEXTS.contains(oid)) {
+        return None;
+    }
+    let values = bind.values().map(|(_, value)| value.map(std::str::from_utf8).transpose());
+    let values: Vec<Option<&str>> = values.collect::<Result<_, _>>().ok()?;
+    calls.iter().map(|call| call.change(&values)).collect()
+}
+
 impl Session {
     /// Reads a unit's messages: what they run and prepare.
     ///
@@ -308,11 +322,15 @@ impl Session {
     pub(super) fn survey(&mut self, unit: &[u8], end: UnitEnd) -> Result<Survey, Malformed> {
         let mut survey = Survey::default();
         let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
+        let mut bound: Vec<(&[u8], Option<Vec<SettingChange>>)> = Vec::new();
         for (header, body) in frames(unit) {
             match header.tag {
                 b'Q' => {
-                    let text = frontend::query(body)?;
-                    survey.runs.push(Some(self.plan(text)));
+                    let plan = self.plan(frontend::query(body)?);
+                    if let Kind::SetConfig(calls) = &plan.kind {
+                        survey.set.push((0, calls.iter().map(|call| call.change(&[])).collect()));
+                    }
+                    survey.runs.push(Some(plan));
                 }
                 b'P' => {
                     let parse = Parse::read(body)?;
@@ -326,7 +344,11 @@ impl Session {
                         if statement.is_named && survey.named(bind.statement).is_none() {
                             survey.earlier.push(Arc::clone(&statement));
                         }
-                        survey.touches.push(self.plan_of(&statement));
+                        let plan = self.plan_of(&statement);
+                        if let Kind::SetConfig(calls) = &plan.kind {
+                            bound.push((bind.portal, changes(calls, &bind, &statement)));
+                        }
+                        survey.touches.push(plan);
                         portals.push((bind.portal, statement));
                     }
                 }
@@ -351,6 +373,10 @@ impl Session {
                     survey.partial |= rows != 0;
                     let here = portals.iter().rev().find(|(portal, _)| *portal == name).map(|(_, s)| Arc::clone(s));
                     let statement = here.or_else(|| self.statements.portal(name).cloned());
+                    // Taken away: a portal runs once.
+                    if let Some(at) = bound.iter().rposition(|(portal, _)| *portal == name) {
+                        survey.set.push((survey.runs.len(), bound.remove(at).1));
+                    }
                     survey.runs.push(statement.map(|statement| self.plan_of(&statement)));
                 }
                 _ => {}

@@ -26,7 +26,10 @@ impl Session {
         let mut in_block = self.status != b'I';
         for (at, plan) in survey.runs.iter().enumerate() {
             match plan {
-                Some(plan) => self.ran(plan, round.done.get(at).is_some(), &mut in_block),
+                Some(plan) => {
+                    self.ran(plan, round.done.get(at).is_some(), &mut in_block);
+                    self.ran_set_config(plan, survey, at, round);
+                }
                 None => self.wrote_anything(),
             }
         }
@@ -95,6 +98,16 @@ impl Session {
                 self.pins.remove(&PinReason::Listen);
             }
             _ => {}
+        }
+    }
+
+    fn ran_set_config(&mut self, plan: &Plan, survey: &Survey, at: usize, round: &Round) {
+        if !matches!(plan.kind, Kind::SetConfig(_)) || round.done.get(at).is_none() {
+            return;
+        }
+        match survey.set.iter().find(|(run, _)| *run == at) {
+            Some((_, Some(changes))) => changes.iter().for_each(|change| self.set(change)),
+            _ => self.pin(PinReason::Opaque),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::cache::key::compose_inputs;
 use crate::catalog::SearchPath;
-use crate::route::plan::SettingChange;
+use crate::route::plan::{SettingChange, replay};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,10 +71,6 @@ pub struct Settings {
     is_utf8: bool,
 }
 
-fn quoted(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
 /// Splits the text of a list setting (`"$user", public`) as `SplitIdentifierString` in varlena.c does.
 pub fn split_identifiers(text: &str) -> Vec<String> {
     let mut all = Vec::new();
@@ -110,9 +106,8 @@ impl Settings {
             .iter()
             .map(|(name, value)| {
                 let name = name.to_lowercase();
-                let replay = format!("SELECT pg_catalog.set_config({}, {}, false)", quoted(&name), quoted(value));
                 let values = if name == "search_path" { split_identifiers(value) } else { vec![value.clone()] };
-                (name, Setting { replay: replay.into(), values })
+                (name.clone(), Setting { replay: replay(&name, value).into(), values })
             })
             .collect();
         let current = start.clone();

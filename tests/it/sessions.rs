@@ -77,6 +77,38 @@ fn r19_settings_of_two_clients_on_one_connection_stay_apart() {
     twins.same("pin", "", std::slice::from_ref(last));
 }
 
+/// `set_config` with parameters, as frameworks with tenants call it, is a setting like others: put back, taken back, and no reason to
+/// keep a connection.
+#[test]
+fn r19_set_config_with_parameters_stays_apart_and_pins_nobody() {
+    let twins = on_one_connection("setconfig");
+    let call = |batch: Batch, sql: &str, parameters: &[Option<&str>]| {
+        batch.parse("", sql, &[]).bind("", "", parameters, Format::Text).execute("", 0)
+    };
+    let one = |sql: &str, parameters: &[Option<&str>]| ready(call(b(), sql, parameters).sync());
+    let several = "SELECT set_config('search_path', $1, true), set_config($2, $3, true), set_config('x.y', $4, true)";
+    let look = "SELECT current_user, current_setting('timezone'), current_setting('search_path'), current_setting('x.y', true)";
+    let block = |name: &str, value: &str, end: &str| {
+        let batch =
+            call(call(b(), "BEGIN", &[]), several, &[Some("other"), Some(name), Some(value), Some("in a block")]);
+        ready(call(call(batch, look, &[]), end, &[]).sync())
+    };
+    let script = watched(vec![
+        one("SELECT set_config('work_mem', $1, false)", &[Some("7MB")]),
+        one("SELECT set_config('x.y', $1::text, false)", &[Some("it's \\")]),
+        one("SELECT set_config($1, $2, false)", &[Some("TimeZone"), Some("Asia/Tokyo")]),
+        one("SELECT set_config($1, $2, false)", &[Some("TimeZone"), Some("nowhere at all")]),
+        one("SELECT set_config($1, $2, true)", &[Some("TimeZone"), Some("UTC")]),
+        one("SELECT set_config('timezone', $1, false)", &[None]),
+        block("timezone", "Asia/Tokyo", "COMMIT"),
+        block("role", "app", "COMMIT"),
+        block("timezone", "UTC", "ROLLBACK"),
+    ]);
+    twins.same_together("set_config", &script);
+    let pins = twins.sidecache.metrics();
+    assert!(!pins.contains("sidecache_pins_total{"), "nobody was pinned: {pins}");
+}
+
 /// Settings made in transactions, by blocks and by pipelines, end as the transaction ends.
 #[test]
 fn r19_settings_follow_their_transaction() {

@@ -4,6 +4,7 @@
 use super::calls::{Calls, calls};
 use super::judge::Judge;
 use super::names::Names;
+use super::set_config::set_config;
 use super::{Draft, Kind, PinReason, Place, Refusal, TransactionControl, both, settings, transaction};
 use crate::catalog::SearchPath;
 use crate::sql::facts::{Facts, Into, Name};
@@ -19,7 +20,7 @@ pub(super) fn draft(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> 
 pub(super) fn several(statements: &[Lexed<'_>], path: &SearchPath, names: &dyn Names) -> Draft {
     let drafts: Vec<Draft> = statements.iter().map(|s| draft(s, path, names)).collect();
     // What one answer for all cannot tell the session.
-    let moves = |draft: &Draft| matches!(draft.kind, Kind::Setting(_) | Kind::Deallocate { .. });
+    let moves = |draft: &Draft| matches!(draft.kind, Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. });
     let pins = drafts.iter().map(|d| if moves(d) { Some(PinReason::Opaque) } else { d.pin });
     let reads = drafts.iter().all(|d| d.kind == Kind::Read);
     let anywhere = reads && drafts.iter().all(|d| d.place == Place::Anywhere);
@@ -49,8 +50,8 @@ impl Command<'_> {
         }
         let verb = lexed.name(0).unwrap_or_default();
         match &*verb {
-            "select" => match settings::set_config(lexed) {
-                Some(change) if self.is_built_in("set_config") => Draft::new(Kind::Setting(change), Refusal::NotARead),
+            "select" => match set_config(lexed) {
+                Some(calls) if self.is_built_in("set_config") => Draft::new(Kind::SetConfig(calls), Refusal::NotARead),
                 _ => self.query(),
             },
             "values" | "table" | "with" => self.query(),

@@ -91,7 +91,7 @@ impl Kind {
                 TransactionControl::TwoPhase => "two_phase",
                 TransactionControl::Modes => "transaction_modes",
             },
-            Kind::Setting(_) => "setting",
+            Kind::Setting(_) | Kind::SetConfig(_) => "setting",
             Kind::Show(_) => "show",
             Kind::Deallocate { .. } => "deallocate",
             Kind::Unlisten { .. } => "unlisten",

@@ -16,6 +16,7 @@ mod functions;
 mod judge;
 mod labels;
 mod names;
+mod set_config;
 mod settings;
 mod transaction;
 
@@ -32,6 +33,7 @@ use names::Names;
 use std::sync::Arc;
 
 pub use crate::sql::identity::Hint;
+pub use set_config::{SetConfig, replay};
 
 /// Why a statement is not cached, as far as its text and the catalog tell. One variant, one label (metrics, `explain`, logs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -154,6 +156,8 @@ pub enum Kind {
     Write,
     Transaction(TransactionControl),
     Setting(SettingChange),
+    /// Calls of `set_config` and nothing else: settings that are known once the parameters are.
+    SetConfig(Vec<SetConfig>),
     /// SHOW name: a read of session state.
     Show(String),
     Deallocate {
@@ -172,7 +176,7 @@ pub enum Kind {
 impl Kind {
     /// Whether it touches no row, but the session and its transaction alone.
     pub fn is_control(&self) -> bool {
-        matches!(self, Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_))
+        matches!(self, Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_) | Kind::SetConfig(_))
     }
 }
 
@@ -270,7 +274,7 @@ impl Draft {
     fn in_unknown_encoding(self) -> Self {
         let draft = Draft { cache: Err(Refusal::NotUtf8), place: Place::Primary, ..self };
         match draft.kind {
-            Kind::Setting(_) | Kind::Deallocate { .. } => {
+            Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } => {
                 Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque)
             }
             Kind::Read | Kind::Show(_) => Draft { kind: Kind::Unproven, ..draft },

@@ -1,9 +1,9 @@
-//! SET, RESET, SHOW and `set_config`, from their tokens: which setting gets which value, if that is certain. What is not
+//! SET, RESET and SHOW, from their tokens: which setting gets which value, if that is certain. What is not
 //! certain leaves the session opaque.
 
 use super::SettingChange;
 use crate::sql::identity::strip;
-use crate::sql::token::{Lexed, lex};
+use crate::sql::token::Lexed;
 
 /// What a text that begins with SET does, as far as it is a setting and certain.
 pub(super) fn set(lexed: &Lexed<'_>) -> Option<SettingChange> {
@@ -128,49 +128,4 @@ pub(super) fn show(lexed: &Lexed<'_>) -> Option<String> {
             (end == lexed.len()).then_some(name)
         }
     }
-}
-
-/// `SELECT set_config('name', 'value', local)` and nothing else.
-pub(super) fn set_config(lexed: &Lexed<'_>) -> Option<SettingChange> {
-    if !lexed.is(0, "select") {
-        return None;
-    }
-    let at = if lexed.is(1, "pg_catalog") && lexed.sign(2) == Some('.') { 3 } else { 1 };
-    let call = lexed.is(at, "set_config")
-        && lexed.sign(at + 1) == Some('(')
-        && lexed.sign(at + 3) == Some(',')
-        && lexed.sign(at + 5) == Some(',')
-        && lexed.sign(at + 7) == Some(')');
-    let end = at + 8;
-    let aliased = lexed.is(end, "as") && lexed.name(end + 1).is_some() && lexed.len() == end + 2;
-    if !call || !(lexed.len() == end || aliased) {
-        return None;
-    }
-    let local = match lexed.raw(at + 6).to_ascii_lowercase().as_str() {
-        "true" => true,
-        "false" => false,
-        _ => return None,
-    };
-    let name = lexed.string(at + 2)?.to_lowercase();
-    let value = lexed.string(at + 4)?;
-    // The one list that others read by its parts is a list here too, where SET would take it for one name.
-    let values = if name == "search_path" { split_names(&value)? } else { vec![value.into_owned()] };
-    change(lexed, &name, values, local)
-}
-
-/// Identifiers between commas, folded or unquoted, as the server splits them.
-fn split_names(list: &str) -> Option<Vec<String>> {
-    let lexed = lex(list, true).ok()?;
-    if lexed.is_empty() {
-        return Some(Vec::new());
-    }
-    let mut names = Vec::new();
-    for at in 0..lexed.len() {
-        match (at % 2, lexed.name(at)) {
-            (0, Some(name)) => names.push(name.into_owned()),
-            (1, None) if lexed.sign(at) == Some(',') => {}
-            _ => return None,
-        }
-    }
-    (lexed.len() % 2 == 1).then_some(names)
 }

@@ -162,10 +162,6 @@ fn r19_settings() {
         ("SET extra_float_digits = 3;", "extra_float_digits", "3", false),
         ("SET jit = off", "jit", "off", false),
         ("SET sidecache.consistency = 'strong'", "sidecache.consistency", "strong", false),
-        ("SELECT set_config('TimeZone', 'utc', false)", "timezone", "utc", false),
-        ("SELECT pg_catalog.set_config('a.b', 'c, d', true) AS x", "a.b", "c, d", true),
-        ("SELECT set_config('search_path', 'a, \"B\"', false)", "search_path", "a|B", false),
-        ("SELECT set_config('search_path', '', false)", "search_path", "", false),
     ] {
         assert_eq!(set(text), (name.to_owned(), values.to_owned(), local, None), "{text}");
     }
@@ -201,7 +197,6 @@ fn r19_settings() {
             "SET x FROM CURRENT",
             "SET x = 'a\\b'",
             "SET x = a b",
-            "SELECT set_config($1, $2, false)",
             "SELECT set_config('a', 'b', false), 1",
             "SELECT set_config('a', note, false) FROM orders",
             "SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new",
@@ -212,6 +207,42 @@ fn r19_settings() {
     let tricks = path(&["tricks"]);
     let shadowed = plan_with(b"SELECT set_config('a', 'b', false)", &tricks, true, &Fake::shop());
     assert_eq!((shadowed.kind, shadowed.pin), (Kind::Unproven, Some(PinReason::Opaque)));
+}
+
+#[test]
+fn r19_set_config_tells_what_it_sets_once_its_parameters_are_known() {
+    let set = |text: &str, parameters: &[Option<&str>]| match plan_of(text).kind {
+        Kind::SetConfig(calls) => calls.iter().map(|call| call.change(parameters)).collect::<Option<Vec<_>>>(),
+        other => panic!("{text}: {other:?}"),
+    };
+    let one = |text: &str, parameters: &[Option<&str>]| match set(text, parameters)?.as_slice() {
+        [SettingChange::Set { name, values, local, text }] => {
+            Some((name.clone(), values.join("|"), *local, text.clone()))
+        }
+        [SettingChange::Reset { name, local }] => Some((name.clone(), "DEFAULT".to_owned(), *local, String::new())),
+        other => panic!("{text}: {other:?}"),
+    };
+    let replayed = |name: &str, value: &str| format!("SELECT pg_catalog.set_config(E'{name}', E'{value}', false)");
+    for (text, parameters, name, values, local, value) in [
+        ("SELECT set_config('TimeZone', 'utc', false)", &[][..], "timezone", "utc", false, "utc"),
+        ("SELECT pg_catalog.set_config('a.b', 'c, d', true) AS x", &[], "a.b", "c, d", true, "c, d"),
+        ("SELECT set_config('search_path', 'a, \"B\"', false)", &[], "search_path", "a|B", false, "a, \"B\""),
+        ("SELECT set_config('search_path', '', false)", &[], "search_path", "", false, ""),
+        ("SELECT set_config('app.tenant', $1, true)", &[Some("o'7")], "app.tenant", "o'7", true, "o''7"),
+        ("select set_config($2::text, $1, FALSE)", &[Some("\\"), Some("A.b")], "a.b", "\\", false, "\\\\"),
+    ] {
+        let expected = (name.to_owned(), values.to_owned(), local, replayed(name, value));
+        assert_eq!(one(text, parameters), Some(expected), "{text}");
+    }
+    let null = one("SELECT set_config('a.b', $1, false)", &[None]);
+    assert_eq!(null, Some(("a.b".to_owned(), "DEFAULT".to_owned(), false, String::new())));
+    let two = "select set_config('search_path', $1, true), set_config($2, $3, true)";
+    assert_eq!(set(two, &[Some("a"), Some("role"), Some("bob")]).map(|all| all.len()), Some(2));
+    // Not certain.
+    assert_eq!(set(two, &[Some("a"), None, Some("bob")]), None);
+    assert_eq!(set(two, &[Some("a"), Some("session_authorization"), Some("bob")]), None);
+    assert_eq!(set(two, &[Some("a("), Some("role"), Some("bob")]), None);
+    assert_eq!(set(two, &[]), None);
 }
 
 #[test]
