@@ -6,6 +6,7 @@ use super::client::{UnitEnd, frames};
 use super::exchange::Round;
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::portal::Prepared;
+use super::serve::Understood;
 use crate::route::plan::{PinReason, Plan, Refusal};
 use crate::upstream::Carried;
 use crate::wire::backend::Failure;
@@ -272,18 +273,19 @@ impl Session {
     ///
     /// # Errors
     /// A message whose fields do not fill its frame.
-    pub(super) fn survey(&mut self, unit: &[u8], end: UnitEnd) -> Result<Survey, Malformed> {
+    pub(super) fn survey(&mut self, unit: &[u8], end: UnitEnd, mut known: Understood) -> Result<Survey, Malformed> {
         let mut survey = Survey::default();
         let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
         for (header, body) in frames(unit) {
             match header.tag {
                 b'Q' => {
                     let text = frontend::query(body)?;
-                    survey.runs.push(Some(self.plan(text)));
+                    let known = known.plan.take().filter(|plan| self.is_current(plan));
+                    survey.runs.push(Some(known.unwrap_or_else(|| self.plan(text))));
                 }
                 b'P' => {
                     let parse = Parse::read(body)?;
-                    let statement = self.prepare(&parse);
+                    let statement = known.parsed.take().unwrap_or_else(|| self.prepare(&parse));
                     survey.touches.push(Arc::clone(&statement.plan));
                     survey.namings.push(Naming::Prepared(Bytes::copy_from_slice(parse.name), statement));
                 }

@@ -3,7 +3,7 @@
 use super::client::UnitEnd;
 use super::compose::{Beside, Composer, Side, Survey};
 use super::exchange::{Again, Broken, Capture, Held, Round};
-use super::serve::Intent;
+use super::serve::{Intent, Understood};
 use super::settle::Fill;
 use super::{End, Session};
 use crate::config::PoolMode;
@@ -48,10 +48,11 @@ impl Session {
         &mut self,
         unit: Bytes,
         end: UnitEnd,
-        intent: Intent,
+        (intent, understood): (Intent, Understood),
         began: Moment,
     ) -> Result<(), End> {
-        let mut survey = self.survey(&unit, end).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
+        let mut survey =
+            self.survey(&unit, end, understood).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
         let (mut fill, outcome) = match intent {
             Intent::Fill { permit, plan, .. } => (Some(Fill::Proven { permit, plan }), Outcome::Miss),
             Intent::FillTimed { permit, ttl } => (Some(Fill::Timed { permit, ttl }), Outcome::Miss),
@@ -87,12 +88,18 @@ impl Session {
                 Some(side) => side,
                 None => return Ok(()),
             };
-            if !reads && self.status == b'I' && !self.is_mid_batch() {
-                self.know_state().await?;
+            if !reads && self.status == b'I' && !self.is_mid_batch() && !self.knows_state() {
+                Box::pin(self.know_state()).await?;
             }
             let reported = self.reported_before_reset(&survey, end);
             let sent = Moment::now();
-            let (round, server) = self.exchange(&unit, end, &survey, fill.as_ref(), side).await?;
+            let mut round = Round {
+                on_replica: side == Side::Replica,
+                mute_parameters: reported.is_some(),
+                tick: sent.micros(),
+                ..Round::default()
+            };
+            let server = self.exchange(&unit, end, &survey, fill.as_ref(), &mut round).await?;
             let answered = Moment::now();
             let upstream = answered.since(sent);
             if let Some(again) = round.again {
@@ -104,14 +111,14 @@ impl Session {
                         }
                     }
                     Again::Lost => to_primary = true,
-                    Again::Reprepared => self.forget_prepared(&survey).await?,
+                    Again::Reprepared => Box::pin(self.forget_prepared(&survey)).await?,
                 }
                 self.settle(round.status.unwrap_or(b'I')).await?;
                 continue;
             }
             self.after(&survey, &round, end);
             if let (Some(reported), Some(_)) = (reported, round.status) {
-                self.restart_settings(&reported).await?;
+                Box::pin(self.restart_settings(&reported)).await?;
             }
             self.shared.telemetry.request(&Record {
                 kind: if end == UnitEnd::Query { "simple" } else { "extended" },
@@ -152,18 +159,13 @@ impl Session {
         end: UnitEnd,
         survey: &Survey,
         fill: Option<&Fill>,
-        side: Side,
-    ) -> Result<(Round, Arc<Server>), End> {
+        round: &mut Round,
+    ) -> Result<Arc<Server>, End> {
+        let side = if round.on_replica { Side::Replica } else { Side::Primary };
         let held_back = (self.status == b'I' && !self.is_mid_batch() && end != UnitEnd::Open && end != UnitEnd::Flush)
             .then_some(self.client.output.len());
-        let mut round = Round {
-            capture: fill.map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit()))),
-            held_back: held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty()),
-            on_replica: side == Side::Replica,
-            mute_parameters: self.reported_before_reset(survey, end).is_some(),
-            tick: Moment::now().micros(),
-            ..Round::default()
-        };
+        round.capture = fill.map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit())));
+        round.held_back = held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty());
         let beside = if matches!(fill, Some(Fill::Proven { .. })) {
             Beside::Proof
         } else if self.learns_from(survey, end) {
@@ -174,25 +176,24 @@ impl Session {
         let mut held = self.held.take().expect("a connection was leased for this unit");
         let server = Arc::clone(&held.lease.server);
         let _request = server.request();
-        let mut flow = std::mem::take(&mut held.flow);
-        let mut carried = std::mem::take(&mut held.lease.carried);
-        let mut composer = Composer::new(&mut flow, &mut carried, round.tick);
+        let Held { lease, flow, .. } = &mut held;
+        let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
         composer.out.reserve(unit.len());
-        self.compose(unit, end, survey, (beside, side), &mut composer, &mut round);
+        self.compose(unit, end, survey, (beside, side), &mut composer, round);
         let mut out = composer.out;
-        held.flow = flow;
-        held.lease.carried = carried;
         self.registration.running.begin(&server, &held.lease.key);
-        let pumped = self.relay(&mut held, &mut out, &mut round).await;
-        self.registration.running.end().await;
+        let pumped = self.relay(&mut held, &mut out, round).await;
+        if !self.registration.running.end() {
+            Box::pin(self.registration.running.spared()).await;
+        }
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
         held.batch_open = round.status.is_none();
         self.held = Some(held);
         match pumped {
-            Ok(()) => Ok((round, server)),
+            Ok(()) => Ok(server),
             Err(Broken::Client(error)) => Err(error.into()),
             // All of the answer was relayed but its end: what was still to come were questions of our own.
-            Err(broken) if end != UnitEnd::Call && self.is_answered(survey, &round) => {
+            Err(broken) if end != UnitEnd::Call && self.is_answered(survey, round) => {
                 tracing::debug!(server = server.name(), %broken, "a server left after its answer");
                 self.held = None;
                 if round.status.is_none() {
@@ -200,7 +201,7 @@ impl Session {
                     round.status = Some(b'I');
                 }
                 self.floor = self.floor.risen_to_moment(Moment::now());
-                Ok((round, server))
+                Ok(server)
             }
             // Nothing of the answer was relayed, and a read has no effect.
             Err(broken)
@@ -211,7 +212,7 @@ impl Session {
                 self.client.output.truncate(mark);
                 self.held = None;
                 round.again = Some(Again::Lost);
-                Ok((round, server))
+                Ok(server)
             }
             Err(broken) => Err(self.lost(broken).await),
         }

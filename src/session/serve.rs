@@ -2,6 +2,7 @@
 //! pass over the unit's bytes.
 
 use super::client::{Unit, UnitEnd, frames};
+use super::portal::Prepared;
 use super::request::{Form, Request, has_time_word};
 use super::{Block, End, Session};
 use crate::cache::key::{KeyParts, compose};
@@ -41,6 +42,15 @@ enum Served {
     No(Intent),
 }
 
+/// What was understood of a unit while it was looked up, and need not be worked out again on its way to a server.
+#[derive(Default)]
+pub(super) struct Understood {
+    /// Of the one statement that it runs.
+    pub plan: Option<Arc<Plan>>,
+    /// What its one Parse prepares.
+    pub parsed: Option<Arc<Prepared>>,
+}
+
 /// Why a unit goes to a server, and what is due beside its answer.
 pub(super) enum Intent {
     /// Nothing: with the reason why it was not looked up, or not found.
@@ -65,12 +75,15 @@ impl Session {
             self.statements.close(b"");
         }
         let mut intent = Intent::Pass("batch_open");
+        let mut understood = Understood::default();
         if !self.is_mid_batch() {
             if self.close_locally(unit) {
                 self.client.discard(unit);
                 return Ok(());
             }
-            match self.serve(unit, began) {
+            let served;
+            (served, understood) = self.serve(unit, began);
+            match served {
                 Served::Yes => {
                     self.client.discard(unit);
                     return Ok(());
@@ -84,7 +97,7 @@ impl Session {
             if let Intent::Wait(waiter) = intent {
                 intent = match waiter.wait(FLIGHT_WAIT).await {
                     // Look again; who finds it in flight once more asks a server itself, and stores nothing.
-                    Waited::Stored | Waited::Abandoned => match self.serve(unit, Moment::now()) {
+                    Waited::Stored | Waited::Abandoned => match self.serve(unit, Moment::now()).0 {
                         Served::Yes => {
                             self.client.discard(unit);
                             return Ok(());
@@ -112,7 +125,7 @@ impl Session {
             }
         }
         let bytes = self.client.take(unit);
-        Box::pin(self.forward(bytes, unit.end, intent, began)).await
+        Box::pin(self.forward(bytes, unit.end, (intent, understood), began)).await
     }
 
     /// A batch of nothing but closed names, or of nothing, or a Flush with nothing before it: names live here, and no server is
@@ -159,28 +172,32 @@ impl Session {
         form.expect("the unit had the form of a request when its permit was given")
     }
 
-    fn serve(&mut self, unit: Unit, now: Moment) -> Served {
+    fn serve(&mut self, unit: Unit, now: Moment) -> (Served, Understood) {
         let input = std::mem::take(&mut self.client.input);
         let served = match self.request(&input[..unit.len], unit.end) {
-            Some(request) => self.look_up(request, unit.end, now),
-            None => Served::No(Intent::Pass("batch_form")),
+            Some(request) => {
+                let served = self.look_up(&request, unit.end, now);
+                let parsed = request.parsed.map(|(_, statement)| statement);
+                (served, Understood { plan: Some(request.plan), parsed })
+            }
+            None => (Served::No(Intent::Pass("batch_form")), Understood::default()),
         };
         self.client.input = input;
         served
     }
 
-    fn look_up(&mut self, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
-        let plan = Arc::clone(&request.plan);
+    fn look_up(&mut self, request: &Request<'_>, end: UnitEnd, now: Moment) -> Served {
+        let plan = &request.plan;
         let recipe = match &plan.cache {
             Ok(recipe) => recipe,
             Err(refusal) => {
-                return match self.local(&request, end) {
+                return match self.local(request, end) {
                     true => Served::Yes,
                     false => Served::No(Intent::Pass(refusal.label())),
                 };
             }
         };
-        if let Some(reason) = self.uncached(&plan, recipe, &request) {
+        if let Some(reason) = self.uncached(plan, recipe, request) {
             return Served::No(Intent::Pass(reason));
         }
         self.key.clear();
@@ -207,7 +224,7 @@ impl Session {
             // Nothing that was filled now could be kept.
             Answer::Permit(_) if self.shared.is_off() => Served::No(Intent::Pass("no_stream")),
             Answer::Permit(permit) if self.status == b'I' => {
-                Served::No(Intent::Fill { permit, plan, demand, describe: request.form.describe })
+                Served::No(Intent::Fill { permit, plan: Arc::clone(plan), demand, describe: request.form.describe })
             }
             Answer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
             Answer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
@@ -215,10 +232,10 @@ impl Session {
         }
     }
 
-    fn serve_hit(&mut self, entry: Arc<Entry>, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
+    fn serve_hit(&mut self, entry: Arc<Entry>, request: &Request<'_>, end: UnitEnd, now: Moment) -> Served {
         let form = request.form;
-        if let Some((name, statement)) = request.parsed {
-            self.statements.insert(name, statement);
+        if let Some((name, statement)) = &request.parsed {
+            self.statements.insert(name, Arc::clone(statement));
         }
         self.hit(&entry, form, Tier::Memory, end, now);
         if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }
@@ -230,7 +247,7 @@ impl Session {
     }
 
     /// Of a statement whose key was composed.
-    fn look_up_timed(&mut self, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
+    fn look_up_timed(&mut self, request: &Request<'_>, end: UnitEnd, now: Moment) -> Served {
         let Ok(recipe) = &request.plan.cache else { return Served::No(Intent::Pass("no_stream")) };
         let Ok(ttl) = self.shared.ttl.ttl(&recipe.relations, &self.shared.catalog.load()) else {
             return Served::No(Intent::Pass("no_stream"));
