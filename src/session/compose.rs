@@ -50,6 +50,12 @@ pub enum Beside {
     Proof,
     /// After it, how far it may have read.
     High,
+    /// In a group of our own, behind the end of a write that is a transaction by itself: where it lies, and what it left on the
+    /// connection.
+    Behind {
+        position: bool,
+        state: bool,
+    },
 }
 
 /// Whether the server in question is a replica.
@@ -174,6 +180,17 @@ impl<'a> Composer<'a> {
             Side::Primary => self.own(INSERTED, Probe::High),
             Side::Replica => self.own(RECEIVED, Probe::High),
         }
+    }
+
+    /// What [`Beside::Behind`] asks.
+    fn behind(&mut self, side: Side, position: bool, state: bool) {
+        if position {
+            self.after(side);
+        }
+        if state {
+            self.state();
+        }
+        self.sync_own();
     }
 
     /// Asks for what decides answers there.
@@ -353,9 +370,10 @@ impl Session {
             composer.out.extend_from_slice(unit);
             composer.flow.sent(Step::Query(Owner::Client));
             composer.carried.unnamed = None;
-            if beside != Beside::Nothing {
-                composer.after(side);
-                composer.sync_own();
+            match beside {
+                Beside::Nothing => {}
+                Beside::Proof | Beside::High => composer.behind(side, true, false),
+                Beside::Behind { position, state } => composer.behind(side, position, state),
             }
             return;
         }
@@ -417,11 +435,14 @@ impl Session {
                     composer.flow.sent(Step::Execute(Owner::Client));
                 }
                 b'S' => {
-                    if beside != Beside::Nothing {
+                    if matches!(beside, Beside::Proof | Beside::High) {
                         composer.after(side);
                     }
                     frontend::put_sync(&mut composer.out);
                     composer.flow.sent(Step::Sync(Owner::Client));
+                    if let Beside::Behind { position, state } = beside {
+                        composer.behind(side, position, state);
+                    }
                 }
                 // A Flush right before the Sync has nothing left to do.
                 b'H' if end == UnitEnd::Sync => {}

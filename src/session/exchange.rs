@@ -124,6 +124,8 @@ pub struct Round {
     pub snapshot: Option<Snapshot>,
     pub replayed: Option<Lsn>,
     pub high: Option<Lsn>,
+    /// `high` and `state` were asked behind the unit's end: they tell of its writes too.
+    pub behind: bool,
     /// What decides answers on the connection.
     pub state: Option<Bytes>,
     /// How many of the client's Parses and Closes succeeded.

@@ -113,7 +113,7 @@ impl Session {
                     Again::Lost => to_primary = true,
                     Again::Reprepared => Box::pin(self.forget_prepared(&survey)).await?,
                 }
-                self.settle(round.status.unwrap_or(b'I')).await?;
+                self.settle(round.status.unwrap_or(b'I'), None).await?;
                 continue;
             }
             self.after(&survey, &round, end);
@@ -127,13 +127,13 @@ impl Session {
                 total: answered.since(began),
                 upstream: Some(upstream),
             });
-            let ready = round.status;
+            let (ready, state) = (round.status, round.state.take());
             if let Some(filling) = fill {
                 self.store(filling, round, side, upstream, &server);
             }
             if let Some(status) = ready {
                 self.client.flush().await?;
-                self.settle(status).await?;
+                self.settle(status, state).await?;
             }
             return Ok(());
         }
@@ -170,9 +170,12 @@ impl Session {
             Beside::Proof
         } else if self.learns_from(survey, end) {
             Beside::High
+        } else if self.ends_as_write(survey, end) {
+            Beside::Behind { position: self.learns_positions(), state: self.checks_state() }
         } else {
             Beside::Nothing
         };
+        round.behind = matches!(beside, Beside::Behind { .. });
         let mut held = self.held.take().expect("a connection was leased for this unit");
         let server = Arc::clone(&held.lease.server);
         let _request = server.request();
@@ -249,6 +252,20 @@ impl Session {
             && !survey.runs.is_empty()
             && survey.reads
             && survey.reads_rows()
+    }
+
+    /// Whether the unit writes and is surely a transaction by itself, so that questions may follow right behind it: nothing in it
+    /// opens a block, asks for the client's data, or must be heard of before the client hears of its end.
+    fn ends_as_write(&self, survey: &Survey, end: UnitEnd) -> bool {
+        let plain = |plan: &Arc<Plan>| matches!(plan.kind, Kind::Write | Kind::Read) && !plan.may_change_catalog;
+        (self.learns_positions() || self.checks_state())
+            && self.shared.ttl.is_empty()
+            && self.status == b'I'
+            && matches!(end, UnitEnd::Sync | UnitEnd::Query)
+            && !self.is_mid_batch()
+            && !survey.reads
+            && !survey.runs.is_empty()
+            && survey.runs.iter().all(|plan| plan.as_ref().is_some_and(plain))
     }
 
     /// Which statement's plan was outdated is not told: all that the batch bound are parsed again.

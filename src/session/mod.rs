@@ -148,7 +148,7 @@ struct Session {
     block: Block,
     /// Whether the transaction (or the autocommit statement) under way may have written.
     wrote: bool,
-    /// Whether it read rows of which it is not known how new they are.
+    /// Whether it read or wrote rows of which it is not known how new they are.
     unlearned: bool,
     /// Whether it may have changed the catalog.
     touched_catalog: bool,

@@ -38,6 +38,7 @@ impl Session {
         }
         if let Some(high) = round.high {
             self.raise_floor(high);
+            self.unlearned &= !round.behind;
             match self.held.as_ref().map(|held| self.side(&held.lease.server)) {
                 Some(Side::Primary) => self.floor_unknown = false,
                 _ => self.ahead = self.ahead.max(high),
@@ -58,6 +59,7 @@ impl Session {
 
     fn wrote_anything(&mut self) {
         self.wrote = true;
+        self.unlearned = true;
         self.block = Block::Dirty;
     }
 

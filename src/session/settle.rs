@@ -43,17 +43,17 @@ impl Fill {
 }
 
 impl Session {
-    /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is clean.
-    pub(super) async fn settle(&mut self, status: u8) -> Result<(), End> {
+    /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is
+    /// clean. `state`: what decides answers there, if that was asked behind the batch.
+    pub(super) async fn settle(&mut self, status: u8, state: Option<Bytes>) -> Result<(), End> {
         if status != b'I' {
             return Ok(());
         }
         let wrote = std::mem::take(&mut self.wrote);
-        let unlearned = std::mem::take(&mut self.unlearned) || wrote;
-        if unlearned && self.learns_positions() {
+        if std::mem::take(&mut self.unlearned) && self.learns_positions() {
             Box::pin(self.learn_position()).await?;
         }
-        let is_known = !wrote || !self.checks_state() || Box::pin(self.check_state()).await?;
+        let is_known = !wrote || !self.checks_state() || Box::pin(self.check_state(state)).await?;
         let stays = !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session;
         if !stays && let Some(held) = self.held.take() {
             if held.is_clean() && is_known {
@@ -86,8 +86,11 @@ impl Session {
 
     /// Whether functions and triggers that ran have left the connection as it was. What they changed stays with the
     /// session; another one's answers would come out wrong there, and be stored for everybody.
-    async fn check_state(&mut self) -> Result<bool, End> {
-        let now = self.ask_state().await?;
+    async fn check_state(&mut self, asked: Option<Bytes>) -> Result<bool, End> {
+        let now = match asked {
+            Some(state) => Some(state),
+            None => self.ask_state().await?,
+        };
         let Some(held) = &self.held else { return Ok(true) };
         let carried = &held.lease.carried;
         match &carried.state {
@@ -103,7 +106,7 @@ impl Session {
     }
 
     /// Only where answers are stored, and where a connection goes on to others.
-    fn checks_state(&self) -> bool {
+    pub(super) fn checks_state(&self) -> bool {
         self.heard
             && self.shared.cache.is_some()
             && self.shared.config.pool == PoolMode::Transaction
