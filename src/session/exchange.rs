@@ -151,8 +151,9 @@ pub struct Round {
 }
 
 impl Held {
-    pub fn new(lease: Lease) -> Self {
-        Held { lease, flow: Flow::default(), passing: 0, batch_open: false, settings_before: None }
+    /// `flow`: one that owes nothing.
+    pub fn new(lease: Lease, flow: Flow) -> Self {
+        Held { lease, flow, passing: 0, batch_open: false, settings_before: None }
     }
 
     /// Writes what can be written of `out` and reads what is there.

@@ -1,6 +1,6 @@
 //! The way of a unit that needs a server: what it does, where it goes, what is learned beside its answer.
 
-use super::client::UnitEnd;
+use super::client::{Unit, UnitEnd};
 use super::compose::{Beside, Composer, Side, Survey};
 use super::exchange::{Again, Broken, Capture, Held, Round};
 use super::serve::{Intent, Understood};
@@ -12,11 +12,24 @@ use crate::telemetry::{Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::upstream::Server;
 use crate::wire::backend::{Failure, put_ready};
+use crate::wire::frontend::Malformed;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
 /// How often a batch whose answer was held back may be sent again.
 const TRIES: usize = 3;
+
+/// A unit on its way to a server.
+pub(super) struct Errand {
+    unit: Bytes,
+    end: UnitEnd,
+    survey: Survey,
+    fill: Option<Fill>,
+    /// What becomes of it, if nothing comes in between.
+    outcome: Outcome,
+    to_primary: bool,
+    began: Moment,
+}
 
 impl Session {
     /// Whether messages were sent upstream whose Sync has not come.
@@ -43,55 +56,65 @@ impl Session {
         }
     }
 
-    /// Sends a unit to a server and relays its answer.
-    pub(super) async fn forward(
+    /// What is to be done for a unit, before anything is sent.
+    ///
+    /// # Errors
+    /// A message whose fields do not fill its frame.
+    pub(super) fn errand(
         &mut self,
-        unit: Bytes,
-        end: UnitEnd,
+        unit: Unit,
         (intent, understood): (Intent, Understood),
         began: Moment,
-    ) -> Result<(), End> {
-        let mut survey =
-            self.survey(&unit, end, understood).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
-        let (mut fill, outcome) = match intent {
+    ) -> Result<Errand, Failure> {
+        let end = unit.end;
+        let unit = self.client.take(unit);
+        let malformed = |malformed: Malformed| Failure::fatal("08P01", malformed.to_string());
+        let mut survey = self.survey(&unit, end, understood).map_err(malformed)?;
+        survey.reads = self.is_read(&survey);
+        let (fill, outcome) = match intent {
             Intent::Fill { permit, plan, .. } => (Some(Fill::Proven { permit, plan }), Outcome::Miss),
             Intent::FillTimed { permit, ttl } => (Some(Fill::Timed { permit, ttl }), Outcome::Miss),
             Intent::Pass(reason) => (None, Outcome::Bypass(reason)),
             Intent::Wait(_) => (None, Outcome::Bypass("flight_slow")),
         };
-        let reads = self.is_read(&survey);
-        survey.reads = reads;
+        let outcome = if survey.reads { outcome } else { Outcome::Write };
         // A batch that goes on after this unit may write yet, and all of it goes to one server.
         let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
         let anywhere = survey.runs.iter().flatten().chain(&survey.touches).all(|plan| plan.place == Place::Anywhere);
         // A replica refuses SERIALIZABLE, whether a statement or the session's default asks for it.
         let plain = self.settings.is_plain();
-        let mut to_primary = !reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
+        let mut to_primary =
+            !survey.reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
         // A hint counts for its statement as the level does for the session.
         let strong = |plan: &Arc<Plan>| plan.hint.level == Some(Level::Strong);
         to_primary |= survey.runs.iter().flatten().any(strong);
         // A replica's answer would be older than the clock says.
         to_primary |= matches!(fill, Some(Fill::Timed { .. }));
-        let catalog = self.heard && survey.runs.iter().flatten().any(|plan| plan.may_change_catalog);
-        if catalog {
+        Ok(Errand { unit, end, survey, fill, outcome, to_primary, began })
+    }
+
+    /// Sends a unit to a server and relays its answer.
+    pub(super) async fn forward(&mut self, errand: &mut Errand) -> Result<(), End> {
+        let end = errand.end;
+        if self.heard && errand.survey.runs.iter().flatten().any(|plan| plan.may_change_catalog) {
             // Before, since the catalog may change while the answer is on its way; and after, since only then it has.
             self.catalog_touched();
         }
         for _ in 0..TRIES {
-            if let Some(filling) = &mut fill
+            if let Some(filling) = &mut errand.fill
                 && let Err(refusal) = filling.begin(Moment::now())
             {
                 self.shared.telemetry.fill_refused(refusal.label());
-                fill = None;
+                errand.fill = None;
             }
-            let side = match self.hold(to_primary, end).await? {
+            let side = match self.hold(errand.to_primary, end).await? {
                 Some(side) => side,
                 None => return Ok(()),
             };
-            if !reads && self.status == b'I' && !self.is_mid_batch() && !self.knows_state() {
+            if !errand.survey.reads && self.status == b'I' && !self.is_mid_batch() && !self.knows_state() {
                 Box::pin(self.know_state()).await?;
             }
-            let reported = self.reported_before_reset(&survey, end);
+            let reported = self.reported_before_reset(&errand.survey, end);
             let sent = Moment::now();
             let mut round = Round {
                 on_replica: side == Side::Replica,
@@ -99,36 +122,36 @@ impl Session {
                 tick: sent.micros(),
                 ..Round::default()
             };
-            let server = self.exchange(&unit, end, &survey, fill.as_ref(), &mut round).await?;
+            let server = self.exchange(errand, &mut round).await?;
             let answered = Moment::now();
             let upstream = answered.since(sent);
             if let Some(again) = round.again {
                 match again {
                     Again::OnPrimary => {
-                        to_primary = true;
-                        for plan in survey.runs.iter().flatten() {
+                        errand.to_primary = true;
+                        for plan in errand.survey.runs.iter().flatten() {
                             self.shared.common.plans.learn_write(&plan.identity);
                         }
                     }
-                    Again::Lost => to_primary = true,
-                    Again::Reprepared => Box::pin(self.forget_prepared(&survey)).await?,
+                    Again::Lost => errand.to_primary = true,
+                    Again::Reprepared => Box::pin(self.forget_prepared(&errand.survey)).await?,
                 }
                 self.settle(round.status.unwrap_or(b'I'), None).await?;
                 continue;
             }
-            self.after(&survey, &round, end);
+            self.after(&errand.survey, &round, end);
             if let (Some(reported), Some(_)) = (reported, round.status) {
                 Box::pin(self.restart_settings(&reported)).await?;
             }
             self.shared.telemetry.request(&Record {
                 kind: if end == UnitEnd::Query { "simple" } else { "extended" },
                 destination: if side == Side::Replica { "replica" } else { "primary" },
-                outcome: if reads { outcome } else { Outcome::Write },
-                total: answered.since(began),
+                outcome: errand.outcome,
+                total: answered.since(errand.began),
                 upstream: Some(upstream),
             });
             let (ready, state) = (round.status, round.state.take());
-            if let Some(filling) = fill {
+            if let Some(filling) = errand.fill.take() {
                 self.store(filling, round, side, upstream, &server);
             }
             if let Some(status) = ready {
@@ -153,18 +176,14 @@ impl Session {
     }
 
     /// Sends the unit and relays the answer, copy data of the client included.
-    async fn exchange(
-        &mut self,
-        unit: &Bytes,
-        end: UnitEnd,
-        survey: &Survey,
-        fill: Option<&Fill>,
-        round: &mut Round,
-    ) -> Result<Arc<Server>, End> {
+    async fn exchange(&mut self, errand: &Errand, round: &mut Round) -> Result<Arc<Server>, End> {
+        let Errand { unit, survey, fill, .. } = errand;
+        let end = errand.end;
         let side = if round.on_replica { Side::Replica } else { Side::Primary };
         let held_back = (self.status == b'I' && !self.is_mid_batch() && end != UnitEnd::Open && end != UnitEnd::Flush)
             .then_some(self.client.output.len());
-        round.capture = fill.map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit())));
+        round.capture =
+            fill.as_ref().map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit())));
         round.held_back = held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty());
         let beside = if matches!(fill, Some(Fill::Proven { .. })) {
             Beside::Proof
@@ -217,7 +236,7 @@ impl Session {
                 round.again = Some(Again::Lost);
                 Ok(server)
             }
-            Err(broken) => Err(self.lost(broken).await),
+            Err(broken) => Err(Box::pin(self.lost(broken)).await),
         }
     }
 
@@ -238,7 +257,7 @@ impl Session {
             if !round.copy_in {
                 return Ok(());
             }
-            super::copy::copy_in(held, &mut self.client, round).await?;
+            Box::pin(super::copy::copy_in(held, &mut self.client, round)).await?;
         }
     }
 

@@ -30,8 +30,8 @@ impl Session {
         if let Some(held) = &self.held {
             // Replicas are held for one unit at a time: what is held longer is the primary's.
             let side = self.side(&held.lease.server);
-            if !held.batch_open && self.status == b'I' {
-                self.put_settings().await?;
+            if !held.batch_open && self.status == b'I' && !self.carries_settings() {
+                Box::pin(self.put_settings()).await?;
             }
             return Ok(Some(side));
         }
@@ -55,8 +55,10 @@ impl Session {
             },
         };
         let side = self.side(&lease.server);
-        self.held = Some(Held::new(lease));
-        self.put_settings().await?;
+        self.held = Some(Held::new(lease, std::mem::take(&mut self.spare)));
+        if !self.carries_settings() {
+            Box::pin(self.put_settings()).await?;
+        }
         if side == Side::Primary && self.ahead != Lsn::ZERO {
             Box::pin(self.catch_up()).await?;
         }
@@ -147,20 +149,18 @@ impl Session {
         leased
     }
 
+    fn carries_settings(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| carries(&held.lease.carried.settings, self.settings.current()))
+    }
+
     /// Puts this session's settings on the held connection, where they differ from what it carries.
     pub(super) async fn put_settings(&mut self) -> Result<(), End> {
         let Some(held) = &mut self.held else { return Ok(()) };
         let wanted = self.settings.current();
-        if carries(&held.lease.carried.settings, wanted) {
+        let statements = differences(&held.lease.carried.settings, wanted);
+        if statements.is_empty() {
             return Ok(());
         }
-        Box::pin(self.replace_settings()).await
-    }
-
-    async fn replace_settings(&mut self) -> Result<(), End> {
-        let Some(held) = &mut self.held else { return Ok(()) };
-        let wanted = self.settings.current();
-        let statements = differences(&held.lease.carried.settings, wanted);
         let mut round = Round { mute_parameters: true, ..Round::default() };
         let Held { lease, flow, .. } = held;
         let mut composer = Composer::new(flow, &mut lease.carried, 0);

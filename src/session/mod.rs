@@ -39,6 +39,7 @@ use arc_swap::ArcSwap;
 use cancel::Registry;
 use client::{BadFrame, Client, UnitEnd};
 use exchange::Held;
+use flow::Flow;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
 use settings::Settings;
@@ -160,6 +161,8 @@ struct Session {
     floor_unknown: bool,
     pins: BTreeSet<PinReason>,
     held: Option<Held>,
+    /// Of the connection that was held last, empty: for its room.
+    spare: Flow,
     /// After a local error in a batch that has not seen its Sync: messages are skipped up to it.
     skipping: bool,
     statements: Statements,

@@ -42,6 +42,17 @@ enum Served {
     No(Intent),
 }
 
+/// What a unit needs after the first look at it.
+enum Look {
+    Answered,
+    /// To be written apart.
+    Large(Arc<Entry>),
+    /// Others may answer it yet.
+    Wait(Intent),
+    /// A server.
+    Forward(Intent, Understood),
+}
+
 /// What was understood of a unit while it was looked up, and need not be worked out again on its way to a server.
 #[derive(Default)]
 pub(super) struct Understood {
@@ -74,58 +85,83 @@ impl Session {
             // `exec_simple_query` in postgres.c drops it before anything else.
             self.statements.close(b"");
         }
-        let mut intent = Intent::Pass("batch_open");
-        let mut understood = Understood::default();
-        if !self.is_mid_batch() {
-            if self.close_locally(unit) {
-                self.client.discard(unit);
-                return Ok(());
-            }
-            let served;
-            (served, understood) = self.serve(unit, began);
-            match served {
-                Served::Yes => {
-                    self.client.discard(unit);
-                    return Ok(());
-                }
-                Served::Large(entry) => {
-                    self.client.discard(unit);
-                    return self.write_large(&entry).await;
-                }
-                Served::No(next) => intent = next,
-            }
-            if let Intent::Wait(waiter) = intent {
-                intent = match waiter.wait(FLIGHT_WAIT).await {
-                    // Look again; who finds it in flight once more asks a server itself, and stores nothing.
-                    Waited::Stored | Waited::Abandoned => match self.serve(unit, Moment::now()).0 {
-                        Served::Yes => {
-                            self.client.discard(unit);
-                            return Ok(());
-                        }
-                        Served::Large(entry) => {
-                            self.client.discard(unit);
-                            return self.write_large(&entry).await;
-                        }
-                        Served::No(Intent::Wait(_)) => Intent::Pass("flight_slow"),
-                        Served::No(next) => next,
-                    },
-                    Waited::NotStored => Intent::Pass("not_storable"),
-                    Waited::TimedOut => Intent::Pass("flight_slow"),
-                };
-            }
-            if self.shared.config.cache == CacheMode::On
-                && let Intent::Fill { permit, demand, describe, .. } = &mut intent
-                && let Some(entry) = permit.ask_shared(*describe, demand).await
-            {
-                drop(intent);
-                let form = self.form(unit);
-                self.hit(&entry, form, Tier::Shared, unit.end, began);
-                self.client.discard(unit);
-                return if entry.body.len() > COPY_LIMIT { self.write_large(&entry).await } else { Ok(()) };
-            }
+        // What waits for others alone is boxed: every session keeps room for the way to a server, and no more.
+        let mut errand = match self.first_look(unit, began) {
+            Look::Answered => return Ok(()),
+            Look::Large(entry) => return Box::pin(self.write_large(&entry)).await,
+            Look::Wait(intent) => match Box::pin(self.look_again(unit, intent, began)).await? {
+                Some(intent) => self.errand(unit, (intent, Understood::default()), began)?,
+                None => return Ok(()),
+            },
+            Look::Forward(intent, understood) => self.errand(unit, (intent, understood), began)?,
+        };
+        self.forward(&mut errand).await
+    }
+
+    /// All that can be done for a unit without waiting.
+    fn first_look(&mut self, unit: Unit, now: Moment) -> Look {
+        if self.is_mid_batch() {
+            return Look::Forward(Intent::Pass("batch_open"), Understood::default());
         }
-        let bytes = self.client.take(unit);
-        Box::pin(self.forward(bytes, unit.end, (intent, understood), began)).await
+        if self.close_locally(unit) {
+            self.client.discard(unit);
+            return Look::Answered;
+        }
+        match self.serve(unit, now) {
+            (Served::Yes, _) => {
+                self.client.discard(unit);
+                Look::Answered
+            }
+            (Served::Large(entry), _) => {
+                self.client.discard(unit);
+                Look::Large(entry)
+            }
+            (Served::No(intent @ Intent::Wait(_)), _) => Look::Wait(intent),
+            (Served::No(intent @ Intent::Fill { .. }), _) if self.asks_shared() => Look::Wait(intent),
+            (Served::No(intent), understood) => Look::Forward(intent, understood),
+        }
+    }
+
+    /// Waits for another's fill, and asks the shared tier. `None`: one of them answered.
+    async fn look_again(&mut self, unit: Unit, mut intent: Intent, began: Moment) -> Result<Option<Intent>, End> {
+        if let Intent::Wait(waiter) = intent {
+            intent = match waiter.wait(FLIGHT_WAIT).await {
+                // Look again; who finds it in flight once more asks a server itself, and stores nothing.
+                Waited::Stored | Waited::Abandoned => match self.serve(unit, Moment::now()).0 {
+                    Served::Yes => {
+                        self.client.discard(unit);
+                        return Ok(None);
+                    }
+                    Served::Large(entry) => {
+                        self.client.discard(unit);
+                        return self.write_large(&entry).await.map(|()| None);
+                    }
+                    Served::No(Intent::Wait(_)) => Intent::Pass("flight_slow"),
+                    Served::No(next) => next,
+                },
+                Waited::NotStored => Intent::Pass("not_storable"),
+                Waited::TimedOut => Intent::Pass("flight_slow"),
+            };
+        }
+        if self.asks_shared()
+            && let Intent::Fill { permit, demand, describe, .. } = &mut intent
+            && let Some(entry) = permit.ask_shared(*describe, demand).await
+        {
+            drop(intent);
+            let form = self.form(unit);
+            self.hit(&entry, form, Tier::Shared, unit.end, began);
+            self.client.discard(unit);
+            if entry.body.len() > COPY_LIMIT {
+                self.write_large(&entry).await?;
+            }
+            return Ok(None);
+        }
+        Ok(Some(intent))
+    }
+
+    /// Whether other instances may have filled what is not in memory.
+    fn asks_shared(&self) -> bool {
+        self.shared.config.cache == CacheMode::On && self.shared.cache.as_ref().is_some_and(|cache| cache.is_shared())
     }
 
     /// A batch of nothing but closed names, or of nothing, or a Flush with nothing before it: names live here, and no server is

@@ -57,6 +57,7 @@ impl Session {
         let stays = !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session;
         if !stays && let Some(held) = self.held.take() {
             if held.is_clean() && is_known {
+                self.spare = held.flow.emptied();
                 held.lease.release();
             } else {
                 tracing::debug!("a connection was not clean at the end of a transaction and is closed");

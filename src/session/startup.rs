@@ -3,6 +3,7 @@
 
 use super::client::Client;
 use super::exchange::Held;
+use super::flow::Flow;
 use super::plans::Recent;
 use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
@@ -320,6 +321,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         floor_unknown: false,
         pins: BTreeSet::new(),
         held: None,
+        spare: Flow::default(),
         skipping: false,
         statements: Statements::default(),
         recent: Recent::default(),
@@ -429,7 +431,7 @@ impl Session {
                 return Err(Failure::fatal("08006", error.to_string()).into());
             }
         };
-        self.held = Some(Held::new(lease));
+        self.held = Some(Held::new(lease, Flow::default()));
         self.put_settings().await?;
         let rows = self
             .ask(
