@@ -9,12 +9,17 @@ use crate::harness::wire::{Batch, Format, Wire, tags};
 
 /// A Sidecache that caches nothing, so that every statement is routed, before a table of ten rows.
 fn routed(cluster: &Cluster, database: &str) -> Sidecache {
+    routed_within(cluster, database, "1s")
+}
+
+/// Likewise, with replicas that may be so late.
+fn routed_within(cluster: &Cluster, database: &str, bound: &str) -> Sidecache {
     let mut app = cluster.connect("app", database);
     app.rows("CREATE TABLE t (id int PRIMARY KEY, v text)");
     app.rows("INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 10) i");
     app.rows("CREATE SEQUENCE s");
     cluster.catch_up();
-    let sidecache = Sidecache::build(cluster, database).cache("off").start();
+    let sidecache = Sidecache::build(cluster, database).cache("off").flag("--staleness", bound).start();
     all_ready(&sidecache, cluster.replicas.len());
     sidecache
 }
@@ -236,6 +241,54 @@ fn r9_a_client_reads_its_own_writes() {
     eventually("reads to go to a replica again", || {
         (went(&sidecache, || assert_eq!(writer.value(read), "round 9")) == "replica").then_some(())
     });
+}
+
+/// Whatever form a write has, the read behind it does not go where it has not been replayed.
+#[test]
+fn r9_a_client_reads_its_own_writes_in_whatever_form() {
+    let cluster = Cluster::build().replicas(1).start();
+    // A bound so wide that only positions keep the replica's old row away.
+    let sidecache = routed_within(&cluster, &cluster.database("forms"), "1h");
+    let update = |form: &str| format!("UPDATE t SET v = '{form}' WHERE id = 1");
+    let one = |batch: Batch, form| batch.parse("", &update(form), &[]).bind("", "", &[], Format::Text).execute("", 0);
+    let failing = "INSERT INTO t VALUES (1, 'there already')";
+    // With what the read finds, and how many ReadyForQuery come before it.
+    let forms = [
+        ("simple", 1, Batch::new().query(&update("simple"))),
+        ("extended", 1, one(Batch::new(), "extended").sync()),
+        ("the latter", 1, one(one(Batch::new(), "the former"), "the latter").sync()),
+        ("pipelined", 2, one(one(Batch::new(), "before").sync(), "pipelined").sync()),
+        ("several", 1, Batch::new().query(&format!("{}; {}", update("one"), update("several")))),
+        ("block", 3, Batch::new().query("BEGIN").query(&update("block")).query("COMMIT")),
+        (
+            "batch",
+            2,
+            one(Batch::new().parse("", "BEGIN", &[]).bind("", "", &[], Format::Text).execute("", 0), "batch")
+                .sync()
+                .query("COMMIT"),
+        ),
+        ("before", 2, Batch::new().query(&update("before")).query(failing)),
+        (
+            "copied",
+            2,
+            Batch::new()
+                .query("DELETE FROM t WHERE id = 1")
+                .query("COPY t FROM STDIN")
+                .copy_data(b"1\tcopied\n")
+                .copy_done(),
+        ),
+    ];
+    let _paused = cluster.pause_replay(0);
+    for (form, answers, batch) in forms {
+        let mut client = sidecache.connect("app");
+        let read = "SELECT v FROM t WHERE id = 1";
+        assert_eq!(went(&sidecache, || assert_eq!(client.value(read), "row 1", "{form}")), "replica", "{form}");
+        client.send(&batch).expect("it lives");
+        for _ in 0..answers {
+            client.read_until_ready().expect("it lives");
+        }
+        assert_eq!(client.value(read), form);
+    }
 }
 
 /// A statement that a replica refuses as a write runs on the primary, and goes there at once the next time.
