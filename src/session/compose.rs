@@ -290,7 +290,7 @@ impl Session {
     ///
     /// # Errors
     /// A message whose fields do not fill its frame.
-    pub(super) fn survey(&mut self, unit: &[u8], end: UnitEnd, mut known: Understood) -> Result<Survey, Malformed> {
+    pub(super) fn survey(&mut self, unit: &Bytes, end: UnitEnd, mut known: Understood) -> Result<Survey, Malformed> {
         let mut survey = Survey::default();
         let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
         for (header, body) in frames(unit) {
@@ -304,7 +304,7 @@ impl Session {
                     let parse = Parse::read(body)?;
                     let statement = known.parsed.take().unwrap_or_else(|| self.prepare(&parse));
                     survey.touches.push(Arc::clone(&statement.plan));
-                    survey.namings.push(Naming::Prepared(Bytes::copy_from_slice(parse.name), statement));
+                    survey.namings.push(Naming::Prepared(unit.slice_ref(parse.name), statement));
                 }
                 b'B' => {
                     let bind = Bind::read(body)?;
@@ -325,7 +325,7 @@ impl Session {
                         survey.touches.push(self.plan_of(&statement));
                     }
                     if header.tag == b'C' {
-                        let name = Bytes::copy_from_slice(name);
+                        let name = unit.slice_ref(name);
                         survey.namings.push(match subject {
                             Subject::Statement => Naming::Closed(name),
                             Subject::Portal => Naming::ClosedPortal(name),
@@ -355,7 +355,7 @@ impl Session {
     /// Writes the unit's messages for the connection, with `beside` around or behind them.
     pub(super) fn compose(
         &mut self,
-        unit: &[u8],
+        unit: &Bytes,
         end: UnitEnd,
         survey: &Survey,
         (beside, side): (Beside, Side),
@@ -417,7 +417,7 @@ impl Session {
                         composer.inject(&statement);
                     }
                     if statement.is_named {
-                        round.names.push((statement.number, Bytes::copy_from_slice(bind.statement)));
+                        round.names.push((statement.number, unit.slice_ref(bind.statement)));
                         frontend::put_bind(&mut composer.out, &bind, &server_name(statement.number));
                     } else {
                         composer.copy(b'B', body);

@@ -117,7 +117,7 @@ pub struct Round {
     /// An error of a replica may send the batch to the primary.
     pub on_replica: bool,
     /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors.
-    pub names: Vec<(u64, Bytes)>,
+    pub names: SmallVec<[(u64, Bytes); 1]>,
     /// Our own errors for the messages that were sent to fail, in order.
     pub substitutes: std::collections::VecDeque<backend::Failure>,
     pub again: Option<Again>,
