@@ -1,9 +1,10 @@
 //! One client's connection, from the startup message to its end. Simple and extended queries meet in one `Request` before
 //! anything is decided. Knows neither Redis nor SQL text: `route` understands statements, `cache` keeps answers.
 //!
-//! The way of a unit (a simple query, or the messages up to a Sync): `serve` answers it from the cache if it can;
+//! The way of a unit (a simple query, or the messages up to a Sync), which `answer` leads: `serve` answers it from the cache if it can;
 //! else `forward` picks a server, sends it with what we want to know beside it, and `exchange` relays the answer.
 
+mod answer;
 mod cancel;
 mod client;
 mod compose;

@@ -4,9 +4,9 @@
 use super::client::{Unit, UnitEnd, frames};
 use super::portal::Prepared;
 use super::request::{Form, Request, has_time_word};
-use super::{Block, End, Session};
+use super::{Block, Session};
 use crate::cache::key::{KeyParts, compose};
-use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waited, Waiter};
+use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waiter};
 use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
 use crate::route::plan::{Kind, PinReason, Plan, Recipe, SettingChange};
@@ -20,11 +20,8 @@ use bytes::BufMut;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a request waits for another's fill of the same key.
-const FLIGHT_WAIT: Duration = Duration::from_millis(500);
-
 /// Bodies up to this are copied into the output, so that one write carries everything.
-const COPY_LIMIT: usize = 32 * 1024;
+pub(super) const COPY_LIMIT: usize = 32 * 1024;
 
 /// One row with its column's name, if there is one, and the command tag.
 type LocalAnswer = (Option<(&'static str, String)>, &'static str);
@@ -33,24 +30,13 @@ type LocalAnswer = (Option<(&'static str, String)>, &'static str);
 const HIT_MARGIN: usize = 16;
 
 /// What became of a unit.
-enum Served {
+pub(super) enum Served {
     /// Answered into the output.
     Yes,
     /// A hit whose rows are too many to copy.
     Large(Arc<Entry>),
     /// It needs a server.
     No(Intent),
-}
-
-/// What a unit needs after the first look at it.
-enum Look {
-    Answered,
-    /// To be written apart.
-    Large(Arc<Entry>),
-    /// Others may answer it yet.
-    Wait(Intent),
-    /// A server.
-    Forward(Intent, Understood),
 }
 
 /// What was understood of a unit while it was looked up, and need not be worked out again on its way to a server.
@@ -75,98 +61,9 @@ pub(super) enum Intent {
 }
 
 impl Session {
-    /// Answers one unit, from the cache or from a server.
-    pub(super) async fn answer(&mut self, unit: Unit) -> Result<(), End> {
-        let began = Moment::now();
-        if self.greeted.1 != self.shared.upstream.defaults() && self.held.is_none() {
-            Box::pin(self.take_over_defaults()).await?;
-        }
-        if unit.end == UnitEnd::Query && !self.is_mid_batch() {
-            // `exec_simple_query` in postgres.c drops it before anything else.
-            self.statements.close(b"");
-        }
-        // What waits for others alone is boxed: every session keeps room for the way to a server, and no more.
-        let mut errand = match self.first_look(unit, began) {
-            Look::Answered => return Ok(()),
-            Look::Large(entry) => return Box::pin(self.write_large(&entry)).await,
-            Look::Wait(intent) => match Box::pin(self.look_again(unit, intent, began)).await? {
-                Some(intent) => self.errand(unit, (intent, Understood::default()), began)?,
-                None => return Ok(()),
-            },
-            Look::Forward(intent, understood) => self.errand(unit, (intent, understood), began)?,
-        };
-        self.forward(&mut errand).await
-    }
-
-    /// All that can be done for a unit without waiting.
-    fn first_look(&mut self, unit: Unit, now: Moment) -> Look {
-        if self.is_mid_batch() {
-            return Look::Forward(Intent::Pass("batch_open"), Understood::default());
-        }
-        if self.close_locally(unit) {
-            self.client.discard(unit);
-            return Look::Answered;
-        }
-        match self.serve(unit, now) {
-            (Served::Yes, _) => {
-                self.client.discard(unit);
-                Look::Answered
-            }
-            (Served::Large(entry), _) => {
-                self.client.discard(unit);
-                Look::Large(entry)
-            }
-            (Served::No(intent @ Intent::Wait(_)), _) => Look::Wait(intent),
-            (Served::No(intent @ Intent::Fill { .. }), _) if self.asks_shared() => Look::Wait(intent),
-            (Served::No(intent), understood) => Look::Forward(intent, understood),
-        }
-    }
-
-    /// Waits for another's fill, and asks the shared tier. `None`: one of them answered.
-    async fn look_again(&mut self, unit: Unit, mut intent: Intent, began: Moment) -> Result<Option<Intent>, End> {
-        if let Intent::Wait(waiter) = intent {
-            intent = match waiter.wait(FLIGHT_WAIT).await {
-                // Look again; who finds it in flight once more asks a server itself, and stores nothing.
-                Waited::Stored | Waited::Abandoned => match self.serve(unit, Moment::now()).0 {
-                    Served::Yes => {
-                        self.client.discard(unit);
-                        return Ok(None);
-                    }
-                    Served::Large(entry) => {
-                        self.client.discard(unit);
-                        return self.write_large(&entry).await.map(|()| None);
-                    }
-                    Served::No(Intent::Wait(_)) => Intent::Pass("flight_slow"),
-                    Served::No(next) => next,
-                },
-                Waited::NotStored => Intent::Pass("not_storable"),
-                Waited::TimedOut => Intent::Pass("flight_slow"),
-            };
-        }
-        if self.asks_shared()
-            && let Intent::Fill { permit, demand, describe, .. } = &mut intent
-            && let Some(entry) = permit.ask_shared(*describe, demand).await
-        {
-            drop(intent);
-            let form = self.form(unit);
-            self.hit(&entry, form, Tier::Shared, unit.end, began);
-            self.client.discard(unit);
-            if entry.body.len() > COPY_LIMIT {
-                self.write_large(&entry).await?;
-            }
-            return Ok(None);
-        }
-        Ok(Some(intent))
-    }
-
-    /// Whether other instances may have filled what is not in memory.
-    fn asks_shared(&self) -> bool {
-        self.shared.config.cache == CacheMode::On && self.shared.cache.as_ref().is_some_and(|cache| cache.is_shared())
-    }
-
     /// A batch of nothing but closed names, or of nothing, or a Flush with nothing before it: names live here, and no server is
     /// asked.
-    fn close_locally(&mut self, unit: Unit) -> bool {
+    pub(super) fn close_locally(&mut self, unit: Unit) -> bool {
         let input = &self.client.input[..unit.len];
         // The usual unit begins otherwise, and need not be looked at twice.
         if !matches!(input.first(), Some(b'C' | b'S' | b'H')) {
@@ -197,18 +94,8 @@ impl Session {
         true
     }
 
-    fn form(&mut self, unit: Unit) -> Form {
-        let input = std::mem::take(&mut self.client.input);
-        let request = self.request(&input[..unit.len], unit.end);
-        let form = request.as_ref().map(|request| request.form);
-        if let Some((name, statement)) = request.and_then(|request| request.parsed) {
-            self.statements.insert(name, statement);
-        }
-        self.client.input = input;
-        form.expect("the unit had the form of a request when its permit was given")
-    }
-
-    fn serve(&mut self, unit: Unit, now: Moment) -> (Served, Understood) {
+    /// Looks a unit up, and answers what is ours.
+    pub(super) fn serve(&mut self, unit: Unit, now: Moment) -> (Served, Understood) {
         let input = std::mem::take(&mut self.client.input);
         let served = match self.request(&input[..unit.len], unit.end) {
             Some(request) => {
@@ -340,7 +227,7 @@ impl Session {
     }
 
     /// Writes a hit, all but the ReadyForQuery of one whose body is too large to copy.
-    fn hit(&mut self, entry: &Entry, form: Form, tier: Tier, end: UnitEnd, began: Moment) {
+    pub(super) fn hit(&mut self, entry: &Entry, form: Form, tier: Tier, end: UnitEnd, began: Moment) {
         let out = &mut self.client.output;
         let is_small = entry.body.len() <= COPY_LIMIT;
         if is_small {
@@ -384,14 +271,6 @@ impl Session {
             upstream: None,
         });
         self.shared.telemetry.saved(entry.cost);
-    }
-
-    async fn write_large(&mut self, entry: &Entry) -> Result<(), End> {
-        use tokio::io::AsyncWriteExt;
-        self.client.flush().await?;
-        self.client.stream.write_all(&entry.body).await?;
-        self.ready();
-        Ok(())
     }
 
     /// Statements that no server is asked: our own settings, and the names of prepared statements, which live here.
