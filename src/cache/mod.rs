@@ -251,6 +251,11 @@ impl Cache {
         }))
     }
 
+    /// Whether there is a tier that other instances fill too.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// The bookkeeping of the memory tier and everything that the shared tier does behind the sessions' backs. Never ends.
     pub async fn run(self: Arc<Self>) {
         let maintenance = async {

@@ -112,6 +112,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Empty => "empty".to_owned(),
         Kind::Read => "read".to_owned(),
         Kind::Write => "write".to_owned(),
+        Kind::Copy => "write of copied rows".to_owned(),
         Kind::Transaction(control) => format!("transaction control: {control:?}"),
         Kind::SetConfig(calls) => format!("setting: {calls:?}"),
         Kind::Setting(change) => format!("setting: {change:?}"),

@@ -3,50 +3,89 @@
 
 use crate::upstream::{BackendKey, Server, Upstream};
 use bytes::Bytes;
-use parking_lot::Mutex as SyncMutex;
+use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 /// The query that a session is running, if it is, or that waits for a connection.
 #[derive(Debug, Default)]
 pub struct Running {
-    query: SyncMutex<Option<(Arc<Server>, BackendKey)>>,
-    /// Held by a cancel from before it looks at the query until the server has acted on it.
-    cancelling: Mutex<()>,
-    waiting: SyncMutex<Option<oneshot::Sender<()>>>,
+    now: Mutex<Now>,
+    /// Told whenever a cancel has been dealt with.
+    dealt_with: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Now {
+    query: Option<(Arc<Server>, BackendKey)>,
+    waiting: Option<oneshot::Sender<()>>,
+    /// Cancels that have seen the query and on which the server has not acted yet.
+    cancels: usize,
+}
+
+/// Counts a cancel until the server has acted on it, or nobody waits for that any more.
+struct Cancelling<'a>(&'a Running);
+
+impl Drop for Cancelling<'_> {
+    fn drop(&mut self) {
+        self.0.now.lock().cancels -= 1;
+        self.0.dealt_with.notify_waiters();
+    }
 }
 
 impl Running {
     /// A query waits for a connection from now on, until what is returned is dropped or has a message: it was cancelled.
     pub fn wait(&self) -> oneshot::Receiver<()> {
         let (cancelled, receiver) = oneshot::channel();
-        *self.waiting.lock() = Some(cancelled);
+        self.now.lock().waiting = Some(cancelled);
         receiver
     }
 
     /// A query is about to be sent on this connection.
     pub fn begin(&self, server: &Arc<Server>, key: &BackendKey) {
-        *self.query.lock() = Some((Arc::clone(server), key.clone()));
+        self.now.lock().query = Some((Arc::clone(server), key.clone()));
     }
 
-    /// It was answered. Waits for a cancel that is under way, so that it cannot hit the connection's next query; one that comes
-    /// later finds nothing.
-    pub async fn end(&self) {
-        *self.query.lock() = None;
-        if self.cancelling.try_lock().is_err() {
-            drop(self.cancelling.lock().await);
+    /// It was answered: a cancel that comes later finds nothing. `false` if one is under way, which [`Running::spared`] waits
+    /// for, so that it cannot hit the connection's next query.
+    pub fn end(&self) -> bool {
+        let mut now = self.now.lock();
+        let query = now.query.take();
+        let spared = now.cancels == 0;
+        drop(now);
+        drop(query);
+        spared
+    }
+
+    /// No cancel is under way.
+    pub async fn spared(&self) {
+        loop {
+            let mut told = pin!(self.dealt_with.notified());
+            told.as_mut().enable();
+            if self.now.lock().cancels == 0 {
+                return;
+            }
+            told.await;
         }
     }
 
     /// Cancels what runs, if anything does.
     async fn cancel(&self, upstream: &Upstream) {
-        let _cancelling = self.cancelling.lock().await;
-        let query = self.query.lock().clone();
-        if let Some((server, key)) = query
-            && let Err(error) = upstream.cancel(&server, &key).await
-        {
+        let (query, waiting) = {
+            let mut now = self.now.lock();
+            now.cancels += usize::from(now.query.is_some());
+            (now.query.clone(), now.waiting.take())
+        };
+        if let Some(waiting) = waiting {
+            // Nobody waits any more, most of the time.
+            let _ = waiting.send(());
+        }
+        let Some((server, key)) = query else { return };
+        let _cancelling = Cancelling(self);
+        if let Err(error) = upstream.cancel(&server, &key).await {
             tracing::warn!(server = server.name(), %error, "a cancel request could not be forwarded");
         }
     }
@@ -54,7 +93,7 @@ impl Running {
 
 /// All sessions' keys.
 #[derive(Debug, Default)]
-pub struct Registry(SyncMutex<HashMap<u32, (Bytes, Arc<Running>)>>);
+pub struct Registry(Mutex<HashMap<u32, (Bytes, Arc<Running>)>>);
 
 /// A session's key, taken back when it ends.
 #[derive(Debug)]
@@ -101,10 +140,6 @@ impl Registry {
             }
             _ => return,
         };
-        if let Some(waiting) = running.waiting.lock().take() {
-            // Nobody waits any more, most of the time.
-            let _ = waiting.send(());
-        }
         running.cancel(upstream).await;
     }
 }

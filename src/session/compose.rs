@@ -7,6 +7,7 @@ use super::exchange::Round;
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::own;
 use super::portal::Prepared;
+use super::serve::Understood;
 use crate::route::plan::{Kind, PinReason, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
 use crate::upstream::Carried;
 use crate::wire::backend::Failure;
@@ -50,6 +51,12 @@ pub enum Beside {
     Proof,
     /// After it, how far it may have read.
     High,
+    /// In a group of our own, behind the end of a write that is a transaction by itself: where it lies, and what it left on the
+    /// connection.
+    Behind {
+        position: bool,
+        state: bool,
+    },
 }
 
 /// Whether the server in question is a replica.
@@ -196,6 +203,17 @@ impl<'a> Composer<'a> {
         }
     }
 
+    /// What [`Beside::Behind`] asks.
+    fn behind(&mut self, side: Side, position: bool, state: bool) {
+        if position {
+            self.after(side);
+        }
+        if state {
+            self.state();
+        }
+        self.sync_own();
+    }
+
     /// Asks for what decides answers there.
     pub fn state(&mut self) {
         self.own(STATE, Probe::State);
@@ -319,14 +337,16 @@ impl Session {
     ///
     /// # Errors
     /// A message whose fields do not fill its frame.
-    pub(super) fn survey(&mut self, unit: &[u8], end: UnitEnd) -> Result<Survey, Malformed> {
+    pub(super) fn survey(&mut self, unit: &Bytes, end: UnitEnd, mut known: Understood) -> Result<Survey, Malformed> {
         let mut survey = Survey::default();
         let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
         let mut bound: Vec<(&[u8], Option<Vec<SettingChange>>)> = Vec::new();
         for (header, body) in frames(unit) {
             match header.tag {
                 b'Q' => {
-                    let plan = self.plan(frontend::query(body)?);
+                    let text = frontend::query(body)?;
+                    let known = known.plan.take().filter(|plan| self.is_current(plan));
+                    let plan = known.unwrap_or_else(|| self.plan(text));
                     if let Kind::SetConfig(calls) = &plan.kind {
                         survey.set.push((0, calls.iter().map(|call| call.change(&[])).collect()));
                     }
@@ -334,9 +354,9 @@ impl Session {
                 }
                 b'P' => {
                     let parse = Parse::read(body)?;
-                    let statement = self.prepare(&parse);
+                    let statement = known.parsed.take().unwrap_or_else(|| self.prepare(&parse));
                     survey.touches.push(Arc::clone(&statement.plan));
-                    survey.namings.push(Naming::Prepared(Bytes::copy_from_slice(parse.name), statement));
+                    survey.namings.push(Naming::Prepared(unit.slice_ref(parse.name), statement));
                 }
                 b'B' => {
                     let bind = Bind::read(body)?;
@@ -361,7 +381,7 @@ impl Session {
                         survey.touches.push(self.plan_of(&statement));
                     }
                     if header.tag == b'C' {
-                        let name = Bytes::copy_from_slice(name);
+                        let name = unit.slice_ref(name);
                         survey.namings.push(match subject {
                             Subject::Statement => Naming::Closed(name),
                             Subject::Portal => Naming::ClosedPortal(name),
@@ -395,7 +415,7 @@ impl Session {
     /// Writes the unit's messages for the connection, with `beside` around or behind them.
     pub(super) fn compose(
         &mut self,
-        unit: &[u8],
+        unit: &Bytes,
         end: UnitEnd,
         survey: &Survey,
         (beside, side): (Beside, Side),
@@ -416,9 +436,10 @@ impl Session {
             composer.out.extend_from_slice(unit);
             composer.flow.sent(Step::Query(Owner::Client));
             composer.carried.unnamed = None;
-            if beside != Beside::Nothing {
-                composer.after(side);
-                composer.sync_own();
+            match beside {
+                Beside::Nothing => {}
+                Beside::Proof | Beside::High => composer.behind(side, true, false),
+                Beside::Behind { position, state } => composer.behind(side, position, state),
             }
             return;
         }
@@ -463,7 +484,7 @@ impl Session {
                         composer.inject(&statement);
                     }
                     if statement.is_named {
-                        round.names.push((statement.number, Bytes::copy_from_slice(bind.statement)));
+                        round.names.push((statement.number, unit.slice_ref(bind.statement)));
                         frontend::put_bind(&mut composer.out, &bind, &server_name(statement.number));
                     } else {
                         composer.copy(b'B', body);
@@ -487,11 +508,14 @@ impl Session {
                     runs += 1;
                 }
                 b'S' => {
-                    if beside != Beside::Nothing {
+                    if matches!(beside, Beside::Proof | Beside::High) {
                         composer.after(side);
                     }
                     frontend::put_sync(&mut composer.out);
                     composer.flow.sent(Step::Sync(Owner::Client));
+                    if let Beside::Behind { position, state } = beside {
+                        composer.behind(side, position, state);
+                    }
                 }
                 // A Flush right before the Sync has nothing left to do.
                 b'H' if end == UnitEnd::Sync => {}

@@ -117,13 +117,15 @@ pub struct Round {
     /// An error of a replica may send the batch to the primary.
     pub on_replica: bool,
     /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors.
-    pub names: Vec<(u64, Bytes)>,
+    pub names: SmallVec<[(u64, Bytes); 1]>,
     /// Our own errors for the messages that were sent to fail, in order.
     pub substitutes: std::collections::VecDeque<backend::Failure>,
     pub again: Option<Again>,
     pub snapshot: Option<Snapshot>,
     pub replayed: Option<Lsn>,
     pub high: Option<Lsn>,
+    /// `high` and `state` were asked behind the unit's end: they tell of its writes too.
+    pub behind: bool,
     /// What decides answers on the connection.
     pub state: Option<Bytes>,
     /// How many of the client's Parses and Closes succeeded.
@@ -153,8 +155,9 @@ pub struct Round {
 }
 
 impl Held {
-    pub fn new(lease: Lease) -> Self {
-        Held { lease, flow: Flow::default(), passing: 0, batch_open: false, settings_before: None }
+    /// `flow`: one that owes nothing.
+    pub fn new(lease: Lease, flow: Flow) -> Self {
+        Held { lease, flow, passing: 0, batch_open: false, settings_before: None }
     }
 
     /// Writes what can be written of `out` and reads what is there.

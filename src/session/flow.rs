@@ -90,6 +90,9 @@ pub enum Verdict {
 #[error("the server sent an unexpected message {:?}", *.0 as char)]
 pub struct Unexpected(pub u8);
 
+/// Messages of a batch, with our own beside them, that an idle session keeps room for.
+const USUAL: usize = 16;
+
 /// The messages sent and not yet answered.
 #[derive(Debug, Default)]
 pub struct Flow {
@@ -102,6 +105,13 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Nothing sent, in the same room if that is small.
+    pub fn emptied(mut self) -> Self {
+        self.queue.clear();
+        self.queue.shrink_to(USUAL);
+        Flow { queue: self.queue, ..Flow::default() }
+    }
+
     /// Expects the answer to one more message.
     pub fn sent(&mut self, step: Step) {
         if self.skipping && !matches!(step, Step::Sync(_)) {

@@ -1,11 +1,11 @@
 //! The way of a unit that needs a server: what it does, where it goes, what is learned beside its answer.
 
-use super::client::UnitEnd;
+use super::client::{Unit, UnitEnd};
 use super::compose::{Beside, Composer, Side, Survey};
 use super::deferred::Standing;
 use super::exchange::{Again, Broken, Capture, Held, Round};
 use super::flow::Probe;
-use super::serve::Intent;
+use super::serve::{Intent, Understood};
 use super::settle::Fill;
 use super::{End, Session};
 use crate::config::PoolMode;
@@ -14,11 +14,25 @@ use crate::telemetry::{Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::upstream::Server;
 use crate::wire::backend::{Failure, put_ready};
+use crate::wire::frontend::Malformed;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
 /// How often a batch whose answer was held back may be sent again.
 const TRIES: usize = 3;
+
+/// A unit on its way to a server.
+pub(super) struct Errand {
+    unit: Bytes,
+    end: UnitEnd,
+    survey: Survey,
+    fill: Option<Fill>,
+    /// What becomes of it, if nothing comes in between.
+    outcome: Outcome,
+    to_primary: bool,
+    standing: Standing,
+    began: Moment,
+}
 
 impl Session {
     /// Whether messages were sent upstream whose Sync has not come.
@@ -45,103 +59,124 @@ impl Session {
         }
     }
 
-    /// Sends a unit to a server and relays its answer.
-    pub(super) async fn forward(
+    /// What is to be done for a unit, before anything is sent.
+    ///
+    /// # Errors
+    /// A message whose fields do not fill its frame.
+    pub(super) fn errand(
         &mut self,
-        unit: Bytes,
-        end: UnitEnd,
-        intent: Intent,
+        unit: Unit,
+        (intent, understood): (Intent, Understood),
         began: Moment,
-    ) -> Result<(), End> {
-        let mut survey = self.survey(&unit, end).map_err(|malformed| Failure::fatal("08P01", malformed.to_string()))?;
-        let (mut fill, outcome) = match intent {
+    ) -> Result<Errand, Failure> {
+        let end = unit.end;
+        let unit = self.client.take(unit);
+        let malformed = |malformed: Malformed| Failure::fatal("08P01", malformed.to_string());
+        let mut survey = self.survey(&unit, end, understood).map_err(malformed)?;
+        survey.reads = self.is_read(&survey);
+        let (fill, outcome) = match intent {
             Intent::Fill { permit, plan, .. } => (Some(Fill::Proven { permit, plan }), Outcome::Miss),
             Intent::FillTimed { permit, ttl } => (Some(Fill::Timed { permit, ttl }), Outcome::Miss),
             Intent::Pass(reason) => (None, Outcome::Bypass(reason)),
+            Intent::Wait(_) => (None, Outcome::Bypass("flight_slow")),
         };
-        let reads = self.is_read(&survey);
-        survey.reads = reads;
+        let outcome = if survey.reads || survey.is_control() { outcome } else { Outcome::Write };
         // A batch that goes on after this unit may write yet, and all of it goes to one server.
         let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
         let anywhere = survey.runs.iter().flatten().chain(&survey.touches).all(|plan| plan.place == Place::Anywhere);
         // A replica refuses SERIALIZABLE, whether a statement or the session's default asks for it.
         let plain = self.settings.is_plain();
-        let mut to_primary = !reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
+        let mut to_primary =
+            !survey.reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
         // A hint counts for its statement as the level does for the session.
         let strong = |plan: &Arc<Plan>| plan.hint.level == Some(Level::Strong);
         to_primary |= survey.runs.iter().flatten().any(strong);
         // A replica's answer would be older than the clock says.
         to_primary |= matches!(fill, Some(Fill::Timed { .. }));
         survey.is_request = self.deferred.is_some() && self.request(&unit, end).is_some();
-        let mut standing = self.standing(&survey, fill.is_some());
+        let standing = self.standing(&survey, fill.is_some());
         to_primary |= match standing {
             Standing::Within => false,
             Standing::Begins { .. } => true,
             Standing::Alone => !self.is_deferred_read_only(),
         };
-        let catalog = self.heard && survey.runs.iter().flatten().any(|plan| plan.may_change_catalog);
-        if catalog {
+        Ok(Errand { unit, end, survey, fill, outcome, to_primary, standing, began })
+    }
+
+    /// Sends a unit to a server and relays its answer.
+    pub(super) async fn forward(&mut self, errand: &mut Errand) -> Result<(), End> {
+        let end = errand.end;
+        if self.heard && errand.survey.runs.iter().flatten().any(|plan| plan.may_change_catalog) {
             // Before, since the catalog may change while the answer is on its way; and after, since only then it has.
             self.catalog_touched();
         }
         for _ in 0..TRIES {
-            if let Some(filling) = &mut fill
+            if let Some(filling) = &mut errand.fill
                 && let Err(refusal) = filling.begin(Moment::now())
             {
                 self.shared.telemetry.fill_refused(refusal.label());
-                fill = None;
+                errand.fill = None;
             }
-            let side = match self.hold(to_primary, end).await? {
+            let side = match self.hold(errand.to_primary, end).await? {
                 Some(side) => side,
                 None => return Ok(()),
             };
-            if standing == Standing::Alone && !self.may_stand_alone(side, fill.is_some()) {
-                standing = self.begins();
+            if errand.standing == Standing::Alone && !self.may_stand_alone(side, errand.fill.is_some()) {
+                errand.standing = self.begins();
             }
-            let begins = matches!(standing, Standing::Begins { .. });
-            if begins || (!reads && self.status == b'I' && !self.is_mid_batch()) {
-                self.know_state().await?;
+            let begins = matches!(errand.standing, Standing::Begins { .. });
+            let may_move = begins || (!errand.survey.reads && self.status == b'I' && !self.is_mid_batch());
+            if may_move && !self.knows_state() {
+                Box::pin(self.know_state()).await?;
             }
-            let reported = self.reported_before_reset(&survey, end);
+            let reported = self.reported_before_reset(&errand.survey, end);
             let sent = Moment::now();
-            let (round, server) = self.exchange(&unit, end, &survey, fill.as_ref(), side, &standing).await?;
+            let mut round = Round {
+                told: (errand.standing == Standing::Alone).then_some(b'T'),
+                begins,
+                on_replica: side == Side::Replica,
+                mute_parameters: reported.is_some(),
+                tick: sent.micros(),
+                ..Round::default()
+            };
+            let server = self.exchange(errand, &mut round).await?;
             let answered = Moment::now();
             let upstream = answered.since(sent);
             if let Some(again) = round.again {
                 match again {
                     Again::OnPrimary => {
                         // What writes belongs into its transaction, and into no cache.
-                        to_primary = true;
-                        standing = self.begins();
-                        fill = None;
-                        for plan in survey.runs.iter().flatten() {
+                        errand.to_primary = true;
+                        errand.standing = self.begins();
+                        errand.fill = None;
+                        for plan in errand.survey.runs.iter().flatten() {
                             self.shared.common.plans.learn_write(&plan.identity);
                         }
                     }
-                    Again::Lost => to_primary = true,
-                    Again::Reprepared => self.forget_prepared(&survey).await?,
+                    Again::Lost => errand.to_primary = true,
+                    Again::Reprepared => Box::pin(self.forget_prepared(&errand.survey)).await?,
                 }
-                self.settle(round.status.unwrap_or(b'I')).await?;
+                self.settle(round.status.unwrap_or(b'I'), None).await?;
                 continue;
             }
-            self.after(&survey, &round, end, &standing);
+            self.after(&errand.survey, &round, end, &errand.standing);
             if let (Some(reported), Some(_)) = (reported, round.status) {
-                self.restart_settings(&reported).await?;
+                Box::pin(self.restart_settings(&reported)).await?;
             }
             self.shared.telemetry.request(&Record {
                 kind: if end == UnitEnd::Query { "simple" } else { "extended" },
                 destination: if side == Side::Replica { "replica" } else { "primary" },
-                outcome: if reads || survey.is_control() { outcome } else { Outcome::Write },
-                total: answered.since(began),
+                outcome: errand.outcome,
+                total: answered.since(errand.began),
                 upstream: Some(upstream),
             });
-            let ready = round.status;
-            if let Some(filling) = fill {
+            let (ready, state) = (round.status, round.state.take());
+            if let Some(filling) = errand.fill.take() {
                 self.store(filling, round, side, upstream, &server);
             }
             if let Some(status) = ready {
                 self.client.flush().await?;
-                self.settle(status).await?;
+                self.settle(status, state).await?;
             }
             return Ok(());
         }
@@ -161,42 +196,31 @@ impl Session {
     }
 
     /// Sends the unit and relays the answer, copy data of the client included.
-    async fn exchange(
-        &mut self,
-        unit: &Bytes,
-        end: UnitEnd,
-        survey: &Survey,
-        fill: Option<&Fill>,
-        side: Side,
-        standing: &Standing,
-    ) -> Result<(Round, Arc<Server>), End> {
-        let alone = *standing == Standing::Alone;
-        let outside = (alone || self.status == b'I') && !self.is_mid_batch();
+    async fn exchange(&mut self, errand: &Errand, round: &mut Round) -> Result<Arc<Server>, End> {
+        let Errand { unit, survey, fill, standing, .. } = errand;
+        let end = errand.end;
+        let side = if round.on_replica { Side::Replica } else { Side::Primary };
+        let outside = (*standing == Standing::Alone || self.status == b'I') && !self.is_mid_batch();
         let whole = matches!(end, UnitEnd::Sync | UnitEnd::Query);
         let held_back = (outside && end != UnitEnd::Open && end != UnitEnd::Flush).then_some(self.client.output.len());
-        let mut round = Round {
-            told: alone.then_some(b'T'),
-            begins: matches!(standing, Standing::Begins { .. }),
-            capture: fill.map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit()))),
-            held_back: held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty()),
-            on_replica: side == Side::Replica,
-            mute_parameters: self.reported_before_reset(survey, end).is_some(),
-            tick: Moment::now().micros(),
-            ..Round::default()
-        };
+        round.capture =
+            fill.as_ref().map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit())));
+        round.held_back = held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty());
         let beside = if matches!(fill, Some(Fill::Proven { .. })) {
             Beside::Proof
         } else if outside && whole && self.learns_from(survey) {
             Beside::High
+        } else if outside && whole && self.ends_as_write(survey) {
+            Beside::Behind { position: self.learns_positions(), state: self.checks_state() }
         } else {
             Beside::Nothing
         };
+        round.behind = matches!(beside, Beside::Behind { .. });
         let mut held = self.held.take().expect("a connection was leased for this unit");
         let server = Arc::clone(&held.lease.server);
         let _request = server.request();
-        let mut flow = std::mem::take(&mut held.flow);
-        let mut carried = std::mem::take(&mut held.lease.carried);
-        let mut composer = Composer::new(&mut flow, &mut carried, round.tick);
+        let Held { lease, flow, .. } = &mut held;
+        let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
         composer.out.reserve(unit.len());
         if let Standing::Begins { begin, failed } = standing {
             composer.begin(begin, *failed);
@@ -206,21 +230,21 @@ impl Session {
             // PostgreSQL permits it only before the first query (`check_transaction_isolation` in variable.c).
             composer.query_own("SELECT 1", Probe::Effect);
         }
-        self.compose(unit, end, survey, (beside, side), &mut composer, &mut round);
+        self.compose(unit, end, survey, (beside, side), &mut composer, round);
         let mut out = composer.out;
-        held.flow = flow;
-        held.lease.carried = carried;
         self.registration.running.begin(&server, &held.lease.key);
-        let pumped = self.relay(&mut held, &mut out, &mut round).await;
-        self.registration.running.end().await;
+        let pumped = self.relay(&mut held, &mut out, round).await;
+        if !self.registration.running.end() {
+            Box::pin(self.registration.running.spared()).await;
+        }
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
         held.batch_open = round.status.is_none();
         self.held = Some(held);
         match pumped {
-            Ok(()) => Ok((round, server)),
+            Ok(()) => Ok(server),
             Err(Broken::Client(error)) => Err(error.into()),
             // All of the answer was relayed but its end: what was still to come were questions of our own.
-            Err(broken) if outside && end != UnitEnd::Call && self.is_answered(survey, &round) => {
+            Err(broken) if outside && end != UnitEnd::Call && self.is_answered(survey, round) => {
                 tracing::debug!(server = server.name(), %broken, "a server left after its answer");
                 self.held = None;
                 if round.status.is_none() {
@@ -228,7 +252,7 @@ impl Session {
                     round.status = Some(b'I');
                 }
                 self.seen.raise_to_moment(Moment::now());
-                Ok((round, server))
+                Ok(server)
             }
             // Nothing of the answer was relayed, and a read has no effect.
             Err(broken)
@@ -239,9 +263,9 @@ impl Session {
                 self.client.output.truncate(mark);
                 self.held = None;
                 round.again = Some(Again::Lost);
-                Ok((round, server))
+                Ok(server)
             }
-            Err(broken) => Err(self.lost(broken).await),
+            Err(broken) => Err(Box::pin(self.lost(broken)).await),
         }
     }
 
@@ -261,7 +285,7 @@ impl Session {
             if !round.copy_in {
                 return Ok(());
             }
-            super::copy::copy_in(held, &mut self.client, round).await?;
+            Box::pin(super::copy::copy_in(held, &mut self.client, round)).await?;
         }
     }
 
@@ -269,6 +293,17 @@ impl Session {
     /// replica that is behind.
     fn learns_from(&self, survey: &Survey) -> bool {
         self.learns_positions() && !survey.runs.is_empty() && survey.reads && survey.reads_rows()
+    }
+
+    /// Whether the unit writes and is surely a transaction by itself, so that questions may follow right behind it: nothing in it
+    /// opens a block, asks for the client's data, or must be heard of before the client hears of its end.
+    fn ends_as_write(&self, survey: &Survey) -> bool {
+        let plain = |plan: &Arc<Plan>| matches!(plan.kind, Kind::Write | Kind::Read) && !plan.may_change_catalog;
+        (self.learns_positions() || self.checks_state())
+            && self.shared.ttl.is_empty()
+            && !survey.reads
+            && !survey.runs.is_empty()
+            && survey.runs.iter().all(|plan| plan.as_ref().is_some_and(plain))
     }
 
     /// Which statement's plan was outdated is not told: all that the batch bound are parsed again.

@@ -11,7 +11,7 @@ use crate::coherence::StreamState;
 use crate::route::destination::{Choice, Reason, choose};
 use crate::route::plan::{Kind, Plan, SettingChange};
 use crate::types::{Level, Lsn, Moment, Snapshot};
-use crate::upstream::{LeaseError, Server};
+use crate::upstream::{Lease, LeaseError, Server};
 use crate::wire::backend::{Failure, column, put_parameter, put_raised, put_ready};
 use crate::wire::frame::HEADER;
 use bytes::{Bytes, BytesMut};
@@ -33,12 +33,12 @@ impl Session {
             // Replicas are held for one unit at a time: what is held longer is the primary's.
             let side = self.side(&held.lease.server);
             let is_mid_batch = held.batch_open;
-            if !is_mid_batch && self.status == b'I' {
-                self.put_settings().await?;
+            if !is_mid_batch && self.status == b'I' && !self.carries_settings() {
+                Box::pin(self.put_settings()).await?;
             }
             // Hits are served in a transaction too, and while a connection is pinned.
-            if !is_mid_batch && self.status != b'E' && side == Side::Primary {
-                self.catch_up().await?;
+            if !is_mid_batch && self.status != b'E' && side == Side::Primary && self.seen.ahead != Lsn::ZERO {
+                Box::pin(self.catch_up()).await?;
             }
             return Ok(Some(side));
         }
@@ -52,11 +52,35 @@ impl Session {
         if let Reason::NoneFit(passed_over) = destination.reason {
             self.shared.telemetry.passed_over(passed_over.label());
         }
+        let lease = match destination.server.try_lease(&self.account, &self.database) {
+            Some(lease) => {
+                self.shared.telemetry.pool_wait(Duration::ZERO);
+                lease
+            }
+            None => match Box::pin(self.wait_for_lease(&destination.server, end)).await? {
+                Some(lease) => lease,
+                None => return Ok(None),
+            },
+        };
+        let side = self.side(&lease.server);
+        self.held = Some(Held::new(lease, std::mem::take(&mut self.spare)));
+        if !self.carries_settings() {
+            Box::pin(self.put_settings()).await?;
+        }
+        if side == Side::Primary && self.seen.ahead != Lsn::ZERO {
+            Box::pin(self.catch_up()).await?;
+        }
+        Ok(Some(side))
+    }
+
+    /// No connection is idle: waits for one, or for a new one, unless the client cancels. `None`: the client was told why there is none.
+    async fn wait_for_lease(&mut self, server: &Arc<Server>, end: UnitEnd) -> Result<Option<Lease>, End> {
+        let primary = self.shared.upstream.primary();
         let cancelled = self.registration.running.wait();
         let leased = async {
-            match self.lease(&destination.server).await {
+            match self.lease(server).await {
                 // Whatever keeps a replica from serving, the primary can.
-                Err(_) if !Arc::ptr_eq(&destination.server, &primary) => self.lease(&primary).await,
+                Err(_) if !Arc::ptr_eq(server, primary) => self.lease(primary).await,
                 leased => leased,
             }
         };
@@ -68,28 +92,19 @@ impl Session {
                 return self.fail(failure, end).map(|()| None);
             }
         };
-        let lease = match leased {
-            Ok(lease) => lease,
+        match leased {
+            Ok(lease) => Ok(Some(lease)),
             Err(LeaseError::Saturated(waited)) => {
                 let text = format!("no server connection became free within {waited:?}: the pool is saturated");
-                return self.fail(Failure::error("53300", text), end).map(|()| None);
+                self.fail(Failure::error("53300", text), end).map(|()| None)
             }
-            Err(error @ LeaseError::Unreachable { .. }) => {
-                return Err(Failure::fatal("08006", error.to_string()).into());
-            }
+            Err(error @ LeaseError::Unreachable { .. }) => Err(Failure::fatal("08006", error.to_string()).into()),
             Err(LeaseError::Refused { frame, .. }) => {
                 self.client.output.extend_from_slice(&frame);
                 self.client.flush().await?;
-                return Err(End::Closed);
+                Err(End::Closed)
             }
-        };
-        let side = self.side(&lease.server);
-        self.held = Some(Held::new(lease));
-        self.put_settings().await?;
-        if side == Side::Primary {
-            self.catch_up().await?;
         }
-        Ok(Some(side))
     }
 
     /// A replica replays a commit that the primary, which waits for a synchronous standby, does not show yet: a session that saw
@@ -143,18 +158,22 @@ impl Session {
         if Arc::ptr_eq(server, self.shared.upstream.primary()) { Side::Primary } else { Side::Replica }
     }
 
-    async fn lease(&self, server: &Arc<Server>) -> Result<crate::upstream::Lease, LeaseError> {
+    async fn lease(&self, server: &Arc<Server>) -> Result<Lease, LeaseError> {
         let asked = Moment::now();
         let leased = server.lease(&self.account, &self.database).await;
         self.shared.telemetry.pool_wait(Moment::now().since(asked));
         leased
     }
 
+    fn carries_settings(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| carries(&held.lease.carried.settings, self.settings.current()))
+    }
+
     /// Puts this session's settings on the held connection, where they differ from what it carries.
     pub(super) async fn put_settings(&mut self) -> Result<(), End> {
         let Some(held) = &mut self.held else { return Ok(()) };
-        let statements = differences(&held.lease.carried.settings, self.settings.current());
         let wanted = self.settings.current();
+        let statements = differences(&held.lease.carried.settings, wanted);
         if statements.is_empty() {
             return Ok(());
         }
@@ -231,6 +250,11 @@ impl Session {
     }
 }
 
+/// Whether a connection carries just what is wanted.
+fn carries(carried: &BTreeMap<String, Arc<str>>, wanted: &BTreeMap<String, Setting>) -> bool {
+    carried.len() == wanted.len() && carried.iter().zip(wanted).all(|(c, w)| c.0 == w.0 && *c.1 == w.1.replay)
+}
+
 /// The snapshot in a row's first column.
 fn snapshot(row: &[u8]) -> Option<Snapshot> {
     column(row, 0).and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok())
@@ -275,6 +299,9 @@ mod tests {
         let role = ("role", "SET ROLE bob");
         let zone = ("timezone", "SET timezone = x");
         assert_eq!(differences(&carried(&[role, zone]), &wanted(&[role, zone])), [""; 0]);
+        assert!(carries(&carried(&[role, zone]), &wanted(&[role, zone])));
+        assert!(!carries(&carried(&[role]), &wanted(&[role, zone])) && !carries(&carried(&[role]), &wanted(&[zone])));
+        assert!(!carries(&carried(&[zone]), &wanted(&[("timezone", "SET timezone = y")])));
         assert_eq!(differences(&carried(&[role]), &wanted(&[])), ["RESET ROLE"]);
         assert_eq!(differences(&carried(&[]), &wanted(&[role, zone])), [zone.1, role.1]);
         assert_eq!(

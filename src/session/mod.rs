@@ -1,9 +1,10 @@
 //! One client's connection, from the startup message to its end. Simple and extended queries meet in one `Request` before
 //! anything is decided. Knows neither Redis nor SQL text: `route` understands statements, `cache` keeps answers.
 //!
-//! The way of a unit (a simple query, or the messages up to a Sync): `serve` answers it from the cache if it can;
+//! The way of a unit (a simple query, or the messages up to a Sync), which `answer` leads: `serve` answers it from the cache if it can;
 //! else `forward` picks a server, sends it with what we want to know beside it, and `exchange` relays the answer.
 
+mod answer;
 mod cancel;
 mod client;
 mod compose;
@@ -45,6 +46,7 @@ use compose::Side;
 use deferred::Deferred;
 use exchange::Held;
 use floor::Seen;
+use flow::Flow;
 use own::Levels;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
@@ -159,7 +161,7 @@ struct Session {
     unseen: bool,
     /// Whether the transaction (or the autocommit statement) under way may have written.
     wrote: bool,
-    /// Whether it read rows of which it is not known how new they are.
+    /// Whether it read or wrote rows of which it is not known how new they are.
     unlearned: bool,
     /// Whether it may have changed the catalog.
     touched_catalog: bool,
@@ -167,6 +169,8 @@ struct Session {
     seen: Seen,
     pins: BTreeSet<PinReason>,
     held: Option<Held>,
+    /// Of the connection that was held last, empty: for its room.
+    spare: Flow,
     /// After a local error in a batch that has not seen its Sync: messages are skipped up to it.
     skipping: bool,
     statements: Statements,

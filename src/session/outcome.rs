@@ -42,6 +42,7 @@ impl Session {
         }
         if let Some(high) = round.high {
             self.learned(high);
+            self.unlearned &= !round.behind;
         } else if survey.reads_rows() {
             self.unlearned = true;
         }
@@ -64,6 +65,7 @@ impl Session {
 
     fn wrote_anything(&mut self) {
         self.wrote = true;
+        self.unlearned = true;
         self.block = Block::Dirty;
     }
 

@@ -64,10 +64,14 @@ impl Session {
         self.shared.common.plans.plan(text, &self.names, &catalog, &mut self.recent)
     }
 
+    /// Whether the catalog is still as it was when the plan was made.
+    pub(super) fn is_current(&self, plan: &Plan) -> bool {
+        plan.catalog_version == self.shared.catalog.load().version
+    }
+
     /// A prepared statement's plan, made again if the catalog or the session's names have changed since.
     pub(super) fn plan_of(&mut self, statement: &Prepared) -> Arc<Plan> {
-        let current = self.shared.catalog.load().version;
-        if statement.plan.catalog_version == current && Arc::ptr_eq(&statement.names, &self.names) {
+        if self.is_current(&statement.plan) && Arc::ptr_eq(&statement.names, &self.names) {
             return Arc::clone(&statement.plan);
         }
         self.plan(&statement.sql)

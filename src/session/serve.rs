@@ -1,10 +1,11 @@
-//! Answering without a server, from the cache. All but waiting happens in one pass over the unit's bytes.
+//! Answering without a server, from the cache: all that can be done in one pass over the unit's bytes, without waiting.
 
 use super::client::{Unit, UnitEnd, frames};
+use super::portal::Prepared;
 use super::request::{Form, Request, has_time_word};
-use super::{Block, End, Session};
+use super::{Block, Session};
 use crate::cache::key::{KeyParts, compose};
-use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waited, Waiter};
+use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waiter};
 use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
 use crate::route::plan::{PinReason, Plan, Recipe};
@@ -16,25 +17,29 @@ use bytes::BufMut;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a request waits for another's fill of the same key.
-const FLIGHT_WAIT: Duration = Duration::from_millis(500);
-
 /// Bodies up to this are copied into the output, so that one write carries everything.
-const COPY_LIMIT: usize = 32 * 1024;
+pub(super) const COPY_LIMIT: usize = 32 * 1024;
 
 /// Bytes of a hit beside the entry's own: ParseComplete, BindComplete and ReadyForQuery.
 const HIT_MARGIN: usize = 16;
 
 /// What became of a unit.
-enum Served {
+pub(super) enum Served {
     /// Answered into the output.
     Yes,
     /// A hit whose rows are too many to copy.
     Large(Arc<Entry>),
     /// It needs a server.
     No(Intent),
-    /// Another fills the same key.
-    Wait(Waiter),
+}
+
+/// What was understood of a unit while it was looked up, and need not be worked out again on its way to a server.
+#[derive(Default)]
+pub(super) struct Understood {
+    /// Of the one statement that it runs.
+    pub plan: Option<Arc<Plan>>,
+    /// What its one Parse prepares.
+    pub parsed: Option<Arc<Prepared>>,
 }
 
 /// Why a unit goes to a server, and what is due beside its answer.
@@ -45,69 +50,14 @@ pub(super) enum Intent {
     Fill { permit: Permit, plan: Arc<Plan>, demand: Demand, describe: bool },
     /// To fill what a rule lets the clock keep, and for how long.
     FillTimed { permit: TimedPermit, ttl: Duration },
+    /// Another fills the same key.
+    Wait(Waiter),
 }
 
 impl Session {
-    /// Answers one unit, from the cache or from a server.
-    pub(super) async fn answer(&mut self, unit: Unit) -> Result<(), End> {
-        let began = Moment::now();
-        if self.greeted.1 != self.shared.upstream.defaults() && self.held.is_none() {
-            Box::pin(self.take_over_defaults()).await?;
-        }
-        if unit.end == UnitEnd::Query && !self.is_mid_batch() {
-            // `exec_simple_query` in postgres.c drops it before anything else.
-            self.statements.close(b"");
-        }
-        let served = if self.is_mid_batch() {
-            Served::No(Intent::Pass("batch_open"))
-        } else if self.close_locally(unit) {
-            Served::Yes
-        } else {
-            self.serve_or_wait(unit, began).await
-        };
-        let intent = match served {
-            Served::Yes => {
-                self.client.discard(unit);
-                return Ok(());
-            }
-            Served::Large(entry) => {
-                self.client.discard(unit);
-                return self.write_large(&entry).await;
-            }
-            Served::No(intent) => intent,
-            Served::Wait(_) => Intent::Pass("flight_slow"),
-        };
-        let bytes = self.client.take(unit);
-        Box::pin(self.forward(bytes, unit.end, intent, began)).await
-    }
-
-    /// From either tier, after waiting for another's fill if one is under way.
-    async fn serve_or_wait(&mut self, unit: Unit, began: Moment) -> Served {
-        let mut served = self.serve(unit, began);
-        if let Served::Wait(waiter) = served {
-            served = match waiter.wait(FLIGHT_WAIT).await {
-                // Look again; who finds it in flight once more asks a server itself, and stores nothing.
-                Waited::Stored | Waited::Abandoned => self.serve(unit, Moment::now()),
-                Waited::NotStored => Served::No(Intent::Pass("not_storable")),
-                Waited::TimedOut => Served::No(Intent::Pass("flight_slow")),
-            };
-        }
-        if self.shared.config.cache == CacheMode::On
-            && let Served::No(Intent::Fill { permit, demand, describe, .. }) = &mut served
-            && let Some(entry) = permit.ask_shared(*describe, demand).await
-        {
-            // Its permit ends here: others that wait for this key find the entry in memory.
-            drop(served);
-            let form = self.form(unit);
-            self.hit(&entry, form, Tier::Shared, unit.end, began);
-            return if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes };
-        }
-        served
-    }
-
     /// A batch of nothing but closed names, or of nothing, or a Flush with nothing before it: names live here, and no server is
     /// asked.
-    fn close_locally(&mut self, unit: Unit) -> bool {
+    pub(super) fn close_locally(&mut self, unit: Unit) -> bool {
         let input = &self.client.input[..unit.len];
         // The usual unit begins otherwise, and need not be looked at twice.
         if !matches!(input.first(), Some(b'C' | b'S' | b'H')) {
@@ -138,39 +88,33 @@ impl Session {
         true
     }
 
-    fn form(&mut self, unit: Unit) -> Form {
-        let input = std::mem::take(&mut self.client.input);
-        let request = self.request(&input[..unit.len], unit.end);
-        let form = request.as_ref().map(|request| request.form);
-        if let Some((name, statement)) = request.and_then(|request| request.parsed) {
-            self.statements.insert(name, statement);
-        }
-        self.client.input = input;
-        form.expect("the unit had the form of a request when its permit was given")
-    }
-
-    fn serve(&mut self, unit: Unit, now: Moment) -> Served {
+    /// Looks a unit up, and answers what is ours.
+    pub(super) fn serve(&mut self, unit: Unit, now: Moment) -> (Served, Understood) {
         let input = std::mem::take(&mut self.client.input);
         let served = match self.request(&input[..unit.len], unit.end) {
-            Some(request) => self.look_up(request, unit.end, now),
-            None => Served::No(Intent::Pass("batch_form")),
+            Some(request) => {
+                let served = self.look_up(&request, unit.end, now);
+                let parsed = request.parsed.map(|(_, statement)| statement);
+                (served, Understood { plan: Some(request.plan), parsed })
+            }
+            None => (Served::No(Intent::Pass("batch_form")), Understood::default()),
         };
         self.client.input = input;
         served
     }
 
-    fn look_up(&mut self, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
-        let plan = Arc::clone(&request.plan);
+    fn look_up(&mut self, request: &Request<'_>, end: UnitEnd, now: Moment) -> Served {
+        let plan = &request.plan;
         let recipe = match &plan.cache {
             Ok(recipe) => recipe,
             Err(refusal) => {
-                return match self.local(&request) {
+                return match self.local(request) {
                     true => Served::Yes,
                     false => Served::No(Intent::Pass(refusal.label())),
                 };
             }
         };
-        if let Some(reason) = self.uncached(&plan, recipe, &request) {
+        if let Some(reason) = self.uncached(plan, recipe, request) {
             return Served::No(Intent::Pass(reason));
         }
         self.key.clear();
@@ -197,18 +141,18 @@ impl Session {
             // Nothing that was filled now could be kept.
             Answer::Permit(_) if self.shared.is_off() => Served::No(Intent::Pass("no_stream")),
             Answer::Permit(permit) if self.is_outside() => {
-                Served::No(Intent::Fill { permit, plan, demand, describe: request.form.describe })
+                Served::No(Intent::Fill { permit, plan: Arc::clone(plan), demand, describe: request.form.describe })
             }
             Answer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
-            Answer::Busy(waiter) => Served::Wait(waiter),
+            Answer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
             Answer::Bypass(reason) => Served::No(Intent::Pass(reason.label())),
         }
     }
 
-    fn serve_hit(&mut self, entry: Arc<Entry>, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
+    fn serve_hit(&mut self, entry: Arc<Entry>, request: &Request<'_>, end: UnitEnd, now: Moment) -> Served {
         let form = request.form;
-        if let Some((name, statement)) = request.parsed {
-            self.statements.insert(name, statement);
+        if let Some((name, statement)) = &request.parsed {
+            self.statements.insert(name, Arc::clone(statement));
         }
         self.hit(&entry, form, Tier::Memory, end, now);
         if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }
@@ -220,7 +164,7 @@ impl Session {
     }
 
     /// Of a statement whose key was composed.
-    fn look_up_timed(&mut self, request: Request<'_>, end: UnitEnd, now: Moment) -> Served {
+    fn look_up_timed(&mut self, request: &Request<'_>, end: UnitEnd, now: Moment) -> Served {
         let Ok(recipe) = &request.plan.cache else { return Served::No(Intent::Pass("no_stream")) };
         let Ok(ttl) = self.shared.ttl.ttl(&recipe.relations, &self.shared.catalog.load()) else {
             return Served::No(Intent::Pass("no_stream"));
@@ -231,7 +175,7 @@ impl Session {
             TimedAnswer::Hit(entry) => self.serve_hit(entry, request, end, now),
             TimedAnswer::Permit(permit) if self.is_outside() => Served::No(Intent::FillTimed { permit, ttl }),
             TimedAnswer::Permit(_) => Served::No(Intent::Pass("in_transaction")),
-            TimedAnswer::Busy(waiter) => Served::Wait(waiter),
+            TimedAnswer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
         }
     }
 
@@ -277,7 +221,7 @@ impl Session {
     }
 
     /// Writes a hit, all but the ReadyForQuery of one whose body is too large to copy.
-    fn hit(&mut self, entry: &Entry, form: Form, tier: Tier, end: UnitEnd, began: Moment) {
+    pub(super) fn hit(&mut self, entry: &Entry, form: Form, tier: Tier, end: UnitEnd, began: Moment) {
         let out = &mut self.client.output;
         let is_small = entry.body.len() <= COPY_LIMIT;
         if is_small {
@@ -322,13 +266,5 @@ impl Session {
             upstream: None,
         });
         self.shared.telemetry.saved(entry.cost);
-    }
-
-    async fn write_large(&mut self, entry: &Entry) -> Result<(), End> {
-        use tokio::io::AsyncWriteExt;
-        self.client.flush().await?;
-        self.client.stream.write_all(&entry.body).await?;
-        self.ready();
-        Ok(())
     }
 }

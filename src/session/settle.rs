@@ -43,19 +43,21 @@ impl Fill {
 }
 
 impl Session {
-    /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is clean.
-    pub(super) async fn settle(&mut self, status: u8) -> Result<(), End> {
+    /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is
+    /// clean. `state`: what decides answers there, if that was asked behind the batch.
+    pub(super) async fn settle(&mut self, status: u8, state: Option<Bytes>) -> Result<(), End> {
         if status != b'I' {
             return Ok(());
         }
         let wrote = std::mem::take(&mut self.wrote);
-        if std::mem::take(&mut self.unlearned) || wrote {
-            self.learn_position().await?;
+        if std::mem::take(&mut self.unlearned) && self.learns_positions() {
+            Box::pin(self.learn_position()).await?;
         }
-        let is_known = !wrote || self.check_state().await?;
+        let is_known = !wrote || !self.checks_state() || Box::pin(self.check_state(state)).await?;
         let stays = !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session;
         if !stays && let Some(held) = self.held.take() {
             if held.is_clean() && is_known {
+                self.spare = held.flow.emptied();
                 held.lease.release();
             } else {
                 tracing::debug!("a connection was not clean at the end of a transaction and is closed");
@@ -64,15 +66,17 @@ impl Session {
         Ok(())
     }
 
-    /// Asks what decides answers on the held connection, unless that is known: before something runs that may change it.
-    pub(super) async fn know_state(&mut self) -> Result<(), End> {
+    /// Whether what decides answers on the held connection is known, or need not be.
+    pub(super) fn knows_state(&self) -> bool {
         let known = |held: &Held| {
             let carried = &held.lease.carried;
             carried.state.as_ref().is_some_and(|(settings, _)| *settings == carried.settings)
         };
-        if !self.checks_state() || self.held.as_ref().is_none_or(known) {
-            return Ok(());
-        }
+        !self.checks_state() || self.held.as_ref().is_none_or(known)
+    }
+
+    /// Asks what decides answers on the held connection: before something runs that may change it.
+    pub(super) async fn know_state(&mut self) -> Result<(), End> {
         let state = self.ask_state().await?;
         if let Some(held) = &mut self.held {
             let settings = held.lease.carried.settings.clone();
@@ -83,11 +87,11 @@ impl Session {
 
     /// Whether functions and triggers that ran have left the connection as it was. What they changed stays with the
     /// session; another one's answers would come out wrong there, and be stored for everybody.
-    async fn check_state(&mut self) -> Result<bool, End> {
-        if !self.checks_state() {
-            return Ok(true);
-        }
-        let now = self.ask_state().await?;
+    async fn check_state(&mut self, asked: Option<Bytes>) -> Result<bool, End> {
+        let now = match asked {
+            Some(state) => Some(state),
+            None => self.ask_state().await?,
+        };
         let Some(held) = &self.held else { return Ok(true) };
         let carried = &held.lease.carried;
         match &carried.state {
@@ -103,7 +107,7 @@ impl Session {
     }
 
     /// Only where answers are stored, and where a connection goes on to others.
-    fn checks_state(&self) -> bool {
+    pub(super) fn checks_state(&self) -> bool {
         self.heard
             && self.shared.cache.is_some()
             && self.shared.config.pool == PoolMode::Transaction
@@ -126,9 +130,6 @@ impl Session {
 
     /// After a write, or reads whose extent is not known: the position at or past it becomes the session's floor. The client has its answer already.
     async fn learn_position(&mut self) -> Result<(), End> {
-        if !self.learns_positions() {
-            return Ok(());
-        }
         let Some(side) = self.held.as_ref().map(|held| self.side(&held.lease.server)) else { return Ok(()) };
         let Some(held) = &mut self.held else { return Ok(()) };
         let mut round = Round { tick: Moment::now().micros(), ..Round::default() };

@@ -4,6 +4,7 @@
 use super::client::Client;
 use super::exchange::Held;
 use super::floor::Seen;
+use super::flow::Flow;
 use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
@@ -325,6 +326,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         seen: Seen::default(),
         pins: BTreeSet::new(),
         held: None,
+        spare: Flow::default(),
         skipping: false,
         statements: Statements::default(),
         recent: Recent::default(),
@@ -434,7 +436,7 @@ impl Session {
                 return Err(Failure::fatal("08006", error.to_string()).into());
             }
         };
-        self.held = Some(Held::new(lease));
+        self.held = Some(Held::new(lease, Flow::default()));
         self.put_settings().await?;
         let rows = self
             .ask(

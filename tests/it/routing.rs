@@ -324,6 +324,54 @@ fn r9_the_replica_that_was_read_may_be_read_again_at_once() {
     assert_eq!(went(&sidecache, || assert_eq!(reader.value(read), "own")), "primary");
 }
 
+/// Whatever form a write has, the read behind it does not go where it has not been replayed.
+#[test]
+fn r9_a_client_reads_its_own_writes_in_whatever_form() {
+    let cluster = Cluster::build().replicas(1).start();
+    // A bound so wide that only positions keep the replica's old row away.
+    let sidecache = routed_within(&cluster, &cluster.database("forms"), "1h");
+    let update = |form: &str| format!("UPDATE t SET v = '{form}' WHERE id = 1");
+    let one = |batch: Batch, form| batch.parse("", &update(form), &[]).bind("", "", &[], Format::Text).execute("", 0);
+    let failing = "INSERT INTO t VALUES (1, 'there already')";
+    // With what the read finds, and how many ReadyForQuery come before it.
+    let forms = [
+        ("simple", 1, Batch::new().query(&update("simple"))),
+        ("extended", 1, one(Batch::new(), "extended").sync()),
+        ("the latter", 1, one(one(Batch::new(), "the former"), "the latter").sync()),
+        ("pipelined", 2, one(one(Batch::new(), "before").sync(), "pipelined").sync()),
+        ("several", 1, Batch::new().query(&format!("{}; {}", update("one"), update("several")))),
+        ("block", 3, Batch::new().query("BEGIN").query(&update("block")).query("COMMIT")),
+        (
+            "batch",
+            2,
+            one(Batch::new().parse("", "BEGIN", &[]).bind("", "", &[], Format::Text).execute("", 0), "batch")
+                .sync()
+                .query("COMMIT"),
+        ),
+        ("before", 2, Batch::new().query(&update("before")).query(failing)),
+        (
+            "copied",
+            2,
+            Batch::new()
+                .query("DELETE FROM t WHERE id = 1")
+                .query("COPY t FROM STDIN")
+                .copy_data(b"1\tcopied\n")
+                .copy_done(),
+        ),
+    ];
+    let _paused = cluster.pause_replay(0);
+    for (form, answers, batch) in forms {
+        let mut client = sidecache.connect("app");
+        let read = "SELECT v FROM t WHERE id = 1";
+        assert_eq!(went(&sidecache, || assert_eq!(client.value(read), "row 1", "{form}")), "replica", "{form}");
+        client.send(&batch).expect("it lives");
+        for _ in 0..answers {
+            client.read_until_ready().expect("it lives");
+        }
+        assert_eq!(client.value(read), form);
+    }
+}
+
 /// A statement that a replica refuses as a write runs on the primary, and goes there at once the next time.
 #[test]
 fn r11_a_write_that_a_replica_refuses_runs_on_the_primary_and_is_remembered() {

@@ -308,7 +308,8 @@ impl Command<'_> {
             return unproven();
         }
         if lexed.is(at, "from") {
-            return self.write(Refusal::NotARead);
+            let write = self.write(Refusal::NotARead);
+            return if write.kind == Kind::Write { Draft { kind: Kind::Copy, ..write } } else { write };
         }
         match self.copied(at) {
             Some(facts) if lexed.is(at + 1, "stdout") => {

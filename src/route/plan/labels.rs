@@ -81,6 +81,7 @@ impl Kind {
             Kind::Empty => "empty",
             Kind::Read => "read",
             Kind::Write => "write",
+            Kind::Copy => "copy",
             Kind::Transaction(control) => match control {
                 TransactionControl::Begin { .. } => "begin",
                 TransactionControl::Commit { .. } => "commit",

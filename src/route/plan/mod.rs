@@ -152,8 +152,10 @@ pub enum Kind {
     Empty,
     /// Proven not to write, lock, or move session state: may run on a replica.
     Read,
-    /// INSERT, UPDATE, DELETE, MERGE, COPY … FROM, TRUNCATE: writes rows, no session state, no catalog.
+    /// INSERT, UPDATE, DELETE, MERGE, TRUNCATE: writes rows, no session state, no catalog.
     Write,
+    /// COPY … FROM: likewise, and may ask the client for the rows.
+    Copy,
     Transaction(TransactionControl),
     Setting(SettingChange),
     /// Calls of `set_config` and nothing else: settings that are known once the parameters are.

@@ -62,7 +62,7 @@ fn r4_row_locks() {
 #[test]
 fn r7_copy() {
     all_kinds(
-        &Kind::Write,
+        &Kind::Copy,
         None,
         false,
         &["COPY orders FROM STDIN", "COPY orders (id, note) FROM STDIN WITH (FORMAT csv)"],
