@@ -1,12 +1,13 @@
 //! Fourteen years of one query cache's bugs, each a test: what it served wrong must be right here. Those of the list that are
 //! not here stand beside what they resemble: roles and rights (g1, g2), names (g10), prepared statements (g4), orders of messages (g16).
 
-use crate::cacheable::{READ, TABLE, alike, refused, said};
+use crate::cacheable::{READ, TABLE, refused, said};
 use crate::coherent::{case, holds};
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::sidecache::SidecacheBuilder;
 use crate::harness::wire::{Batch, Format, Wire, tags};
+use crate::shapes::alike;
 use crate::watched::{Watched, text};
 
 /// One execution of an unnamed statement without parameters.

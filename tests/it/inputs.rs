@@ -1,0 +1,141 @@
+//! What of a session decides an answer is part of its key (C17): settings, what a role or a database starts with, and what functions
+//! set.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
+use crate::harness::wire::{Wire, rows};
+use crate::watched::{Watched, text};
+
+/// Settings that change an answer's bytes, and a read that shows it.
+const SETTINGS: &[(&str, &str, &str)] = &[
+    ("TimeZone", "Asia/Tokyo", "SELECT tz FROM v"),
+    ("DateStyle", "German", "SELECT ts FROM v"),
+    ("IntervalStyle", "iso_8601", "SELECT iv FROM v"),
+    ("extra_float_digits", "-5", "SELECT f FROM v"),
+    ("bytea_output", "escape", "SELECT b FROM v"),
+    ("search_path", "other", "SELECT s FROM w"),
+];
+
+const VALUES: &str = "CREATE TABLE v(tz timestamptz, ts timestamp, iv interval, f float8, b bytea);\
+    INSERT INTO v VALUES ('2026-01-02 03:04:05Z', '2026-01-02 03:04:05', '1 day 02:03:04', 0.1::float8 + 0.2, '\\x6162');\
+    CREATE TABLE w(s text); INSERT INTO w VALUES ('public');\
+    CREATE SCHEMA other; CREATE TABLE other.w(s text); INSERT INTO other.w VALUES ('other')";
+
+#[test]
+fn c17_settings_that_change_bytes_change_the_answer() {
+    let watched = Watched::shared("c17_settings", VALUES);
+    let mut client = watched.client();
+    let mut direct = watched.beside();
+    for (name, value, read) in SETTINGS {
+        let plain = watched.warm(&mut client, read);
+        direct.rows(&format!("SET {name} = '{value}'"));
+        let changed = text(&direct.rows(read));
+        direct.rows(&format!("RESET {name}"));
+        assert_ne!(plain, changed, "{name}");
+        for (set, reset) in [
+            (format!("SET {name} = '{value}'"), format!("RESET {name}")),
+            (format!("SET {name} TO '{value}'"), "RESET ALL".to_owned()),
+            (format!("SET SESSION {name} = '{value}'"), "DISCARD ALL".to_owned()),
+            (format!("SELECT set_config('{name}', '{value}', false)"), format!("SET {name} TO DEFAULT")),
+            (format!("BEGIN; SET LOCAL {name} = '{value}'"), "COMMIT".to_owned()),
+            (format!("BEGIN; SET {name} = '{value}'"), "ROLLBACK".to_owned()),
+        ] {
+            // A client each, since a text of several statements pins.
+            let mut client = watched.client();
+            client.rows(&set);
+            assert_eq!(text(&client.rows(read)), changed, "{set}");
+            assert_eq!(text(&client.rows(read)), changed, "{set}, once more");
+            client.rows(&reset);
+            assert_eq!(text(&client.rows(read)), plain, "{set}, {reset}");
+        }
+        let mut stepwise = watched.client();
+        stepwise.rows("BEGIN");
+        stepwise.rows(&format!("SET LOCAL {name} = '{value}'"));
+        assert_eq!(text(&stepwise.rows(read)), changed, "SET LOCAL {name}");
+        stepwise.rows("COMMIT");
+        assert_eq!(text(&stepwise.rows(read)), plain, "after SET LOCAL {name}");
+        stepwise.rows(&format!("SET {name} = '{value}'"));
+        stepwise.rows("BEGIN");
+        stepwise.rows(&format!("SET LOCAL {name} TO DEFAULT"));
+        assert_eq!(text(&stepwise.rows(read)), plain, "SET LOCAL {name} TO DEFAULT hides the session's own");
+        stepwise.rows("COMMIT");
+        assert_eq!(text(&stepwise.rows(read)), changed, "and ends with the transaction");
+        let mut started = Wire::connect(&watched.sidecache.login("app").with(name, value)).expect("taken");
+        assert_eq!(watched.warm(&mut started, read), changed, "{name} at the start");
+        let options = format!("-c {name}={value}");
+        let mut started = Wire::connect(&watched.sidecache.login("app").with("options", &options)).expect("taken");
+        assert_eq!(watched.warm(&mut started, read), changed, "{options}");
+        assert_eq!(watched.warm(&mut client, read), plain, "{name} of others");
+    }
+}
+
+#[test]
+fn c17_what_a_role_or_database_starts_with_is_an_input_too() {
+    let watched = Watched::shared("c17_defaults", VALUES);
+    let mut root = watched.cluster.primary.connect_to(&watched.database);
+    for (name, value, read) in SETTINGS {
+        let mut before = watched.client();
+        let plain = watched.warm(&mut before, read);
+        for (set, reset) in [
+            (format!("ALTER DATABASE {} SET {name} = '{value}'", watched.database), "ALTER DATABASE"),
+            (format!("ALTER ROLE app IN DATABASE {} SET {name} = '{value}'", watched.database), "ALTER ROLE"),
+        ] {
+            root.rows(&set);
+            let changed = text(&watched.beside().rows(read));
+            assert_ne!(plain, changed, "{set}");
+            watched.hear();
+            eventually("the defaults to be known", || (text(&watched.client().rows(read)) == changed).then_some(()));
+            for _ in 0..3 {
+                assert_eq!(watched.warm(&mut watched.client(), read), changed, "{set}: new sessions");
+            }
+            let frames = before.query(read).expect("a connection that lives");
+            assert_eq!(
+                text(&rows(&frames).expect("rows")),
+                changed,
+                "{set}: a session that began before takes it over"
+            );
+            let told = frames.iter().any(|f| f.tag == b'S' && f.text() == *name);
+            let reported = ["TimeZone", "DateStyle", "IntervalStyle"].contains(name);
+            assert_eq!(told, reported, "{set}: and its client is told");
+            let mut own = watched.client();
+            own.rows(&format!("SET {name} TO DEFAULT"));
+            assert_eq!(text(&own.rows(read)), changed, "{set}");
+            match reset {
+                "ALTER ROLE" => root.rows(&format!("ALTER ROLE app IN DATABASE {} RESET ALL", watched.database)),
+                _ => root.rows(&format!("ALTER DATABASE {} RESET ALL", watched.database)),
+            };
+            watched.hear();
+            eventually("the defaults to be known", || (text(&watched.client().rows(read)) == plain).then_some(()));
+            assert_eq!(watched.warm(&mut watched.client(), read), plain, "{set}: taken back");
+            assert_eq!(text(&before.rows(read)), plain, "{set}: taken back");
+        }
+    }
+}
+
+#[test]
+fn c17_what_a_function_sets_stays_with_its_session() {
+    let watched = Watched::with(
+        Cluster::shared(),
+        "c17_function",
+        &format!(
+            "{VALUES}; CREATE FUNCTION sets(text, text) RETURNS text LANGUAGE plpgsql AS \
+             $$BEGIN RETURN set_config($1, $2, false); END$$;\
+             CREATE FUNCTION nests(text, text) RETURNS text LANGUAGE sql AS 'SELECT sets($1, $2)';\
+             CREATE TABLE told(name text, value text);\
+             CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS \
+             $$BEGIN PERFORM set_config(NEW.name, NEW.value, false); RETURN NEW; END$$;\
+             CREATE TRIGGER t BEFORE INSERT ON told FOR EACH ROW EXECUTE FUNCTION fires()"
+        ),
+        |builder| builder.no_replicas().flag("--pool-size", "1"),
+    );
+    for (name, value, read) in SETTINGS {
+        let plain = watched.warm(&mut watched.client(), read);
+        for call in ["SELECT sets($)", "SELECT nests($)", "INSERT INTO told VALUES ($)"] {
+            watched.client().rows(&call.replace('$', &format!("'{name}', '{value}'")));
+            // Something new, so that it is filled on the one connection that there is.
+            watched.beside().rows("UPDATE v SET f = f; UPDATE w SET s = s; UPDATE other.w SET s = s");
+            watched.hear();
+            assert_eq!(watched.warm(&mut watched.client(), read), plain, "{name} leaked to others by {call}");
+        }
+    }
+}
