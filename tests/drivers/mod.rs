@@ -63,18 +63,57 @@ fn client(program: &Path) -> Command {
     command
 }
 
+/// Compares what a Python script of this directory prints; `more` are its arguments behind the URL.
+fn python(label: &str, script: &str, more: &[&str]) {
+    let python = installed("venv/bin/python");
+    // -B: no compiled copies beside the scripts.
+    compare(label, |url| run(client(&python).arg("-B").arg(here(script)).arg(url).args(more)));
+}
+
+/// Compares what a Node script of this directory prints.
+fn node(label: &str, script: &str) {
+    let modules = installed("node/node_modules");
+    compare(label, |url| run(client(Path::new("node")).env("NODE_PATH", &modules).arg(here(script)).arg(url)));
+}
+
 #[test]
 fn psycopg_sees_no_difference() {
-    let python = installed("venv/bin/python");
-    compare("psycopg", |url| run(client(&python).arg(here("psycopg_script.py")).arg(url)));
+    python("psycopg", "psycopg_script.py", &[]);
+}
+
+#[test]
+fn psycopg2_sees_no_difference() {
+    python("psycopg2", "psycopg2_script.py", &[]);
+}
+
+#[test]
+fn asyncpg_sees_no_difference() {
+    python("asyncpg", "asyncpg_script.py", &[]);
+}
+
+#[test]
+fn sqlalchemy_by_psycopg_sees_no_difference() {
+    python("sqlalchemy_psycopg", "sqlalchemy_script.py", &["psycopg"]);
+}
+
+#[test]
+fn sqlalchemy_by_asyncpg_sees_no_difference() {
+    python("sqlalchemy_asyncpg", "sqlalchemy_script.py", &["asyncpg"]);
+}
+
+#[test]
+fn django_sees_no_difference() {
+    python("django", "django_script.py", &["client"]);
+}
+
+#[test]
+fn django_that_binds_on_the_server_sees_no_difference() {
+    python("django_binds", "django_script.py", &["server"]);
 }
 
 #[test]
 fn node_postgres_sees_no_difference() {
-    let modules = installed("node/node_modules");
-    compare("node", |url| {
-        run(client(Path::new("node")).env("NODE_PATH", &modules).arg(here("node_postgres.js")).arg(url))
-    });
+    node("node", "node_postgres.js");
 }
 
 #[test]
