@@ -117,6 +117,16 @@ fn node_postgres_sees_no_difference() {
 }
 
 #[test]
+fn postgres_js_sees_no_difference() {
+    node("postgres_js", "postgres_js.js");
+}
+
+#[test]
+fn knex_and_drizzle_see_no_difference() {
+    node("builders", "builders.js");
+}
+
+#[test]
 fn tokio_postgres_sees_no_difference() {
     let runtime = ::tokio::runtime::Runtime::new().expect("a runtime");
     compare("tokio", |url| {
