@@ -32,6 +32,8 @@ mod feed;
 mod harness_smoke;
 mod operating;
 mod protocol;
+#[path = "../regress/mod.rs"]
+mod regress;
 mod routing;
 mod sessions;
 mod shared_fleet;
