@@ -29,6 +29,8 @@ mod differential;
 #[path = "../drivers/mod.rs"]
 mod drivers;
 mod feed;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod harness_smoke;
 mod operating;
 mod protocol;

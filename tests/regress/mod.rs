@@ -67,7 +67,7 @@ fn pg_regress() -> PathBuf {
 
 /// A line without what follows from the width of a column alone.
 fn squeezed(line: &str) -> String {
-    let line = line.replace('-', " ").replace('+', " ");
+    let line = line.replace(['-', '+'], " ");
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
