@@ -15,7 +15,8 @@ install-servers:
 test: install-deps ## all tests but the long ones
 	cargo test --locked
 
-test-all: install-deps ## all tests, the long ones too
+test-all: install-deps ## all tests, the long ones and PostgreSQL's own suite too
+	.ci/install-regress
 	cargo test --locked -- --include-ignored
 
 # SECONDS shortens or lengthens its two phases; KEEP=1 keeps its servers until Ctrl-C.

@@ -4,11 +4,13 @@
 //! The scripts print nothing that differs between two runs on one server. `SIDECACHE_DRIVERS` names the directory
 //! where `make install-deps` has put the drivers, if not `target/drivers`.
 
+mod habits;
 mod tokio;
 
 use crate::harness::PATIENCE;
 use crate::harness::cluster::Cluster;
-use crate::harness::process::{output, run};
+use crate::harness::postgres::programs;
+use crate::harness::process::{Scratch, output, run};
 use crate::harness::sidecache::Sidecache;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -63,18 +65,67 @@ fn client(program: &Path) -> Command {
     command
 }
 
+/// Compares what a Python script of this directory prints; `more` are its arguments behind the URL.
+fn python(label: &str, script: &str, more: &[&str]) {
+    let python = installed("venv/bin/python");
+    // -B: no compiled copies beside the scripts.
+    compare(label, |url| run(client(&python).arg("-B").arg(here(script)).arg(url).args(more)));
+}
+
+/// Compares what a Node script of this directory prints.
+fn node(label: &str, script: &str) {
+    let modules = installed("node/node_modules");
+    compare(label, |url| run(client(Path::new("node")).env("NODE_PATH", &modules).arg(here(script)).arg(url)));
+}
+
 #[test]
 fn psycopg_sees_no_difference() {
-    let python = installed("venv/bin/python");
-    compare("psycopg", |url| run(client(&python).arg(here("psycopg_script.py")).arg(url)));
+    python("psycopg", "psycopg_script.py", &[]);
+}
+
+#[test]
+fn psycopg2_sees_no_difference() {
+    python("psycopg2", "psycopg2_script.py", &[]);
+}
+
+#[test]
+fn asyncpg_sees_no_difference() {
+    python("asyncpg", "asyncpg_script.py", &[]);
+}
+
+#[test]
+fn sqlalchemy_by_psycopg_sees_no_difference() {
+    python("sqlalchemy_psycopg", "sqlalchemy_script.py", &["psycopg"]);
+}
+
+#[test]
+fn sqlalchemy_by_asyncpg_sees_no_difference() {
+    python("sqlalchemy_asyncpg", "sqlalchemy_script.py", &["asyncpg"]);
+}
+
+#[test]
+fn django_sees_no_difference() {
+    python("django", "django_script.py", &["client"]);
+}
+
+#[test]
+fn django_that_binds_on_the_server_sees_no_difference() {
+    python("django_binds", "django_script.py", &["server"]);
 }
 
 #[test]
 fn node_postgres_sees_no_difference() {
-    let modules = installed("node/node_modules");
-    compare("node", |url| {
-        run(client(Path::new("node")).env("NODE_PATH", &modules).arg(here("node_postgres.js")).arg(url))
-    });
+    node("node", "node_postgres.js");
+}
+
+#[test]
+fn postgres_js_sees_no_difference() {
+    node("postgres_js", "postgres_js.js");
+}
+
+#[test]
+fn knex_and_drizzle_see_no_difference() {
+    node("builders", "builders.js");
 }
 
 #[test]
@@ -86,26 +137,36 @@ fn tokio_postgres_sees_no_difference() {
     });
 }
 
-#[test]
-fn psql_sees_no_difference() {
-    let psql = Cluster::shared().program("psql");
-    compare("psql", |url| {
-        let mut command = client(Path::new(psql.get_program()));
-        command.args(psql.get_args()).args(["-X", "-a", "-f"]).arg(here("script.sql")).arg(url).env("LC_ALL", "C");
+/// Compares what psql shows of a script of this directory.
+fn psql(label: &str, script: &str) {
+    compare(label, |url| {
+        let mut command = postgres_client("psql");
+        command.args(["-X", "-a", "-f"]).arg(here(script)).arg(url).env("LC_ALL", "C");
         let (status, out, err) = output(&mut command);
         assert!(status.success(), "psql ended with {status}");
-        out + "\n" + &err.replace(&*here("script.sql").to_string_lossy(), "script.sql")
+        out + "\n" + &err.replace(&*here(script).to_string_lossy(), script)
     });
+}
+
+/// One of PostgreSQL's own clients, as the user that runs the tests.
+fn postgres_client(name: &str) -> Command {
+    client(&programs().join(name))
+}
+
+#[test]
+fn psql_sees_no_difference() {
+    psql("psql", "script.sql");
+}
+
+#[test]
+fn psql_describes_and_copies_no_differently() {
+    psql("psql_more", "psql_more.sql");
 }
 
 /// pgbench judges itself (a failed statement or a wrong result ends it), and its books must balance.
 #[test]
 fn pgbench_balances_in_every_query_mode() {
-    let pgbench = |url: &str, arguments: &[&str]| {
-        let own = Cluster::shared().program("pgbench");
-        let mut command = client(Path::new(own.get_program()));
-        run(command.args(own.get_args()).args(arguments).arg(url))
-    };
+    let pgbench = |url: &str, arguments: &[&str]| run(postgres_client("pgbench").args(arguments).arg(url));
     compare("pgbench", |url| {
         pgbench(url, &["--initialize", "--scale=1", "--quiet"]);
         let mut told = String::new();
@@ -124,5 +185,40 @@ fn pgbench_balances_in_every_query_mode() {
                        (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT sum(bbalance) FROM pgbench_branches) \
                        FROM pgbench_history";
         told + &format!("{:?}", login.connect("app", database).rows(balance))
+    });
+}
+
+/// A dump, but for the random key by which newer versions guard it.
+fn steady(dump: &str) -> String {
+    let told = |line: &&str| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict ");
+    dump.lines().filter(told).collect::<Vec<_>>().join("\n")
+}
+
+/// A dump through Sidecache equals a direct one to the byte, and so does what is restored from it.
+#[test]
+fn pg_dump_and_pg_restore_see_no_difference() {
+    let scratch = Scratch::new();
+    let [archive, directory] = ["archive", "directory"].map(|name| scratch.path().join(name));
+    compare("dump", |url| {
+        let dump = |more: &[&str]| steady(&run(postgres_client("pg_dump").args(more).arg(url)));
+        let restore = |more: &[&str], from: &Path| {
+            let drop = "SET client_min_messages = warning; DROP SCHEMA du CASCADE";
+            run(postgres_client("psql").args(["-Xq", "-c", drop]).arg(url));
+            run(postgres_client("pg_restore").args(["--exit-on-error", "--dbname", url]).args(more).arg(from))
+        };
+        run(postgres_client("psql").args(["-Xq", "-v", "ON_ERROR_STOP=1", "-f"]).arg(here("dumped.sql")).arg(url));
+        let plain = dump(&[]);
+        assert!(plain.contains("COPY du.item"), "the table's rows are dumped:\n{plain}");
+        run(postgres_client("pg_dump").args(["--format=custom", "--file"]).arg(&archive).arg(url));
+        let listed = steady(&run(postgres_client("pg_restore").arg("--file=-").arg(&archive)));
+        restore(&["--single-transaction"], &archive);
+        assert_eq!(plain, dump(&[]), "what was restored is what was dumped");
+        // Several at a time share one snapshot, which must be the primary's own.
+        run(postgres_client("pg_dump").args(["--format=directory", "--jobs=3", "--file"]).arg(&directory).arg(url));
+        restore(&["--jobs=3"], &directory);
+        std::fs::remove_dir_all(&directory).expect("our own directory");
+        assert_eq!(plain, dump(&[]), "several at a time");
+        let schema = dump(&["--schema-only", "--schema=du"]);
+        [plain, listed, schema, dump(&["--inserts", "--serializable-deferrable"])].join("\n----\n")
     });
 }

@@ -1,5 +1,4 @@
 // node-postgres against the URL in the first argument: prints a transcript that must not depend on who answers.
-// Nothing is printed that differs between two runs on one server: no process ids, no object ids, no times.
 'use strict';
 const pg = require('pg');
 const Cursor = require('pg-cursor');
@@ -7,18 +6,9 @@ const copy = require('pg-copy-streams');
 const { pipeline } = require('stream/promises');
 const { Readable, Writable } = require('stream');
 
+const { out, attempt } = require('./transcript.js');
+
 const url = process.argv[2];
-const out = (...words) => console.log(...words.map((w) => (typeof w === 'string' ? w : JSON.stringify(w))));
-
-async function attempt(label, action) {
-  try {
-    out(label, '->', (await action()) ?? null);
-  } catch (e) {
-    if (e.code === undefined) throw e;
-    out(label, '!!', e.severity, e.code, e.message, e.detail ?? null, e.hint ?? null, e.position ?? null, e.constraint ?? null);
-  }
-}
-
 const brief = (r) =>
   Array.isArray(r)
     ? r.map(brief)

@@ -29,12 +29,16 @@ mod differential;
 #[path = "../drivers/mod.rs"]
 mod drivers;
 mod feed;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod harness_smoke;
 mod inputs;
 mod operating;
 mod protocol;
 mod query_cache;
 mod races;
+#[path = "../regress/mod.rs"]
+mod regress;
 mod routing;
 mod sessions;
 mod shapes;
