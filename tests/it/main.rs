@@ -32,6 +32,7 @@ mod feed;
 mod harness_smoke;
 mod operating;
 mod protocol;
+mod replication;
 mod routing;
 mod sessions;
 mod shared_fleet;
