@@ -19,6 +19,7 @@
 mod harness;
 
 mod cacheable;
+mod cancels;
 mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
@@ -35,6 +36,7 @@ mod operating;
 mod protocol;
 mod replication;
 mod routing;
+mod scripts;
 mod sessions;
 mod shared_fleet;
 mod startup;
