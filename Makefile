@@ -15,9 +15,10 @@ install-servers:
 test: install-deps ## all tests but the long ones
 	cargo test --locked
 
+# SIDECACHE_SCRIPTS: how many random scripts of each kind are played directly and through Sidecache.
 test-all: install-deps ## all tests, the long ones and PostgreSQL's own suite too
 	.ci/install-regress
-	cargo test --locked -- --include-ignored
+	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked -- --include-ignored
 
 # SECONDS shortens or lengthens its two phases; KEEP=1 keeps its servers until Ctrl-C.
 demo: install-servers ## a real workload on a real cluster, direct and through Sidecache

@@ -39,6 +39,7 @@ impl Config {
             pool: from.required("pool", values::word(POOL_MODES))?,
             pool_size: from.required("pool_size", values::count)?,
             pool_timeout: from.required("pool_timeout", values::some_duration)?,
+            max_prepared_statements: from.required("max_prepared_statements", values::count)?,
             connect_timeout: from.required("connect_timeout", values::some_duration)?,
             max_clients: from.required("max_clients", values::count)?,
             auth_timeout: from.required("auth_timeout", values::some_duration)?,

@@ -142,6 +142,8 @@ pub struct Config {
     pub pool_size: usize,
     /// How long a session waits for a connection before 53300.
     pub pool_timeout: Duration,
+    /// Statements of clients that a server connection keeps prepared.
+    pub max_prepared_statements: usize,
     pub connect_timeout: Duration,
     pub max_clients: usize,
     /// How long a client may take to prove itself.

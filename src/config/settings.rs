@@ -129,6 +129,9 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("pool_size", "pool-size", "N", Value("20"), "Connections to each server for each user.").form(Form::Number),
     Setting::new("pool_timeout", "pool-timeout", "DURATION", Value("5s"),
         "How long a session waits for a connection before it is told 53300."),
+    Setting::new("max_prepared_statements", "max-prepared-statements", "N", Value("256"),
+        "Statements of clients that a server connection keeps prepared; for one more, the least recently used goes, and is prepared again when it is bound.")
+        .form(Form::Number),
     Setting::new("connect_timeout", "connect-timeout", "DURATION", Value("5s"),
         "How long connecting to a server may take."),
     Setting::new("max_clients", "max-clients", "N", Value("10000"),

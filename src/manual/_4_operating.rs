@@ -36,7 +36,8 @@
 //! ## Ending
 //!
 //! SIGTERM or SIGINT: not ready, no new clients, idle sessions are closed with 57P01, others when their transaction ends. After `drain_timeout`, or on
-//! a second signal, the rest is cut off; their transactions are rolled back by PostgreSQL.
+//! a second signal, the rest is cut off; their transactions are rolled back by PostgreSQL. Replication connections are cut at once: what they
+//! say is not understood, so nobody knows when they rest.
 //!
 //! ## Secrets
 //!

@@ -16,9 +16,6 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// Prepared statements that a connection keeps; past it the least recently used one is closed.
-const PREPARED_LIMIT: usize = 256;
-
 /// Our own statements, prepared on a connection when first needed. Numbers below `plans::FIRST_NUMBER`.
 const SNAPSHOT: (u64, &str) = (1, "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text");
 const INSERTED: (u64, &str) = (2, "SELECT pg_catalog.pg_current_wal_insert_lsn()");
@@ -136,6 +133,8 @@ pub struct Composer<'a> {
     carried: &'a mut Carried,
     /// Statements that these bytes prepare (`true`) or close, the latest last.
     changed: Vec<(u64, bool)>,
+    /// Statements of clients that the connection may keep.
+    limit: usize,
     tick: u64,
 }
 
@@ -164,7 +163,8 @@ fn server_name(mut number: u64) -> SmallVec<[u8; 24]> {
 
 impl<'a> Composer<'a> {
     pub fn new(flow: &'a mut Flow, carried: &'a mut Carried, tick: u64) -> Self {
-        Composer { out: BytesMut::with_capacity(OUT_MARGIN), flow, carried, changed: Vec::new(), tick }
+        let out = BytesMut::with_capacity(OUT_MARGIN);
+        Composer { out, flow, carried, changed: Vec::new(), limit: usize::MAX, tick }
     }
 
     /// Whether the connection has this statement when it comes to what is written next.
@@ -263,14 +263,19 @@ impl<'a> Composer<'a> {
         }
     }
 
+    /// Makes room for one more. A portal outlives the statement that it was made of.
     fn evict(&mut self) {
-        let opened =
-            self.changed.iter().filter(|(number, exists)| *exists && !self.carried.prepared.contains_key(number));
-        if self.carried.prepared.len() + opened.count() < PREPARED_LIMIT {
-            return;
+        let mut kept: Vec<(u64, u64)> = self.carried.prepared.iter().map(|(number, tick)| (*tick, *number)).collect();
+        for (changed, exists) in &self.changed {
+            kept.retain(|(_, number)| number != changed);
+            if *exists {
+                kept.push((self.tick, *changed));
+            }
         }
-        let oldest = self.carried.prepared.iter().filter(|(n, _)| **n >= super::plans::FIRST_NUMBER && self.has(**n));
-        if let Some((&number, _)) = oldest.min_by_key(|(_, tick)| **tick) {
+        kept.retain(|(_, number)| *number >= super::plans::FIRST_NUMBER);
+        let Some(many) = (kept.len() + 1).checked_sub(self.limit) else { return };
+        kept.sort_by_key(|(tick, _)| *tick);
+        for (_, number) in kept.into_iter().take(many) {
             self.close_own(number);
         }
     }
@@ -298,6 +303,19 @@ impl<'a> Composer<'a> {
         self.put_named(Owner::Client, statement.number, &statement.sql, &statement.types);
     }
 
+    /// The client's Parse of a name that it has given already. PostgreSQL finds that out last: so it is asked to parse the text
+    /// under a name that is taken on the connection, which is returned.
+    fn parse_twice(&mut self, known: &Prepared, statement: &Prepared) -> u64 {
+        let there = if self.has(known.number) { None } else { self.carried.prepared.keys().find(|n| self.has(**n)) };
+        let taken = there.copied().unwrap_or(known.number);
+        if there.is_none() {
+            self.inject(known);
+        }
+        frontend::put_parse(&mut self.out, &server_name(taken), &statement.sql, &statement.types);
+        self.flow.sent(Step::Parse(Owner::Client, Slot::Named(taken)));
+        taken
+    }
+
     /// A message that fails, in whose place the client gets `failure`.
     fn fail(&mut self, failure: Failure, round: &mut Round) {
         self.put_failing();
@@ -314,10 +332,6 @@ fn unknown_statement(name: &[u8]) -> Failure {
         return Failure::error("26000", "unnamed prepared statement does not exist");
     }
     Failure::error("26000", format!("prepared statement \"{}\" does not exist", String::from_utf8_lossy(name)))
-}
-
-fn duplicate_statement(name: &[u8]) -> Failure {
-    Failure::error("42P05", format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name)))
 }
 
 /// What calls of `set_config` set with these parameters, if all of them are texts.
@@ -422,6 +436,7 @@ impl Session {
         composer: &mut Composer<'_>,
         round: &mut Round,
     ) {
+        composer.limit = self.shared.config.max_prepared_statements;
         if end == UnitEnd::Query {
             if beside == Beside::Proof {
                 composer.before(side);
@@ -461,10 +476,12 @@ impl Session {
                         unreachable!("the survey saw the same messages")
                     };
                     let known = named(&survey.namings[..here], name).unwrap_or_else(|| self.statements.get(name));
-                    if !name.is_empty() && known.is_some() {
-                        composer.fail(duplicate_statement(name), round);
-                    } else {
-                        composer.parse(statement);
+                    match known {
+                        Some(known) if !name.is_empty() => {
+                            let taken = composer.parse_twice(known, statement);
+                            round.names.push((taken, name.clone()));
+                        }
+                        _ => composer.parse(statement),
                     }
                     here += 1;
                 }
@@ -480,7 +497,7 @@ impl Session {
                         }
                         continue;
                     };
-                    if own.is_none() {
+                    if own.is_none() || statement.is_named {
                         composer.inject(&statement);
                     }
                     if statement.is_named {
@@ -550,7 +567,7 @@ impl Session {
             }
             return;
         };
-        if own.is_none() {
+        if own.is_none() || statement.is_named {
             composer.inject(statement);
         }
         let server = if statement.is_named { server_name(statement.number) } else { SmallVec::new() };

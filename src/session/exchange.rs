@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -132,6 +133,8 @@ pub struct Round {
     pub named: usize,
     /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
     pub unnamed_lost: bool,
+    /// Every statement that had a name was dropped.
+    pub deallocated_all: bool,
     /// When this round was, for the least recently used statement.
     pub tick: u64,
     /// How the client's executions ended, in order.
@@ -313,6 +316,13 @@ impl Held {
             // FATAL: the session upstream is over, and so is the client's.
             return Err(Broken::Fatal(Bytes::copy_from_slice(frame)));
         }
+        if tag == b'E'
+            && backend::sqlstate(body) == b"26000"
+            && let Some((_, number)) = named_statement(frame)
+        {
+            // Dropped by a function, unseen: the next that needs it prepares it anew.
+            self.lease.carried.prepared.remove(&number);
+        }
         match self.flow.on(tag, body)? {
             Verdict::Relay => {
                 output.extend_from_slice(frame);
@@ -338,6 +348,11 @@ impl Held {
                 output.extend_from_slice(frame);
                 let commits = tag == b'C' && matches!(backend::tag(body), b"COMMIT" | b"PREPARE TRANSACTION");
                 round.done.push(if commits { Done::Committed } else { Done::Ended });
+                if tag == b'C' && matches!(backend::tag(body), b"DEALLOCATE ALL" | b"DISCARD ALL") {
+                    // One statement of several may have done it.
+                    self.lease.carried.prepared.clear();
+                    round.deallocated_all = true;
+                }
                 if let Some(capture) = &mut round.capture {
                     if tag == b'C' { capture.keep(frame) } else { capture.spoil("not_whole") }
                 }
@@ -441,6 +456,7 @@ fn error(frame: &[u8], output: &mut BytesMut, round: &mut Round) {
             b"0A000" if backend::error_field(body, b'M') == Some(b"cached plan must not change result type") => {
                 Some(Again::Reprepared)
             }
+            b"26000" if named_statement(frame).is_some() => Some(Again::Reprepared),
             _ => None,
         };
         if again.is_some() {
@@ -453,17 +469,20 @@ fn error(frame: &[u8], output: &mut BytesMut, round: &mut Round) {
     put_error(frame, &round.names, output);
 }
 
+/// Where an error names a statement of a connection, and its number.
+fn named_statement(frame: &[u8]) -> Option<(Range<usize>, u64)> {
+    const QUOTED: &[u8] = b"prepared statement \"sc_";
+    let digits = memchr::memmem::find(frame, QUOTED)? + QUOTED.len();
+    let end = digits + memchr::memchr(b'"', &frame[digits..])?;
+    let number = std::str::from_utf8(&frame[digits..end]).ok()?.parse().ok()?;
+    Some((digits - b"sc_".len()..end, number))
+}
+
 /// An error that names a statement says the client's name for it.
 fn put_error(frame: &[u8], names: &[(u64, Bytes)], output: &mut BytesMut) {
-    const QUOTED: &[u8] = b"prepared statement \"sc_";
-    let named = memchr::memmem::find(frame, QUOTED).and_then(|at| {
-        let digits = at + QUOTED.len();
-        let end = digits + memchr::memchr(b'"', &frame[digits..])?;
-        let number: u64 = std::str::from_utf8(&frame[digits..end]).ok()?.parse().ok()?;
-        let (_, name) = names.iter().find(|(n, _)| *n == number)?;
-        Some((digits - b"sc_".len(), end, name))
-    });
-    let Some((from, to, name)) = named else { return output.extend_from_slice(frame) };
-    let body = [&frame[HEADER..from], name, &frame[to..]].concat();
+    let named = named_statement(frame)
+        .and_then(|(place, number)| Some((place, names.iter().find(|(n, _)| *n == number).map(|(_, name)| name)?)));
+    let Some((place, name)) = named else { return output.extend_from_slice(frame) };
+    let body = [&frame[HEADER..place.start], name, &frame[place.end..]].concat();
     backend::put_frame(output, b'E', &body);
 }

@@ -10,6 +10,7 @@ mod client;
 mod compose;
 mod copy;
 mod deferred;
+mod encryption;
 mod exchange;
 mod floor;
 mod flow;
@@ -19,6 +20,7 @@ mod outcome;
 mod own;
 mod plans;
 mod portal;
+mod replicate;
 mod request;
 mod serve;
 mod settings;
@@ -195,6 +197,15 @@ pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSem
 async fn begin(stream: Stream, seated: bool, shared: Arc<Shared>) -> Option<Session> {
     let mut client = Client::new(stream);
     let end = match startup::start(&mut client, &shared, seated).await {
+        Ok(startup::Started::Session(seed)) if replicate::is_asked(&seed) => {
+            match replicate::run(&mut client, &shared, *seed).await {
+                Ok(()) => return None,
+                Err(end) => {
+                    shared.telemetry.client_refused(ungreeted(&end));
+                    end
+                }
+            }
+        }
         Ok(startup::Started::Session(seed)) => match startup::open(client, &shared, *seed).await {
             Ok(session) => return Some(session),
             Err(returned) => {

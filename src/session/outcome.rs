@@ -20,6 +20,9 @@ impl Session {
                 Naming::ClosedPortal(name) => self.statements.close_portal(name),
             }
         }
+        if round.deallocated_all {
+            self.deallocated_all();
+        }
         if round.unnamed_lost || (end == UnitEnd::Query && round.status.is_some()) {
             self.statements.close(b"");
         }

@@ -1,7 +1,9 @@
 //! From the first byte to the greeting: TLS, cancel requests, the startup message, the client's proof, and the parameters
 //! that the primary itself would report to this client.
 
+use super::cancel::Registration;
 use super::client::Client;
+use super::encryption::{encrypt, negotiates_directly, nothing_behind};
 use super::exchange::Held;
 use super::floor::Seen;
 use super::flow::Flow;
@@ -17,9 +19,9 @@ use crate::upstream::{Account, LeaseError, LoginProof};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
 use crate::wire::frame::{HEADER, header};
 use crate::wire::scram::{Exchange, Verifier};
-use crate::wire::startup::{First, Startup, first};
+use crate::wire::startup::{First, Startup, asked_again, first};
 use crate::wire::stream::Stream;
-use crate::wire::tls::{self, Negotiation};
+use crate::wire::tls::Negotiation;
 use bytes::{Buf, BufMut, BytesMut};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,13 +30,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
-/// The first byte of a TLS record: a client that negotiates TLS directly.
-const TLS_HANDSHAKE: u8 = 0x16;
-
 /// The longest message that a client may send while it proves itself.
 const AUTH_LIMIT: usize = 8 * 1024;
 
-/// Bytes of a cancel secret in protocol 3.2.
+/// Bytes of a cancel secret in protocol 3.0, and of ours in 3.2.
+const SHORT_SECRET: usize = 4;
 const LONG_SECRET: usize = 32;
 
 /// How long a greeting may be given to further clients without asking the primary.
@@ -53,10 +53,10 @@ pub enum Started {
 
 /// An authenticated client, before it was greeted.
 pub struct Seed {
-    startup: Startup,
+    pub(super) startup: Startup,
     user: String,
-    database: String,
-    account: Account,
+    pub(super) database: String,
+    pub(super) account: Account,
 }
 
 /// What a client of one user, database and set of parameters is told at the start.
@@ -91,14 +91,17 @@ pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
 }
 
 async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
+    let is_direct = negotiates_directly(client).await?;
+    if is_direct {
+        encrypt(client, shared, Negotiation::Direct).await?;
+    }
     let mut is_encrypted = !matches!(client.stream, Stream::Tcp(_));
     let is_local = matches!(client.stream, Stream::Unix(_));
+    // Each kind of encryption may be asked for once; a client may try both, in either order.
+    let (mut ssl_settled, mut gss_settled) = (false, false);
     loop {
         if client.input.is_empty() && !client.read().await? {
             return Ok(Started::Ended);
-        }
-        if !is_encrypted && client.input[0] == TLS_HANDSHAKE {
-            return Err(Failure::fatal("08P01", "direct TLS is not available on this listener").into());
         }
         let (message, length) = loop {
             match first(&client.input)? {
@@ -109,17 +112,24 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
         };
         client.input.advance(length);
         match message {
+            First::Ssl if ssl_settled => return Err(asked_again(&message).into()),
+            First::Gss if gss_settled => return Err(asked_again(&message).into()),
             First::Ssl if !is_encrypted && shared.tls.is_some() => {
-                // What came behind the request was sent in plain text: taken for something sent inside, it would be an
-                // attacker's (CVE-2021-23214).
-                if !client.input.is_empty() {
-                    return Err(Failure::fatal("08P01", "received unencrypted data after SSL request").into());
-                }
+                nothing_behind(client, "SSL")?;
                 client.stream.write_all(b"S").await?;
-                encrypt(client, shared).await?;
-                is_encrypted = true;
+                encrypt(client, shared, Negotiation::Requested).await?;
+                (is_encrypted, ssl_settled, gss_settled) = (true, true, true);
             }
-            First::Ssl | First::Gss => client.stream.write_all(b"N").await?,
+            First::Ssl => {
+                client.stream.write_all(b"N").await?;
+                nothing_behind(client, "SSL")?;
+                ssl_settled = true;
+            }
+            First::Gss => {
+                client.stream.write_all(b"N").await?;
+                nothing_behind(client, "GSSAPI encryption")?;
+                gss_settled = true;
+            }
             First::Cancel { process, secret } => {
                 shared.common.cancels.cancel(&shared.upstream, process, &secret).await;
                 return Ok(Started::Ended);
@@ -134,22 +144,6 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
                 }
                 return authenticate(client, shared, startup).await;
             }
-        }
-    }
-}
-
-async fn encrypt(client: &mut Client, shared: &Shared) -> Result<(), End> {
-    let acceptor = shared.tls.as_ref().expect("asked before");
-    // The stream is replaced by the one around it; until then a closed one stands in its place.
-    let (closed, _) = tokio::net::UnixStream::pair()?;
-    match std::mem::replace(&mut client.stream, Stream::Unix(closed)) {
-        Stream::Tcp(tcp) => {
-            client.stream = tls::accept(acceptor, tcp, Negotiation::Requested).await?;
-            Ok(())
-        }
-        other => {
-            client.stream = other;
-            Err(Failure::fatal("08P01", "TLS is negotiated once").into())
         }
     }
 }
@@ -289,13 +283,13 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
     Ok(all)
 }
 
+/// Bytes of the secret that this client's cancel requests carry.
+pub(super) fn secret_length(startup: &Startup) -> usize {
+    if startup.spoken_minor() >= 2 { LONG_SECRET } else { SHORT_SECRET }
+}
+
 /// Greets the client: from here on it is a session. Gives the client back with what went wrong.
 pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Result<Session, Box<(Client, End)>> {
-    let replication = seed.startup.parameter("replication");
-    if replication.is_some_and(|value| !matches!(value, "false" | "off" | "no" | "0")) {
-        let text = "replication connections are not relayed: connect to the primary itself";
-        return Err(Box::new((client, Failure::fatal("0A000", text).into())));
-    }
     let started = setting_parameters(&seed.startup).and_then(|mut parameters| {
         let levels = own::start(&mut parameters, shared.config.consistency)?;
         Ok((parameters, levels))
@@ -304,7 +298,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         Ok(started) => started,
         Err(failure) => return Err(Box::new((client, failure.into()))),
     };
-    let long = seed.startup.spoken_minor() >= 2;
+    let registration = shared.common.cancels.register(secret_length(&seed.startup));
     let mut session = Session {
         shared: Arc::clone(shared),
         client,
@@ -331,13 +325,35 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         statements: Statements::default(),
         recent: Recent::default(),
         key: Vec::new(),
-        registration: shared.common.cancels.register(if long { LONG_SECRET } else { 4 }),
+        registration,
         stop: Box::pin(shared.stop.child_token().cancelled_owned()),
     };
     match session.greet().await {
         Ok(()) => Ok(session),
         Err(end) => Err(Box::new((session.client, end))),
     }
+}
+
+/// Tells a client that is not greeted yet why there is no connection for it: what the server said, word for word, if it spoke.
+pub(super) async fn no_connection(client: &mut Client, error: LeaseError) -> End {
+    match error {
+        LeaseError::Refused { frame, .. } => {
+            client.output.put_slice(&frame);
+            client.flush().await.map_or_else(End::Client, |()| End::Closed)
+        }
+        LeaseError::Saturated(waited) => {
+            let text = format!("no server connection became free within {waited:?}: the pool is saturated");
+            Failure::fatal("53300", text).into()
+        }
+        LeaseError::Unreachable { .. } => Failure::fatal("08006", error.to_string()).into(),
+    }
+}
+
+/// Writes the message that lets a client cancel what its session runs.
+pub(super) fn put_key(out: &mut BytesMut, registration: &Registration) {
+    let mut key = registration.process.to_be_bytes().to_vec();
+    key.extend_from_slice(&registration.secret);
+    put_frame(out, b'K', &key);
 }
 
 impl Session {
@@ -359,9 +375,7 @@ impl Session {
         let application = self.settings.current().get("application_name");
         let application = application.and_then(|setting| setting.values.first()).map_or("", String::as_str);
         put_parameter(out, "application_name", application);
-        let mut key = self.registration.process.to_be_bytes().to_vec();
-        key.extend_from_slice(&self.registration.secret);
-        put_frame(out, b'K', &key);
+        put_key(out, &self.registration);
         put_ready(out, b'I');
         self.client.flush().await?;
         Ok(())
@@ -423,18 +437,7 @@ impl Session {
         };
         let lease = match leased {
             Ok(lease) => lease,
-            Err(LeaseError::Refused { frame, .. }) => {
-                self.client.output.put_slice(&frame);
-                self.client.flush().await?;
-                return Err(End::Closed);
-            }
-            Err(LeaseError::Saturated(waited)) => {
-                let text = format!("no server connection became free within {waited:?}: the pool is saturated");
-                return Err(Failure::fatal("53300", text).into());
-            }
-            Err(error @ LeaseError::Unreachable { .. }) => {
-                return Err(Failure::fatal("08006", error.to_string()).into());
-            }
+            Err(error) => return Err(no_connection(&mut self.client, error).await),
         };
         self.held = Some(Held::new(lease, Flow::default()));
         self.put_settings().await?;

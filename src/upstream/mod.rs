@@ -250,6 +250,21 @@ impl Upstream {
         Control::connect(self.primary().target(), self.own_account(), self.own_database()).await
     }
 
+    /// A connection to the present primary that no pool knows, started with these parameters: a client's own.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses.
+    pub async fn own_connection(
+        &self,
+        account: &Account,
+        database: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<(Arc<Server>, Opened), LeaseError> {
+        let server = Arc::clone(self.primary());
+        let opened = login::connect(server.target(), account, database, parameters).await?;
+        Ok((server, opened))
+    }
+
     /// Tells of a ping that somebody else sent to the primary, so that replicas are measured against it too.
     pub fn saw_primary(&self, epoch: Epoch, sent: Moment, inserted: Lsn) {
         self.leading.lock().pinged(epoch, sent, inserted);

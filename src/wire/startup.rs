@@ -94,14 +94,20 @@ pub fn first(bytes: &[u8]) -> Result<Option<(First, usize)>, Failure> {
             _ => return Err(Failure::fatal("08P01", "invalid length of query cancel packet")),
         },
         version if version >> 16 == 3 => First::Startup(startup((version & 0xFFFF) as u16, body)?),
-        version => {
-            let (major, minor) = (version >> 16, version & 0xFFFF);
-            let text =
-                format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{NEWEST_MINOR}");
-            return Err(Failure::fatal("0A000", text));
-        }
+        version => return Err(unsupported(version)),
     };
     Ok(Some((message, length)))
+}
+
+/// The refusal of a request for encryption that was answered before: PostgreSQL takes its code for a version then.
+pub fn asked_again(message: &First) -> Failure {
+    unsupported(if *message == First::Ssl { SSL } else { GSS })
+}
+
+fn unsupported(version: u32) -> Failure {
+    let (major, minor) = (version >> 16, version & 0xFFFF);
+    let text = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{NEWEST_MINOR}");
+    Failure::fatal("0A000", text)
 }
 
 fn startup(minor: u16, body: &[u8]) -> Result<Startup, Failure> {

@@ -286,12 +286,17 @@ pub struct Wire {
 impl Wire {
     /// Connects and authenticates; returns at the first ReadyForQuery.
     pub fn connect(login: &Login) -> Result<Wire, WireError> {
+        Wire::connect_speaking(0, login)
+    }
+
+    /// The same, asking for this minor version of protocol 3.
+    pub fn connect_speaking(minor: u16, login: &Login) -> Result<Wire, WireError> {
         let stream = TcpStream::connect((login.host.as_str(), login.port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let (key, startup) = ((0, Vec::new()), Vec::new());
         let mut wire = Wire { stream, buffer: Vec::new(), key, startup, login: login.clone() };
-        wire.send_bytes(&startup_message(login))?;
+        wire.send_bytes(&startup_message(minor, login))?;
         wire.authenticate()?;
         let frames = wire.read_until_ready()?;
         if let Some(refused) = frames.iter().find(|f| f.tag == b'E') {
@@ -309,6 +314,9 @@ impl Wire {
         let mut scram: Option<sasl::ScramSha256> = None;
         loop {
             let frame = self.read_frame()?;
+            if frame.tag == b'v' {
+                continue;
+            }
             let Some((kind, rest)) = frame.body.split_first_chunk::<4>().filter(|_| frame.tag == b'R') else {
                 return Err(if frame.tag == b'E' {
                     WireError::Refused(frame)
@@ -457,8 +465,8 @@ impl Wire {
     }
 }
 
-fn startup_message(login: &Login) -> Vec<u8> {
-    let mut body = 196_608_u32.to_be_bytes().to_vec();
+fn startup_message(minor: u16, login: &Login) -> Vec<u8> {
+    let mut body = (196_608 + u32::from(minor)).to_be_bytes().to_vec();
     let fixed = [("user", login.user.as_str()), ("database", login.database.as_str())];
     let more = login.parameters.iter().map(|(n, v)| (n.as_str(), v.as_str()));
     for (name, value) in fixed.into_iter().chain(more) {

@@ -19,6 +19,7 @@
 mod harness;
 
 mod cacheable;
+mod cancels;
 mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
@@ -33,13 +34,16 @@ mod feed;
 mod fuzz;
 mod harness_smoke;
 mod inputs;
+mod odd;
 mod operating;
 mod protocol;
 mod query_cache;
 mod races;
 #[path = "../regress/mod.rs"]
 mod regress;
+mod replication;
 mod routing;
+mod scripts;
 mod sessions;
 mod shapes;
 mod shared_fleet;

@@ -3,11 +3,14 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
-use crate::harness::sidecache::Sidecache;
+use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
 use crate::harness::wire::{Batch, Frame, Login, Wire, WireError, tags};
 use crate::twins::{Twins, told};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls_pki_types::ServerName;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
@@ -49,21 +52,128 @@ fn refusal(port: u16, login: &Login) -> Vec<String> {
     }
 }
 
-/// Without TLS both kinds of encryption are answered N, and the startup message may follow.
+/// Without TLS both kinds of encryption are answered N, in either order, once each; the startup message may follow.
 #[test]
 fn encryption_that_is_not_there_is_refused_with_one_letter() {
     let twins = Twins::new("plain", "");
-    let mut stream = tcp(twins.sidecache.port());
-    for request in [SSL_REQUEST, GSS_REQUEST, SSL_REQUEST] {
-        stream.write_all(request).expect("a connection that lives");
-        let mut answer = [0];
-        stream.read_exact(&mut answer).expect("a letter");
-        assert_eq!(&answer, b"N");
+    let hello = startup(196_608, &[("user", "app"), ("database", &twins.database)]);
+    for requests in [[SSL_REQUEST, GSS_REQUEST], [GSS_REQUEST, SSL_REQUEST]] {
+        for again in requests {
+            let mut stream = tcp(twins.sidecache.port());
+            let mut answer = [0];
+            for request in requests {
+                stream.write_all(request).expect("a connection that lives");
+                stream.read_exact(&mut answer).expect("a letter");
+                assert_eq!(&answer, b"N");
+            }
+            let mut second = stream.try_clone().expect("a descriptor more");
+            stream.write_all(&hello).expect("it lives");
+            let mut answer = [0; 9];
+            stream.read_exact(&mut answer).expect("a request for a proof");
+            assert_eq!((answer[0], answer[8]), (b'R', 10));
+            second.shutdown(std::net::Shutdown::Both).expect("it lives");
+            // Asked twice, it is a version that nobody knows.
+            second = tcp(twins.sidecache.port());
+            let mut letter = [0];
+            for request in requests {
+                second.write_all(request).expect("it lives");
+                second.read_exact(&mut letter).expect("a letter");
+            }
+            second.write_all(again).expect("it lives");
+            let mut refusal = Vec::new();
+            second.read_to_end(&mut refusal).expect("a clean end");
+            let refusal = String::from_utf8_lossy(&refusal).into_owned();
+            assert!(refusal.starts_with('E') && refusal.contains("C0A000"), "{refusal}");
+        }
     }
-    stream.write_all(&startup(196_608, &[("user", "app"), ("database", &twins.database)])).expect("it lives");
-    let mut answer = [0; 9];
-    stream.read_exact(&mut answer).expect("a request for a proof");
-    assert_eq!((answer[0], answer[8]), (b'R', 10));
+}
+
+/// What is sent behind a request for encryption, before its answer, is refused also where there is no encryption.
+#[test]
+fn r25_nothing_is_taken_from_behind_a_request_for_encryption() {
+    let twins = Twins::new("stuffed", "");
+    let stuffed = |request: &[u8]| [request, &startup(196_608, &[("user", "app")])].concat();
+    let ssl = b"received unencrypted data after SSL request";
+    for (port, request, text) in [
+        (twins.cluster.primary.port, SSL_REQUEST, &ssl[..]),
+        (twins.sidecache.port(), SSL_REQUEST, &ssl[..]),
+        (twins.sidecache.port(), GSS_REQUEST, b"received unencrypted data after GSSAPI encryption request"),
+    ] {
+        let answer = all(port, &stuffed(request));
+        assert_eq!(&answer[..2], b"NE", "{answer:?}");
+        let found = |part: &[u8]| answer.windows(part.len()).any(|window| window == part);
+        assert!(found(text) && found(b"C08P01"), "{:?}", String::from_utf8_lossy(&answer));
+    }
+}
+
+/// A certificate for `localhost` and its key, as files, and what trusts it.
+struct Tls {
+    directory: tempfile::TempDir,
+    roots: RootCertStore,
+}
+
+impl Tls {
+    fn new() -> Tls {
+        let directory = tempfile::tempdir().expect("a directory");
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let write = |name: &str, text| std::fs::write(directory.path().join(name), text).expect("our own directory");
+        write("server.crt", made.cert.pem());
+        write("server.key", made.signing_key.serialize_pem());
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).expect("a certificate that can be trusted");
+        Tls { directory, roots }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().expect("a plain path").to_owned()
+    }
+
+    fn given(&self, builder: SidecacheBuilder) -> SidecacheBuilder {
+        builder.flag("--tls-certificate", &self.file("server.crt")).flag("--tls-key", &self.file("server.key"))
+    }
+
+    /// Begins TLS at once, and with these protocols sends bytes inside; gives the first `expected` that come back.
+    fn directly(&self, port: u16, protocols: &[&str], inside: &[u8], expected: usize) -> std::io::Result<Vec<u8>> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions that it knows")
+            .with_root_certificates(self.roots.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connection = ClientConnection::new(Arc::new(config), name).expect("a sound configuration");
+        let mut stream = StreamOwned::new(connection, tcp(port));
+        stream.write_all(inside)?;
+        let mut answer = vec![0; expected];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// PostgreSQL 17's `sslnegotiation=direct`: TLS from the first byte, only with ALPN, and only where there is TLS.
+#[test]
+fn tls_may_begin_with_the_first_byte() {
+    let tls = Tls::new();
+    let cluster = Cluster::shared();
+    let database = cluster.database("direct");
+    let sidecache = tls.given(Sidecache::build(cluster, &database)).config("tls_required = true").start();
+    let hello = startup(196_608, &[("user", "app"), ("database", &database)]);
+    let asked = |protocols: &[&str]| tls.directly(sidecache.port(), protocols, &hello, 9);
+    for protocols in [&["postgresql"][..], &["http/1.1", "postgresql"]] {
+        let answer = asked(protocols).expect("a request for a proof");
+        assert_eq!((answer[0], answer[8]), (b'R', 10));
+    }
+    for protocols in [&[][..], &["http/1.1"]] {
+        asked(protocols).expect_err("bytes that may be meant for another protocol");
+    }
+    // Encryption inside of encryption is not there.
+    let answer = tls.directly(sidecache.port(), &["postgresql"], SSL_REQUEST, 1).expect("a letter");
+    assert_eq!(answer, b"N");
+    let plain = Sidecache::build(cluster, &database).start();
+    tls.directly(plain.port(), &["postgresql"], &hello, 9).expect_err("there is no TLS here");
+    assert_eq!(all(plain.port(), &[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0]), b"", "it is closed without a word");
+    assert_eq!(plain.connect("app").value("SELECT 1"), "1");
 }
 
 /// With TLS psql encrypts; what was sent in plain text behind the request is refused (CVE-2021-23214), and without TLS nobody
@@ -72,16 +182,8 @@ fn encryption_that_is_not_there_is_refused_with_one_letter() {
 fn r25_tls_is_spoken_and_nothing_is_taken_from_before_it() {
     let cluster = Cluster::shared();
     let database = cluster.database("tls");
-    let directory = tempfile::tempdir().expect("a directory");
-    let (certificate, key) = (directory.path().join("server.crt"), directory.path().join("server.key"));
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    std::fs::write(&certificate, made.cert.pem()).expect("our own directory");
-    std::fs::write(&key, made.signing_key.serialize_pem()).expect("our own directory");
-    let sidecache = Sidecache::build(cluster, &database)
-        .flag("--tls-certificate", certificate.to_str().expect("a plain path"))
-        .flag("--tls-key", key.to_str().expect("a plain path"))
-        .config("tls_required = true")
-        .start();
+    let tls = Tls::new();
+    let sidecache = tls.given(Sidecache::build(cluster, &database)).config("tls_required = true").start();
     let psql = |mode: &str, sql: &str| {
         let mut command = cluster.program("psql");
         // Its home has no certificate of its own to offer.
@@ -108,6 +210,24 @@ fn protocol_versions_are_negotiated() {
     assert_eq!(&answer[5..22], b"\0\x03\0\x02\0\0\0\x01_pq_.new\0");
     let answer = all(port, &startup(2 << 16, &[("user", "app")]));
     assert!(String::from_utf8_lossy(&answer).contains("C0A000"), "{answer:?}");
+    let sleeps = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event = 'PgSleep'",
+        twins.database
+    );
+    for (minor, length) in [(0, 4), (2, 32), (9, 32)] {
+        let mut client = Wire::connect_speaking(minor, &twins.sidecache.login("app")).expect("it is let in");
+        assert_eq!(client.key.1.len(), length, "minor version {minor}");
+        client.send(&Batch::new().query("SELECT pg_sleep(3600)")).expect("it lives");
+        eventually("the query to sleep", || (twins.cluster.primary.value(&sleeps) == "1").then_some(()));
+        // A key that is not whole is no key.
+        let whole = std::mem::take(&mut client.key.1);
+        client.key.1 = whole[..length - 1].to_vec();
+        client.cancel().expect("it is taken, and means nothing");
+        assert_eq!(twins.cluster.primary.value(&sleeps), "1");
+        client.key.1 = whole;
+        client.cancel().expect("it is taken");
+        assert_eq!(tags(&client.read_until_ready().expect("it lives")), "TEZ", "minor version {minor}");
+    }
 }
 
 /// A wrong password and an unknown user get the same messages; a missing database and bad parameters are told as directly.

@@ -288,3 +288,21 @@ fn a_stream_that_comes_takes_the_place_of_rules() {
     assert_eq!(sidecache.status()["cache"]["basis"], "stream");
     assert!(sidecache.log().contains("changes are heard"), "{}", sidecache.log());
 }
+
+/// SQL on a replication connection, whose messages are not understood, may have written: who hears its answer is not given
+/// what was kept before.
+#[test]
+fn what_a_replication_connection_writes_is_seen() {
+    let (builder, database) = build("ttl_replication", HOUR);
+    let sidecache = builder.users("app:app\npostgres:postgres").start();
+    sidecache.await_status("no stream", |status| status["stream"]["state"] == "off");
+    let mut client = sidecache.connect("app");
+    eventually("a hit", || {
+        client.value(READ);
+        (hits(&sidecache) > 0).then_some(())
+    });
+    let mut writer =
+        Wire::connect(&sidecache.login("postgres").with("replication", "database")).expect("a superuser may");
+    writer.rows("UPDATE rates SET v = 11");
+    assert_eq!(client.value(READ), "11", "in {database}");
+}

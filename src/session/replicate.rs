@@ -1,0 +1,161 @@
+//! Replication connections (`replication=database` or `true` at the start): the client gets a connection of its own to the
+//! primary, and bytes go both ways as they come. Knows nothing of what they say: what such a client writes is heard as
+//! everybody's writes are.
+
+use super::client::Client;
+use super::startup::{Seed, no_connection, put_key, secret_length};
+use super::{End, Shared, shutting_down};
+use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
+use crate::wire::startup::Startup;
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+
+/// Bytes read at a time, each way. The next are read when these are written: who reads slowly slows the sender.
+const PIECE: usize = 64 * 1024;
+
+/// What a startup message's `replication` asks for (`ProcessStartupPacket` in PostgreSQL).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// An ordinary session.
+    Nothing,
+    /// Physical replication: no SQL.
+    Physical,
+    /// Logical replication, and SQL.
+    Database,
+}
+
+/// # Errors
+/// A value that PostgreSQL does not know.
+fn asked(startup: &Startup) -> Result<Asked, Failure> {
+    let Some(value) = startup.parameter("replication") else { return Ok(Asked::Nothing) };
+    match (value, boolean(value)) {
+        ("database", _) => Ok(Asked::Database),
+        (_, Some(true)) => Ok(Asked::Physical),
+        (_, Some(false)) => Ok(Asked::Nothing),
+        _ => {
+            let text = format!("invalid value for parameter \"replication\": \"{value}\"");
+            Err(Failure::fatal("22023", text))
+        }
+    }
+}
+
+/// As `parse_bool` in bool.c: any beginning of a word that is no other's.
+fn boolean(value: &str) -> Option<bool> {
+    let value = value.to_ascii_lowercase();
+    let begins = |word: &str, least: usize| value.len() >= least && word.starts_with(&value);
+    if begins("true", 1) || begins("yes", 1) || begins("on", 2) || value == "1" {
+        Some(true)
+    } else if begins("false", 1) || begins("no", 1) || begins("off", 2) || value == "0" {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// Whether this client is served here, be it by a refusal.
+pub fn is_asked(seed: &Seed) -> bool {
+    asked(&seed.startup) != Ok(Asked::Nothing)
+}
+
+/// Serves the client until either side ends, or the process does: where a message ends is not known, so nobody is told.
+pub async fn run(client: &mut Client, shared: &Arc<Shared>, seed: Seed) -> Result<(), End> {
+    let asked = asked(&seed.startup)?;
+    let named = |name: &str| matches!(name, "user" | "database");
+    let parameters: Vec<(&str, &str)> =
+        seed.startup.parameters.iter().filter(|(n, _)| !named(n)).map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let opened = tokio::select! {
+        opened = shared.upstream.own_connection(&seed.account, &seed.database, &parameters) => opened,
+        () = shared.stop.cancelled() => return Err(shutting_down()),
+    };
+    let (server, mut opened) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return Err(no_connection(client, error).await),
+    };
+    let registration = shared.common.cancels.register(secret_length(&seed.startup));
+    // The connection is this client's alone: a cancel may come at any time.
+    registration.running.begin(&server, &opened.key);
+    let out = &mut client.output;
+    put_frame(out, b'R', &0u32.to_be_bytes());
+    for (name, value) in &opened.parameters {
+        put_parameter(out, name, value);
+    }
+    put_key(out, &registration);
+    put_ready(out, b'I');
+    out.extend_from_slice(&opened.input);
+    client.flush().await?;
+    opened.stream.write_all(&client.input).await?;
+    opened.stream.flush().await?;
+    let (mut from_client, mut to_client) = split(&mut client.stream);
+    let (mut from_server, mut to_server) = split(&mut opened.stream);
+    let asking = async {
+        // What breaks on this way ends the other: the server closes when it is told no more.
+        let _ = pump(&mut from_client, &mut to_server, || {}).await;
+        let _ = to_server.shutdown().await;
+        std::future::pending::<()>().await;
+    };
+    // SQL may have written: who hears of it must not be given what the clock kept from before.
+    let hears = || {
+        if asked == Asked::Database {
+            shared.wrote()
+        }
+    };
+    let relayed = tokio::select! {
+        relayed = pump(&mut from_server, &mut to_client, hears) => relayed,
+        () = asking => unreachable!("it waits for the other way"),
+        () = shared.stop.cancelled() => Ok(()),
+    };
+    if let Err(error) = relayed {
+        tracing::debug!(%error, "a replication connection broke");
+    }
+    // A client that is gone needs no goodbye.
+    let _ = client.stream.shutdown().await;
+    Ok(())
+}
+
+/// Copies until the end, each piece as soon as it is there.
+async fn pump(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    before: impl Fn(),
+) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = from.read(&mut piece).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        before();
+        to.write_all(&piece[..read]).await?;
+        to.flush().await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_read_as_postgresql_reads_it() {
+        let startup = |value: &str| Startup {
+            parameters: vec![("replication".to_owned(), value.to_owned())],
+            ..Startup::default()
+        };
+        for (value, expected) in [
+            ("database", Some(Asked::Database)),
+            ("tru", Some(Asked::Physical)),
+            ("ON", Some(Asked::Physical)),
+            ("1", Some(Asked::Physical)),
+            ("of", Some(Asked::Nothing)),
+            ("N", Some(Asked::Nothing)),
+            ("0", Some(Asked::Nothing)),
+            ("o", None),
+            ("", None),
+            ("truer", None),
+            ("Database", None),
+        ] {
+            assert_eq!(asked(&startup(value)).ok(), expected, "{value:?}");
+        }
+        assert_eq!(asked(&Startup::default()), Ok(Asked::Nothing));
+    }
+}

@@ -1,0 +1,92 @@
+//! Cancel requests that race with the ends of queries: none may reach a query that it was not meant for.
+
+use crate::harness::wire::{Batch, Format, Wire, tags};
+use crate::twins::Twins;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+const CLIENTS: u64 = 6;
+const QUERIES: u64 = 150;
+
+/// SplitMix64.
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A query of a random length around the time that a cancel takes, simple or extended, in a transaction or alone.
+fn query(dice: u64) -> Batch {
+    let micros = dice % 3_000;
+    let sql = format!("SELECT pg_sleep({micros} / 1000000.0)");
+    if dice & 1 << 40 == 0 { Batch::new().query(&sql) } else { Batch::new().extended(&sql, &[], Format::Text) }
+}
+
+/// Many clients on few connections; half of them cancel around the end of each of their queries. Nobody else's query, and
+/// none that was asked after a cancel had been answered, is ever cancelled.
+#[test]
+fn r12_a_cancel_reaches_its_own_query_or_none() {
+    let twins = Twins::with("cancels", "", |builder| builder.flag("--pool-size", "2"));
+    let (hit, missed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Those who cancel: what is cancelled may be the query that was running when the request was made.
+        let cancelling: Vec<_> = (0..CLIENTS / 2)
+            .map(|who| {
+                let (twins, hit, missed) = (&twins, &hit, &missed);
+                scope.spawn(move || {
+                    let mut client = twins.through();
+                    for at in 0..QUERIES {
+                        let dice = mix(who << 32 | at);
+                        client.send(&query(dice)).expect("it lives");
+                        let pause = std::time::Duration::from_micros(dice >> 20 & 0x7ff);
+                        // Not waited for: where in the query's life the cancel comes is the test's dice.
+                        let wait = std::time::Instant::now();
+                        while wait.elapsed() < pause {
+                            std::hint::spin_loop();
+                        }
+                        client.cancel().expect("Sidecache takes cancels");
+                        judge(&mut client, hit, missed);
+                        // The cancel is over: what is asked now is not what it meant.
+                        let after = client.query("SELECT 1").expect("it lives");
+                        assert_eq!(tags(&after), "TDCZ", "client {who}, query {at}: {after:?}");
+                    }
+                })
+            })
+            .collect();
+        // Those who never do, on the same connections.
+        for who in CLIENTS / 2..CLIENTS {
+            let (twins, over) = (&twins, &over);
+            scope.spawn(move || {
+                let mut client = twins.through();
+                let mut at = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let answer = client.run(&query(mix(who << 32 | at))).expect("it lives");
+                    assert!(answer.iter().all(|f| f.tag != b'E'), "client {who}, query {at}: {answer:?}");
+                    at += 1;
+                }
+                assert!(at > 0, "nothing was at risk");
+            });
+        }
+        let ended: Vec<_> = cancelling.into_iter().map(|client| client.join()).collect();
+        over.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok), "a client that cancels has failed");
+    });
+    let (hit, missed) = (hit.into_inner(), missed.into_inner());
+    println!("{hit} queries were cancelled, {missed} had ended");
+    assert!(hit > 0 && missed > 0, "no race: {hit} were cancelled, {missed} had ended");
+}
+
+fn judge(client: &mut Wire, hit: &AtomicU64, missed: &AtomicU64) {
+    let answer = client.read_until_ready().expect("it lives");
+    match answer.iter().find(|f| f.tag == b'E') {
+        Some(error) => {
+            assert_eq!(error.field(b'C').as_deref(), Some("57014"), "{error:?}");
+            hit.fetch_add(1, Ordering::Relaxed);
+        }
+        None => {
+            missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The protocol's rarer sides: encodings other than UTF-8, names that SQL takes away, statements that come and go.
+
+use crate::harness::wire::{Batch, Format, tags};
+use crate::twins::{Step, Twins, play, queries, ready, told};
+
+fn b() -> Batch {
+    Batch::new()
+}
+
+/// A simple query in bytes that need not be UTF-8.
+fn raw(parts: &[&[u8]]) -> Step {
+    ready(b().message(b'Q', &[&parts.concat()[..], b"\0"].concat()))
+}
+
+/// An extended batch with one parameter, likewise.
+fn bound(sql: &[u8], value: &[u8]) -> Step {
+    let parse = [b"\0", sql, b"\0\0\0"].concat();
+    let batch = b().message(b'P', &parse).bind_as("", "", &[Format::Text], &[Some(value)], &[Format::Text]);
+    ready(batch.describe_portal("").execute("", 0).sync())
+}
+
+const WORDS: &str = "CREATE TABLE words (id int PRIMARY KEY, v text);
+    INSERT INTO words VALUES (1, 'café'), (2, '表'); CREATE TABLE kept (v text)";
+
+/// LATIN1, SJIS and EUC_JP both ways: literals, parameters, rows, names and errors; and what is read in one encoding is not
+/// served in another. The second byte of 表 in SJIS is a backslash.
+#[test]
+fn r5_other_encodings_go_both_ways() {
+    let twins = Twins::new("encodings", WORDS);
+    let words: [(&str, &[u8], &str); 4] = [
+        ("LATIN1", b"caf\xe9", "1"),
+        ("SJIS", b"\x95\x5c", "2"),
+        ("EUC_JP", b"\xc9\xbd", "2"),
+        ("UTF8", "café".as_bytes(), "1"),
+    ];
+    for (encoding, word, id) in words {
+        let read = format!("SELECT v FROM words WHERE id = {id}");
+        let script = [
+            raw(&[read.as_bytes()]),
+            raw(&[read.as_bytes()]),
+            raw(&[b"SELECT id FROM words WHERE v = '", word, b"'"]),
+            raw(&[b"SELECT id FROM words WHERE v = E'", word, b"'; SELECT 2"]),
+            bound(b"SELECT id, v FROM words WHERE v = $1", word),
+            bound(b"SELECT id, v FROM words WHERE v = $1", word),
+            raw(&[b"SELECT 1 AS \"", word, b"\""]),
+            raw(&[b"SELECT \"", word, b"\""]),
+            raw(&[b"INSERT INTO kept VALUES ('", word, b"')"]),
+            bound(b"INSERT INTO kept VALUES ($1) RETURNING v", word),
+            raw(&[b"SELECT v, length(v) FROM kept"]),
+            raw(&[b"SET application_name = '", word, b"'"]),
+            raw(&[b"SHOW application_name"]),
+            raw(&[b"BEGIN; SET LOCAL search_path = '", word, b"'"]),
+            raw(&[b"SHOW search_path"]),
+            raw(&[b"ROLLBACK"]),
+            raw(&[b"PREPARE \"", word, b"\" AS SELECT 1"]),
+            raw(&[b"EXECUTE \"", word, b"\""]),
+            raw(&[b"DEALLOCATE \"", word, b"\""]),
+            // Characters of LATIN1 alone.
+            raw(&[b"SELECT '\xff\xff'"]),
+            bound(b"SELECT $1::text", b"\xff\xff"),
+            raw(&[read.as_bytes()]),
+        ];
+        twins.same_as(encoding, "TRUNCATE kept", &script, |login| login.with("client_encoding", encoding));
+        let mut script = vec![ready(b().query(&read)), ready(b().query(&format!("SET client_encoding = {encoding}")))];
+        script.extend([raw(&[read.as_bytes()]), ready(b().query("RESET client_encoding")), ready(b().query(&read))]);
+        twins.same(encoding, "", &script);
+    }
+}
+
+/// A Parse of a name that is taken says so last: what is wrong with its text, or the transaction, comes first.
+#[test]
+fn r13_a_name_that_is_taken_is_found_last() {
+    let twins = Twins::new("taken", "");
+    let script = [
+        ready(b().parse("s", "SELECT 1", &[]).sync()),
+        ready(b().parse("s", "SELECT 2", &[]).sync()),
+        ready(b().parse("s", "SELECT nothing", &[]).sync()),
+        ready(b().parse("s", "SELEC", &[]).sync()),
+        ready(b().parse("s", "SELECT 1; SELECT 2", &[]).sync()),
+        ready(b().parse("t", "SELECT 1", &[]).parse("t", "SELECT nothing", &[]).sync()),
+        ready(b().parse("u", "SELECT 1", &[]).parse("u", "SELECT 1", &[]).sync()),
+        ready(b().query("BEGIN")),
+        ready(b().query("SELECT 1/0")),
+        ready(b().parse("s", "SELECT 2", &[]).sync()),
+        ready(b().parse("s", "ROLLBACK", &[]).sync()),
+        ready(b().query("ROLLBACK")),
+        ready(b().bind("", "s", &[], Format::Text).execute("", 0).sync()),
+    ];
+    twins.same("taken", "", &script);
+    twins.same_in_turns("taken", &script);
+}
+
+/// What DEALLOCATE ALL drops among other statements of one text is dropped, for the session and for the connection.
+#[test]
+fn r13_deallocate_all_among_other_statements_is_seen() {
+    let twins = Twins::with("deallocates", "CREATE TABLE t (id int)", |builder| builder.flag("--pool-size", "1"));
+    let run = |name: &str| ready(b().bind("", name, &[], Format::Text).execute("", 0).sync());
+    let prepare = || ready(b().parse("s", "SELECT count(*) FROM t", &[]).sync());
+    let script = [
+        prepare(),
+        run("s"),
+        ready(b().query("SELECT 1; DEALLOCATE ALL; SELECT 2")),
+        run("s"),
+        prepare(),
+        run("s"),
+        ready(b().query("DEALLOCATE ALL; SELECT 1/0")),
+        run("s"),
+        prepare(),
+        run("s"),
+    ];
+    twins.same("several", "", &script);
+}
+
+/// A trigger drops all that the connection has prepared, other clients' statements too: they are prepared again, unseen.
+#[test]
+fn r13_what_a_trigger_drops_is_prepared_again() {
+    let setup = "CREATE TABLE t (id int); INSERT INTO t VALUES (7);
+        CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN EXECUTE ''DEALLOCATE ALL''; RETURN new; END';
+        CREATE TABLE w (id int); CREATE TRIGGER drops BEFORE INSERT ON w FOR EACH ROW EXECUTE FUNCTION drops()";
+    let twins = Twins::with("dropped", setup, |builder| builder.flag("--pool-size", "1").cache("off"));
+    let (mut client, mut other) = (twins.through(), twins.through());
+    let run = ready(b().bind("", "s", &[], Format::Text).execute("", 0).sync());
+    let prepare = ready(b().parse("s", "SELECT id FROM t FOR UPDATE", &[]).sync());
+    assert_eq!(tags(&play(&mut client, &prepare)), "1Z");
+    for round in 0..3 {
+        let answer = play(&mut client, &run);
+        assert_eq!(tags(&answer), "2DCZ", "round {round}: {answer:?}");
+        other.rows("INSERT INTO w VALUES (1)");
+    }
+    assert_eq!(tags(&play(&mut client, &run)), "2DCZ");
+}
+
+/// A connection keeps no more statements than it may, however many clients prepare and bind in one batch or many; all of
+/// them work, and what several clients prepare is there once.
+#[test]
+fn r13_a_connection_keeps_a_bounded_number_of_statements() {
+    let twins = Twins::with("bounded", "", |builder| {
+        builder.flag("--pool-size", "1").flag("--max-prepared-statements", "3").no_replicas()
+    });
+    let mut clients = [twins.through(), twins.through()];
+    let sql = |at: usize| format!("SELECT {at} AS n, pg_backend_pid() > 0");
+    let bind = |batch: Batch, at: usize| batch.bind("", &format!("s{at}"), &[], Format::Text).execute("", 0);
+    for client in &mut clients {
+        for at in 0..10 {
+            assert_eq!(tags(&play(client, &ready(b().parse(&format!("s{at}"), &sql(at), &[]).sync()))), "1Z");
+        }
+        // More in one batch than the connection may keep, twice each.
+        let batch = (0..20).fold(b(), |batch, at| bind(batch, at % 10)).sync();
+        let answer = play(client, &ready(batch));
+        assert_eq!(tags(&answer), format!("{}Z", "2DC".repeat(20)), "{:?}", told(&answer));
+    }
+    let kept = "SELECT count(*), count(DISTINCT statement) FROM pg_prepared_statements WHERE statement LIKE '%AS n%'";
+    let mut most = 0;
+    for round in 0..4 {
+        for (who, client) in clients.iter_mut().enumerate() {
+            let at = round * 2 + who;
+            assert_eq!(tags(&play(client, &ready(bind(b(), at).sync()))), "2DCZ");
+            let row = client.rows(kept).remove(0);
+            let [count, distinct] = [0, 1].map(|at| row[at].as_deref().and_then(|n| n.parse::<u32>().ok()));
+            assert_eq!(count, distinct, "one is there twice");
+            most = most.max(count.expect("a number"));
+        }
+    }
+    assert_eq!(most, 3, "as many as may be kept, and no more");
+}
+
+/// An error after which the names of prepared statements must be right: what stands behind it in its batch has not happened.
+#[test]
+fn r13_an_error_between_eviction_and_bind_leaves_the_names_right() {
+    let twins = Twins::with("evicterror", "", |builder| builder.flag("--max-prepared-statements", "1"));
+    let run = |batch: Batch, name: &str| batch.bind("", name, &[], Format::Text).execute("", 0);
+    let bad = |batch: Batch| batch.parse("", "SELECT 1/0", &[]).bind("", "", &[], Format::Text).execute("", 0);
+    let mut script = queries(&["SELECT 1"]);
+    script.extend([
+        ready(b().parse("a", "SELECT 'a' FROM pg_class LIMIT 1", &[]).parse("b", "SELECT 'b'", &[]).sync()),
+        ready(run(bad(run(b(), "a")), "b").sync()),
+        ready(run(run(b(), "b"), "a").sync()),
+        ready(bad(run(run(b(), "a"), "b")).sync()),
+        ready(run(run(b(), "a"), "b").sync()),
+        ready(run(b(), "b").flush().sync()),
+        ready(run(run(b().parse("c", "SELECT 'c'", &[]).parse("d", "SELECT 'd'", &[]), "c"), "d").sync()),
+        ready(b().parse("e", "SELECT 'e'", &[]).parse("f", "SELECT 'f'", &[]).describe_statement("e").sync()),
+        ready(run(run(run(b(), "b"), "a"), "b").close_statement("a").sync()),
+        ready(run(b(), "a").sync()),
+        ready(run(b(), "b").sync()),
+    ]);
+    twins.same("evicterror", "", &script);
+    twins.same_in_turns("evicterror", &script);
+}

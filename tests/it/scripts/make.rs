@@ -1,0 +1,321 @@
+//! Makes scripts out of seeds: messages of every kind, valid and odd, over two small tables.
+
+use crate::harness::wire::{Batch, Format};
+use std::fmt;
+
+/// What every script begins from, beside its own first step.
+pub const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE w (id int PRIMARY KEY, v text);
+    CREATE SCHEMA o; CREATE TABLE o.t (id int, v text); INSERT INTO o.t VALUES (1, 'other');
+    CREATE FUNCTION noisy(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'row %', i; RETURN i; END $$";
+
+/// Tables as every script finds them: its own write, so that its reads come after it.
+const RESET: &str = "DELETE FROM w; DELETE FROM t; INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 10) i";
+
+/// Statements and how many parameters they take.
+const STATEMENTS: &[(&str, usize)] = &[
+    ("SELECT v FROM t WHERE id = $1", 1),
+    ("SELECT v FROM t WHERE id = $1", 1),
+    ("SELECT id, v FROM t WHERE id > $1 ORDER BY id", 1),
+    ("SELECT id, v FROM t ORDER BY id", 0),
+    ("SELECT count(*) FROM w", 0),
+    ("SELECT id, v FROM w ORDER BY id", 0),
+    ("SELECT generate_series(1, 5) AS g", 0),
+    ("SELECT 1/$1::int AS q", 1),
+    ("SELECT $1::text || $2::text AS both", 2),
+    ("SELECT noisy(id) FROM t WHERE id < 4 ORDER BY id", 0),
+    ("VALUES (1, 'a'), (2, 'b')", 0),
+    ("SELECT nothing", 0),
+    ("SELEC", 0),
+    ("", 0),
+    ("SELECT 1; SELECT 2", 0),
+    ("INSERT INTO w VALUES ($1, 'w')", 1),
+    ("INSERT INTO w VALUES ($1, 'w') RETURNING id", 1),
+    ("UPDATE t SET v = 'changed' WHERE id = $1 RETURNING v", 1),
+    ("DELETE FROM w WHERE id = $1", 1),
+    ("BEGIN", 0),
+    ("BEGIN", 0),
+    ("BEGIN ISOLATION LEVEL REPEATABLE READ", 0),
+    ("BEGIN READ ONLY", 0),
+    ("COMMIT", 0),
+    ("COMMIT", 0),
+    ("COMMIT AND CHAIN", 0),
+    ("ROLLBACK", 0),
+    ("SAVEPOINT a", 0),
+    ("ROLLBACK TO a", 0),
+    ("RELEASE a", 0),
+    ("SET work_mem = '5MB'", 0),
+    ("SET LOCAL work_mem = '6MB'", 0),
+    ("SHOW work_mem", 0),
+    ("RESET work_mem", 0),
+    ("SET datestyle = german", 0),
+    ("SELECT '2026-01-02'::date AS d", 0),
+    ("SET search_path = o, public", 0),
+    ("RESET search_path", 0),
+    ("RESET ALL", 0),
+    ("SELECT set_config('application_name', $1, false)", 1),
+    ("SET TimeZone = 'Asia/Tokyo'", 0),
+    ("SELECT timestamptz '2026-01-02 03:04:05+00' AS at", 0),
+    ("DISCARD ALL", 0),
+    ("CREATE TEMP TABLE x AS SELECT 1 AS i", 0),
+    ("SELECT * FROM x", 0),
+    ("LISTEN c", 0),
+    ("NOTIFY c, 'hello'", 0),
+    ("UNLISTEN *", 0),
+    ("DO $$ BEGIN RAISE WARNING 'careful'; END $$", 0),
+    ("DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id", 0),
+    ("DECLARE c CURSOR WITH HOLD FOR SELECT id FROM t ORDER BY id", 0),
+    ("FETCH 2 FROM c", 0),
+    ("CLOSE c", 0),
+    ("SELECT v FROM t WHERE id = 1 FOR UPDATE", 0),
+    ("EXPLAIN (COSTS OFF) SELECT v FROM t", 0),
+    ("COPY (SELECT id FROM t WHERE id < 3 ORDER BY id) TO STDOUT", 0),
+];
+
+const VALUES: &[Option<&str>] = &[Some("0"), Some("1"), Some("2"), Some("2"), Some("3"), Some("11"), Some("x"), None];
+
+/// What a step waits behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Flush,
+    Sync,
+}
+
+/// A message, or several that belong together.
+#[derive(Clone)]
+pub struct Part {
+    says: String,
+    pub bytes: Vec<u8>,
+}
+
+/// What is sent at once.
+#[derive(Clone)]
+pub struct Step {
+    pub parts: Vec<Part>,
+    pub end: End,
+    /// Where the bytes are cut into two packets.
+    pub cut: usize,
+}
+
+#[derive(Clone)]
+pub struct Script {
+    pub steps: Vec<Step>,
+    /// A bit for each step: whether another client takes or leaves a connection before it.
+    pub shuffles: u64,
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.steps.iter().enumerate() {
+            let shuffle = if self.shuffles >> (at % 64) & 1 == 1 { "shuffle, " } else { "" };
+            let says: Vec<&str> = step.parts.iter().map(|part| part.says.as_str()).collect();
+            writeln!(f, "  {at}: {shuffle}{} | {:?}", says.join(" | "), step.end)?;
+        }
+        Ok(())
+    }
+}
+
+/// SplitMix64.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
+}
+
+/// The script of a seed.
+pub fn script(seed: u64) -> Script {
+    let mut maker = Maker { dice: Dice(seed.wrapping_mul(0x2545_F491_4F6C_DD1D)) };
+    let reset = Step { parts: vec![simple(RESET)], end: End::Sync, cut: 0 };
+    let steps = 4 + maker.dice.below(8);
+    let steps = std::iter::once(reset).chain((0..steps).map(|_| maker.step())).collect();
+    let shuffles = maker.dice.next() & maker.dice.next();
+    // What is open at the end is read to its end.
+    let mut script = Script { steps, shuffles };
+    script.steps.push(Step { parts: Vec::new(), end: End::Sync, cut: 0 });
+    script
+}
+
+fn part(says: impl Into<String>, batch: Batch) -> Part {
+    Part { says: says.into(), bytes: batch.0 }
+}
+
+fn simple(sql: &str) -> Part {
+    part(format!("Q {sql}"), Batch::new().query(sql))
+}
+
+struct Maker {
+    dice: Dice,
+}
+
+impl Maker {
+    fn step(&mut self) -> Step {
+        let end = if self.dice.below(4) == 0 { End::Flush } else { End::Sync };
+        let count = 1 + self.dice.below(5);
+        let parts = (0..count).map(|_| if end == End::Flush { self.extended() } else { self.any() }).collect();
+        Step { parts, end, cut: if self.dice.below(3) == 0 { self.dice.next() as usize } else { 0 } }
+    }
+
+    fn any(&mut self) -> Part {
+        match self.dice.below(12) {
+            0..=6 => self.extended(),
+            7..=9 => self.simple(),
+            10 => self.copy(),
+            _ => match self.dice.below(4) {
+                0 => part("Sync", Batch::new().sync()),
+                1 => part("stray copy data", Batch::new().copy_data(b"1\tx\n").copy_done()),
+                2 => part("stray copy failure", Batch::new().copy_fail("no")),
+                _ => self.call(),
+            },
+        }
+    }
+
+    /// abs(int), in text, now and then of what is no number.
+    fn call(&mut self) -> Part {
+        let argument = self.dice.one_of(&["-5", "7", "x"]);
+        let mut body = 1251u32.to_be_bytes().to_vec();
+        body.extend([0, 0, 0, 1, 0, 0, 0, u8::try_from(argument.len()).expect("short")]);
+        body.extend(argument.as_bytes());
+        body.extend([0, 0]);
+        part(format!("call {argument}"), Batch::new().message(b'F', &body))
+    }
+
+    fn name(&mut self) -> &'static str {
+        self.dice.one_of(&["", "", "s1", "s2", "s3"])
+    }
+
+    fn portal(&mut self) -> &'static str {
+        self.dice.one_of(&["", "", "p1", "p2", "c"])
+    }
+
+    /// One to three statements with their values written into them, or the SQL of prepared statements.
+    fn simple(&mut self) -> Part {
+        let texts: Vec<String> = (0..1 + self.dice.below(3)).map(|_| self.text()).collect();
+        simple(&texts.join("; "))
+    }
+
+    fn text(&mut self) -> String {
+        if self.dice.below(5) == 0 {
+            // Names that no Parse gives: the two kinds are kept apart, which `README.md` says.
+            let name = self.dice.one_of(&["q1", "q2"]);
+            return match self.dice.below(6) {
+                0 | 1 => format!("PREPARE {name} (int) AS SELECT v FROM t WHERE id = $1"),
+                2 | 3 => format!("EXECUTE {name} (2)"),
+                4 => format!("DEALLOCATE {name}"),
+                _ => "DEALLOCATE ALL".to_owned(),
+            };
+        }
+        let (mut text, parameters) = {
+            let (text, parameters) = self.dice.one_of(STATEMENTS);
+            (text.to_owned(), parameters)
+        };
+        for at in 1..=parameters {
+            let value = self.dice.one_of(VALUES).map_or("NULL".to_owned(), |value| format!("'{value}'"));
+            text = text.replace(&format!("${at}"), &value);
+        }
+        text
+    }
+
+    fn extended(&mut self) -> Part {
+        let b = Batch::new();
+        match self.dice.below(16) {
+            0..=3 => {
+                let (sql, parameters) = self.dice.one_of(STATEMENTS);
+                let values = self.values(parameters);
+                let format = self.format();
+                let limit = self.dice.one_of(&[0, 0, 0, 1, 2]);
+                let batch = b.parse("", sql, &[]).bind("", "", &values, format);
+                let batch = if self.dice.below(2) == 0 { batch.describe_portal("") } else { batch };
+                part(format!("run {sql:?} {values:?} {format:?} {limit}"), batch.execute("", limit))
+            }
+            4..=6 => {
+                let (name, (sql, parameters)) = (self.name(), self.dice.one_of(STATEMENTS));
+                let types: &[u32] = if self.dice.below(3) == 0 && parameters == 1 { &[25] } else { &[] };
+                part(format!("P {name} {sql:?} {types:?}"), b.parse(name, sql, types))
+            }
+            7 | 8 => {
+                let (portal, name, format) = (self.portal(), self.name(), self.format());
+                let count = self.dice.one_of(&[0, 1, 1]);
+                let values = self.values(count);
+                part(format!("B {portal}<-{name} {values:?} {format:?}"), b.bind(portal, name, &values, format))
+            }
+            9 | 10 => {
+                let (portal, name, format) = (self.portal(), self.name(), self.format());
+                let count = self.dice.one_of(&[0, 1, 1]);
+                let values = self.values(count);
+                let limit = self.dice.one_of(&[0, 0, 1, 2]);
+                let batch = b.bind(portal, name, &values, format).execute(portal, limit);
+                part(format!("B {portal}<-{name} {values:?} {format:?} E {limit}"), batch)
+            }
+            11 => {
+                let (portal, limit) = (self.portal(), self.dice.one_of(&[0, 1, 2]));
+                part(format!("E {portal} {limit}"), b.execute(portal, limit))
+            }
+            12 => {
+                let name = self.name();
+                part(format!("D statement {name}"), b.describe_statement(name))
+            }
+            13 => {
+                let name = self.portal();
+                part(format!("D portal {name}"), b.describe_portal(name))
+            }
+            14 => {
+                let name = self.name();
+                part(format!("C statement {name}"), b.close_statement(name))
+            }
+            _ => match self.dice.below(2) {
+                0 => {
+                    let name = self.portal();
+                    part(format!("C portal {name}"), b.close_portal(name))
+                }
+                _ => part("Flush", b.flush()),
+            },
+        }
+    }
+
+    fn format(&mut self) -> Format {
+        self.dice.one_of(&[Format::Text, Format::Text, Format::Binary])
+    }
+
+    fn values(&mut self, count: usize) -> Vec<Option<&'static str>> {
+        (0..count).map(|_| self.dice.one_of(VALUES)).collect()
+    }
+
+    /// A copy in one of its forms, with everything that ends it.
+    fn copy(&mut self) -> Part {
+        let into = "COPY w FROM STDIN";
+        let b = Batch::new();
+        let first = self.dice.below(20);
+        let data: &[u8] = match self.dice.below(4) {
+            0 => b"broken\n",
+            1 => b"",
+            _ => &[format!("{first}\tcopied\n{}\tcop", first + 1).into_bytes(), b"ied\n".to_vec()].concat(),
+        };
+        let (says, batch) = match self.dice.below(4) {
+            0 => ("simple copy", b.query(into)),
+            1 => ("simple copy and more", b.query("COPY w FROM STDIN; SELECT count(*) FROM w")),
+            2 => ("copy", b.parse("", into, &[]).bind("", "", &[], Format::Text).execute("", 0)),
+            _ => ("copy, Sync", b.parse("", into, &[]).bind("", "", &[], Format::Text).execute("", 0).sync()),
+        };
+        let (head, tail) = data.split_at(data.len() / 2);
+        let batch = batch.copy_data(head).copy_data(tail);
+        let shown = String::from_utf8_lossy(data).into_owned();
+        match self.dice.below(4) {
+            0 => part(format!("{says} {shown:?}, failed"), batch.copy_fail("changed my mind")),
+            1 => part(format!("{says} {shown:?}, done and late"), batch.copy_done().copy_data(b"9\tlate\n")),
+            _ => part(format!("{says} {shown:?}, done"), batch.copy_done()),
+        }
+    }
+}
