@@ -15,7 +15,9 @@ mod hold;
 mod outcome;
 mod plans;
 mod portal;
+mod proof;
 mod request;
+mod secrets;
 mod serve;
 mod settings;
 mod settle;
@@ -41,8 +43,10 @@ use client::{BadFrame, Client, UnitEnd};
 use exchange::Held;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
+use proof::Verifiers;
+use secrets::Secrets;
 use settings::Settings;
-use startup::{Greetings, Verifiers};
+use startup::Greetings;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -91,6 +95,7 @@ pub struct Common {
     plans: Plans,
     greetings: Greetings,
     verifiers: Verifiers,
+    secrets: Secrets,
 }
 
 /// Why a session ended early.
@@ -206,12 +211,14 @@ async fn begin(stream: Stream, seated: bool, shared: Arc<Shared>) -> Option<Sess
 /// Why a client was turned away before it had proven who it is: a label.
 fn unproven(end: &End) -> &'static str {
     match end {
-        End::Client(_) | End::Closed => "left",
+        End::Client(_) => "left",
+        End::Closed => "refused_by_server",
         End::Failure(failure) => match failure.sqlstate {
             "28P01" => "authentication",
             "28000" => "not_permitted",
             "53300" => "too_many_clients",
             "57014" => "auth_timeout",
+            "08006" => "server_unreachable",
             "57P01" => "draining",
             _ => "protocol",
         },

@@ -59,9 +59,9 @@ pub async fn connect(
     };
     Err(match failure {
         Failure::Broken(cause) => LeaseError::Unreachable { server: target.to_string(), cause },
-        Failure::Refused(frame) => {
+        Failure::Refused { frame, proven } => {
             let ServerError { sqlstate, message } = ServerError::read(frame.get(5..).unwrap_or_default());
-            LeaseError::Refused { frame, sqlstate, message }
+            LeaseError::Refused { frame, sqlstate, message, proven }
         }
     })
 }
@@ -85,7 +85,11 @@ enum Failure {
     /// The connection or the protocol.
     Broken(String),
     /// The server's ErrorResponse, or one of our own where we cannot prove what it asks.
-    Refused(Bytes),
+    Refused {
+        frame: Bytes,
+        /// Whether the server had taken the proof before.
+        proven: bool,
+    },
 }
 
 impl From<io::Error> for Failure {
@@ -106,7 +110,7 @@ fn broken(what: &str) -> Failure {
 
 /// SQLSTATE `invalid_authorization_specification`.
 fn unprovable(what: &str) -> Failure {
-    Failure::Refused(message::error_response("28000", what))
+    Failure::Refused { frame: message::error_response("28000", what), proven: false }
 }
 
 async fn login<S: AsyncRead + AsyncWrite + Unpin>(
@@ -119,9 +123,10 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     let mut out = BytesMut::new();
     let named = [("user", account.user.as_str()), ("database", database)];
     frontend::startup_message(named.into_iter().chain(parameters.iter().copied()), &mut out)?;
-    let mut conversation = Conversation { stream, input: BytesMut::with_capacity(4096), messages: 0 };
+    let mut conversation = Conversation { stream, input: BytesMut::with_capacity(4096), messages: 0, proven: false };
     conversation.send(&out).await?;
     conversation.authenticate(cleartext, account).await?;
+    conversation.proven = true;
     conversation.greeting().await
 }
 
@@ -129,6 +134,7 @@ struct Conversation<'a, S> {
     stream: &'a mut S,
     input: BytesMut,
     messages: usize,
+    proven: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
@@ -147,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             let message = message::next(self.stream, &mut self.input, MESSAGE_LIMIT).await?;
             match message.tag {
                 b'N' => {}
-                b'E' => return Err(Failure::Refused(message.frame)),
+                b'E' => return Err(Failure::Refused { frame: message.frame, proven: self.proven }),
                 _ => return Ok(message),
             }
         }

@@ -22,7 +22,7 @@ fn is_broken(outcome: Result<Greeting, Failure>) -> String {
 
 fn is_refused(outcome: Result<Greeting, Failure>) -> ServerError {
     match outcome {
-        Err(Failure::Refused(frame)) => ServerError::read(&frame[5..]),
+        Err(Failure::Refused { frame, .. }) => ServerError::read(&frame[5..]),
         other => panic!("{other:?}"),
     }
 }
@@ -91,7 +91,7 @@ async fn r25_hostile_bytes_at_login_are_errors_and_nothing_else() {
 async fn a_servers_error_is_kept_whole() {
     let error = frame(b'E', b"SFATAL\0C28P01\0Mwrong\0\0");
     match login_at(&error, Cleartext::Kept, None).await {
-        Err(Failure::Refused(kept)) => assert_eq!(kept, error),
+        Err(Failure::Refused { frame: kept, proven }) => assert_eq!((kept, proven), (error.freeze(), false)),
         other => panic!("{other:?}"),
     }
     let empty = is_refused(login_at(&frame(b'E', b""), Cleartext::Kept, None).await);
