@@ -36,7 +36,7 @@ use crate::types::{Level, Lsn};
 use crate::upstream::{Account, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
-use crate::wire::tls::TlsAcceptor;
+use crate::wire::tls::Acceptor;
 use arc_swap::ArcSwap;
 use cancel::Registry;
 use client::{BadFrame, Client, UnitEnd};
@@ -68,7 +68,7 @@ pub struct Shared {
     /// What may be kept by the clock while no stream can be had.
     pub ttl: TtlRules,
     pub telemetry: Arc<Telemetry>,
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Acceptor>,
     pub common: Common,
     /// Idle sessions end once it is cancelled.
     pub stop: CancellationToken,

@@ -7,7 +7,8 @@ use crate::config::users::Credential;
 use crate::upstream::{Account, LeaseError, LoginProof};
 use crate::wire::backend::{Failure, put_frame};
 use crate::wire::frame::{HEADER, header};
-use crate::wire::scram::{Exchange, Verifier};
+use crate::wire::scram::{BadFirst, Chosen, EndPoint, Exchange, Verifier};
+use crate::wire::stream::Stream;
 use bytes::{Buf, BufMut, BytesMut};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -40,7 +41,7 @@ pub(super) async fn prove(client: &mut Client, shared: &Shared, user: String, da
         None => shared.common.verifiers.mock(&user),
     };
     let server_key = verifier.server_key;
-    let client_key = match scram(client, verifier).await? {
+    let client_key = match scram(client, verifier, shared.tls.as_ref().and_then(|tls| tls.end_point.as_ref())).await? {
         Some(client_key) if credential.is_some() => client_key,
         _ => {
             // The secret may have been changed since it was asked for: the next attempt asks anew.
@@ -66,21 +67,34 @@ pub(super) async fn prove(client: &mut Client, shared: &Shared, user: String, da
 }
 
 /// Runs the exchange; `None` if the proof is wrong.
-async fn scram(client: &mut Client, verifier: Verifier) -> Result<Option<[u8; 32]>, End> {
-    put_frame(&mut client.output, b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0");
+async fn scram(client: &mut Client, verifier: Verifier, end_point: Option<&EndPoint>) -> Result<Option<[u8; 32]>, End> {
+    let bindable = end_point.filter(|_| matches!(client.stream, Stream::TlsServer(_)));
+    let offer: &[u8] = match bindable {
+        Some(_) => b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0",
+        None => b"\0\0\0\x0aSCRAM-SHA-256\0\0",
+    };
+    put_frame(&mut client.output, b'R', offer);
     client.flush().await?;
     let malformed = || End::from(Failure::fatal("08P01", "malformed SASL message"));
     let body = read_proof(client).await?;
     let end = body.iter().position(|byte| *byte == 0).ok_or_else(malformed)?;
-    if &body[..end] != b"SCRAM-SHA-256" {
-        let text = "client selected an invalid SASL authentication mechanism";
-        return Err(Failure::fatal("08P01", text).into());
-    }
+    let chosen = match (&body[..end], bindable) {
+        (b"SCRAM-SHA-256-PLUS", Some(end_point)) => Chosen::Bound(end_point),
+        (b"SCRAM-SHA-256", Some(_)) => Chosen::UnboundByChoice,
+        (b"SCRAM-SHA-256", None) => Chosen::Unbound,
+        _ => {
+            let text = "client selected an invalid SASL authentication mechanism";
+            return Err(Failure::fatal("08P01", text).into());
+        }
+    };
     let (length, message) = body[end + 1..].split_first_chunk::<4>().ok_or_else(malformed)?;
     if u32::from_be_bytes(*length) as usize != message.len() {
         return Err(malformed());
     }
-    let Ok((exchange, server_first)) = Exchange::begin(verifier, message) else { return Err(malformed()) };
+    let (exchange, server_first) = Exchange::begin(verifier, message, chosen).map_err(|bad| match bad {
+        BadFirst::Malformed => malformed(),
+        BadFirst::Downgraded => Failure::fatal("28000", bad.to_string()).into(),
+    })?;
     let mut reply = 11u32.to_be_bytes().to_vec();
     reply.extend_from_slice(server_first.as_bytes());
     put_frame(&mut client.output, b'R', &reply);

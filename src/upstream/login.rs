@@ -3,13 +3,14 @@
 //! bring theirs, so that every pooled connection begins alike.
 
 use super::message::{self, Message, ServerError};
-use super::scram::{KeyProof, ScramError};
+use super::scram::{Binding, KeyProof, ScramError};
 use super::transport::Target;
 use super::{Account, BackendKey, LeaseError, LoginProof};
+use crate::wire::binding;
 use crate::wire::stream::Stream;
 use bytes::{Bytes, BytesMut};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 use postgres_protocol::message::frontend;
 use std::collections::BTreeMap;
 use std::io;
@@ -48,7 +49,8 @@ pub async fn connect(
     let attempt = async {
         let mut stream = target.open().await?;
         let cleartext = if target.takes_cleartext(&stream) { Cleartext::Taken } else { Cleartext::Kept };
-        let greeting = login(&mut stream, cleartext, account, database, parameters).await?;
+        let end_point = binding::of_server(&stream);
+        let greeting = login(&mut stream, cleartext, end_point, account, database, parameters).await?;
         let Greeting { input, key, parameters } = greeting;
         Ok(Opened { stream, input, key, parameters })
     };
@@ -116,6 +118,7 @@ fn unprovable(what: &str) -> Failure {
 async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     cleartext: Cleartext,
+    end_point: Option<Vec<u8>>,
     account: &Account,
     database: &str,
     parameters: &[(&str, &str)],
@@ -125,7 +128,7 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     frontend::startup_message(named.into_iter().chain(parameters.iter().copied()), &mut out)?;
     let mut conversation = Conversation { stream, input: BytesMut::with_capacity(4096), messages: 0, proven: false };
     conversation.send(&out).await?;
-    conversation.authenticate(cleartext, account).await?;
+    conversation.authenticate(cleartext, end_point, account).await?;
     conversation.proven = true;
     conversation.greeting().await
 }
@@ -165,7 +168,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         request.ok_or_else(|| broken("the server did not authenticate as PostgreSQL does"))
     }
 
-    async fn authenticate(&mut self, cleartext: Cleartext, account: &Account) -> Result<(), Failure> {
+    async fn authenticate(
+        &mut self,
+        cleartext: Cleartext,
+        end_point: Option<Vec<u8>>,
+        account: &Account,
+    ) -> Result<(), Failure> {
         let mut out = BytesMut::new();
         match self.hear_authentication().await? {
             Request::Done => return Ok(()),
@@ -177,13 +185,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 let hash = md5_hash(account.user.as_bytes(), password(account)?, salt);
                 frontend::password_message(hash.as_bytes(), &mut out)?;
             }
-            Request::Sasl(mechanisms) if mechanisms.iter().any(|name| &name[..] == SCRAM_SHA_256.as_bytes()) => {
+            Request::Sasl(mechanisms) => {
+                let offers = |known: &str| mechanisms.iter().any(|name| &name[..] == known.as_bytes());
+                let binding = match end_point {
+                    Some(hash) if offers(SCRAM_SHA_256_PLUS) => Binding::EndPoint(hash),
+                    _ if !offers(SCRAM_SHA_256) => {
+                        return Err(unprovable("the server offers no SASL mechanism that is known here"));
+                    }
+                    Some(_) => Binding::NotOffered,
+                    None => Binding::Impossible,
+                };
                 return match &account.proof {
-                    LoginProof::ScramKeys { client, server } => self.prove_keys(client, server).await,
-                    _ => self.prove_password(password(account)?).await,
+                    LoginProof::ScramKeys { client, server } => self.prove_keys(binding, client, server).await,
+                    _ => self.prove_password(binding, password(account)?).await,
                 };
             }
-            Request::Sasl(_) => return Err(unprovable("the server offers no SASL mechanism that is known here")),
             Request::Continue(_) | Request::Final(_) => return Err(broken("SASL goes on before it began")),
             Request::Other => return Err(unprovable("the server asks for an authentication that is not known here")),
         }
@@ -198,10 +214,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         }
     }
 
-    async fn prove_password(&mut self, password: &[u8]) -> Result<(), Failure> {
-        let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
+    async fn prove_password(&mut self, binding: Binding, password: &[u8]) -> Result<(), Failure> {
+        let mechanism = mechanism(&binding);
+        let binding = match binding {
+            Binding::EndPoint(hash) => ChannelBinding::tls_server_end_point(hash),
+            Binding::NotOffered => ChannelBinding::unrequested(),
+            Binding::Impossible => ChannelBinding::unsupported(),
+        };
+        let mut scram = ScramSha256::new(password, binding);
         let mut out = BytesMut::new();
-        frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut out)?;
+        frontend::sasl_initial_response(mechanism, scram.message(), &mut out)?;
         self.send(&out).await?;
         scram.update(&self.sasl_continue().await?)?;
         out.clear();
@@ -211,10 +233,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         self.done().await
     }
 
-    async fn prove_keys(&mut self, client: &[u8; 32], server: &[u8; 32]) -> Result<(), Failure> {
-        let scram = KeyProof::begin()?;
+    async fn prove_keys(&mut self, binding: Binding, client: &[u8; 32], server: &[u8; 32]) -> Result<(), Failure> {
+        let mechanism = mechanism(&binding);
+        let scram = KeyProof::begin(binding)?;
         let mut out = BytesMut::new();
-        frontend::sasl_initial_response(SCRAM_SHA_256, scram.first_message().as_bytes(), &mut out)?;
+        frontend::sasl_initial_response(mechanism, scram.first_message().as_bytes(), &mut out)?;
         self.send(&out).await?;
         let (message, scram) = scram.answer(&self.sasl_continue().await?, client, server)?;
         out.clear();
@@ -259,6 +282,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 _ => return Err(broken("the server said something else before it was ready")),
             }
         }
+    }
+}
+
+fn mechanism(binding: &Binding) -> &'static str {
+    match binding {
+        Binding::EndPoint(_) => SCRAM_SHA_256_PLUS,
+        Binding::NotOffered | Binding::Impossible => SCRAM_SHA_256,
     }
 }
 

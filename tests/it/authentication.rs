@@ -2,8 +2,11 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
+use crate::harness::postgres::hand_over;
 use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
 use crate::harness::wire::{Login, Wire, WireError};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// What an owner sets up so that Sidecache's own user, who is no superuser, can look secrets up.
 const LOOKUP: &str = "CREATE SCHEMA sidecache_auth;
@@ -160,4 +163,56 @@ fn secrets_reach_no_log_metric_or_error() {
         assert!(keys.iter().all(|key| !text.contains(key)), "{text}");
     }
     assert!(said[0].contains("a client has connected"), "it does log all");
+}
+
+/// A certificate of its own and its key, in this directory.
+fn certificate(directory: &Path) -> (PathBuf, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (certificate, key) = (directory.join("server.crt"), directory.join("server.key"));
+    std::fs::write(&certificate, made.cert.pem()).expect("our own directory");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("our own directory");
+    (certificate, key)
+}
+
+/// libpq that insists on channel binding connects, by password and by keys; what PostgreSQL with TLS is shown is bound to its
+/// certificate, which it would refuse otherwise.
+#[test]
+fn r25_channel_binding_holds_on_both_sides() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).expect("our own directory");
+    let (own, theirs) = (directory.path().join("own"), directory.path().join("theirs"));
+    std::fs::create_dir(&own).expect("our own directory");
+    std::fs::create_dir(&theirs).expect("our own directory");
+    let (server_certificate, server_key) = certificate(&theirs);
+    std::fs::set_permissions(&server_key, std::fs::Permissions::from_mode(0o600)).expect("our own file");
+    hand_over(&server_key);
+    let cluster = Cluster::build()
+        .replicas(0)
+        .setting("ssl = on")
+        .setting(&format!("ssl_cert_file = '{}'", server_certificate.display()))
+        .setting(&format!("ssl_key_file = '{}'", server_key.display()))
+        .start();
+    let database = cluster.database("bound");
+    let secret = cluster.primary.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'app'");
+    let (own_certificate, own_key) = certificate(&own);
+    for users in [format!("app:{secret}"), "app:app".to_owned()] {
+        let sidecache = Sidecache::build(&cluster, &database)
+            .primary(&format!("{}?sslmode=require", cluster.primary_url("sidecache", &database)))
+            .users(&users)
+            .flag("--tls-certificate", own_certificate.to_str().expect("a plain path"))
+            .flag("--tls-key", own_key.to_str().expect("a plain path"))
+            .start();
+        let psql = |more: &str| {
+            let mut command = cluster.program("psql");
+            let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+            command.env("HOME", "/nonexistent");
+            command.args(["-XAtc", sql, &format!("{}?sslmode=require&{more}", sidecache.url("app"))]);
+            let output = command.output().expect("psql runs");
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned()
+        };
+        assert_eq!(psql("channel_binding=require"), "t");
+        assert_eq!(psql("channel_binding=disable"), "t");
+        // Without TLS nothing is offered that could not be kept.
+        assert_eq!(refusal(sidecache.try_connect("app")), None);
+    }
 }
