@@ -173,7 +173,8 @@ async fn a_proof_is_bound_to_the_servers_certificate_where_that_is_offered() {
         ] {
             let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
             let account = Account { user: "shop".into(), proof: proof.clone() };
-            let server = async {
+            // Theirs is closed once it has heard the proof, so that the login ends.
+            let server = async move {
                 startup(&mut theirs).await;
                 theirs.write_all(&authentication(10, offer)).await.unwrap();
                 let first = sent(&mut theirs).await;
