@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls_native_certs", &["wire"]),
     ("rustls_pki_types", &["wire"]),
     ("tokio_rustls", &["wire"]),
+    ("x509_certificate", &["wire"]),
     ("moka", &["store"]),
     ("redis", &["store"]),
     ("sqlparser", &["sql"]),

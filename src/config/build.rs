@@ -22,6 +22,8 @@ impl Config {
             replicas: from.list("replicas", |text| server_url(text, Some(&primary)))?,
             primary,
             users: from.optional("users", values::path)?,
+            auth_query: from.optional("auth_query", auth_query)?,
+            auth_refresh: from.required("auth_refresh", values::some_duration)?,
             redis: from.optional("redis", redis_url)?,
             redis_secret: from.optional("redis_secret", redis_secret)?,
             redis_timeout: from.required("redis_timeout", values::some_duration)?,
@@ -87,6 +89,13 @@ impl Sources<'_> {
 fn one<T>(given: &Given, read: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
     let text = given.values.first().expect("given values are not empty");
     read(text).map_err(|reason| given.wrong(text, reason))
+}
+
+fn auth_query(text: &str) -> Result<String, String> {
+    if !text.contains("$1") {
+        return Err("does not name $1, the user who is asked for".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn redis_url(text: &str) -> Result<Secret, String> {

@@ -121,6 +121,10 @@ pub struct Config {
     pub primary: ServerUrl,
     pub replicas: Vec<ServerUrl>,
     pub users: Option<PathBuf>,
+    /// Gives name and SCRAM secret of the user `$1`.
+    pub auth_query: Option<String>,
+    /// How long the primary's word on who may log in is believed.
+    pub auth_refresh: Duration,
     /// `redis://` or `rediss://` (TLS), with password, and the secret that authenticates entries (required with it).
     pub redis: Option<Secret>,
     pub redis_secret: Option<Secret>,

@@ -177,3 +177,11 @@ fn the_readme_has_every_setting() {
         std::fs::write(path, wanted).unwrap();
     }
 }
+
+#[test]
+fn an_auth_query_that_asks_for_nobody_is_refused_by_name() {
+    let error = with(&["--auth-query", "SELECT rolname, rolpassword FROM pg_authid"]).unwrap_err().to_string();
+    assert!(error.contains("auth_query") && error.contains("$1"), "{error}");
+    assert!(with(&["--auth-refresh", "0s"]).unwrap_err().to_string().contains("auth_refresh"));
+    assert!(with(&["--auth-query", "SELECT u, p FROM s.f($1)"]).unwrap().auth_query.is_some());
+}

@@ -25,6 +25,13 @@ pub struct ScramSecret {
     pub server_key: [u8; 32],
 }
 
+impl ScramSecret {
+    /// As `pg_authid.rolpassword` has it; nothing if it is no SCRAM secret.
+    pub fn read(text: &str) -> Option<Self> {
+        scram(text.strip_prefix("SCRAM-SHA-256$")?)
+    }
+}
+
 impl std::fmt::Debug for ScramSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SCRAM-SHA-256$***")

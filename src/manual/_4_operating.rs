@@ -39,6 +39,27 @@
 //! a second signal, the rest is cut off; their transactions are rolled back by PostgreSQL. Replication connections are cut at once: what they
 //! say is not understood, so nobody knows when they rest.
 //!
+//! ## Who may log in
+//!
+//! A client proves itself by SCRAM, however warm the pool is, against the users file, else against what `auth_query` gives. Its proof
+//! yields the key that logs in upstream, so the secret of `pg_authid` is enough and no password is kept. Then the primary itself must
+//! let that user in: a login there, no older than `auth_refresh`, so that `VALID UNTIL`, `NOLOGIN`, changed passwords and
+//! `pg_hba.conf` count within that time. Who is in stays in, as with PostgreSQL. `CONNECTION LIMIT` binds the pool's connections, which clients
+//! share. A changed password works from the first attempt after one that failed.
+//!
+//! `auth_query` is run by Sidecache's own user with `search_path = pg_catalog`, the name as parameter. That user needs no superuser: let a
+//! function look up, and nobody else call it.
+//!
+//! ```sql
+//! CREATE SCHEMA sidecache_auth;
+//! CREATE FUNCTION sidecache_auth.secret_of(who name, OUT usename name, OUT passwd text) RETURNS SETOF record
+//!     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+//!     AS 'SELECT rolname, rolpassword FROM pg_authid WHERE rolname = who AND rolcanlogin';
+//! REVOKE ALL ON FUNCTION sidecache_auth.secret_of(name) FROM PUBLIC;
+//! GRANT USAGE ON SCHEMA sidecache_auth TO sidecache;
+//! GRANT EXECUTE ON FUNCTION sidecache_auth.secret_of(name) TO sidecache;
+//! ```
+//!
 //! ## Secrets
 //!
 //! Passwords come in URLs, the users file and `SIDECACHE_REDIS_SECRET`; they are not in logs, metrics, `/status` or errors. Prefer the

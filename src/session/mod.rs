@@ -20,8 +20,10 @@ mod outcome;
 mod own;
 mod plans;
 mod portal;
+mod proof;
 mod replicate;
 mod request;
+mod secrets;
 mod serve;
 mod settings;
 mod settle;
@@ -40,7 +42,7 @@ use crate::types::{Level, Lsn};
 use crate::upstream::{Account, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
-use crate::wire::tls::TlsAcceptor;
+use crate::wire::tls::Acceptor;
 use arc_swap::ArcSwap;
 use cancel::Registry;
 use client::{BadFrame, Client, UnitEnd};
@@ -52,8 +54,10 @@ use flow::Flow;
 use own::Levels;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
+use proof::Verifiers;
+use secrets::Secrets;
 use settings::Settings;
-use startup::{Greetings, Verifiers};
+use startup::Greetings;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -75,7 +79,7 @@ pub struct Shared {
     /// What may be kept by the clock while no stream can be had.
     pub ttl: TtlRules,
     pub telemetry: Arc<Telemetry>,
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Acceptor>,
     pub common: Common,
     /// Idle sessions end once it is cancelled.
     pub stop: CancellationToken,
@@ -102,6 +106,7 @@ pub struct Common {
     plans: Plans,
     greetings: Greetings,
     verifiers: Verifiers,
+    secrets: Secrets,
 }
 
 /// Why a session ended early.
@@ -228,12 +233,14 @@ async fn begin(stream: Stream, seated: bool, shared: Arc<Shared>) -> Option<Sess
 /// Why a client was turned away before it had proven who it is: a label.
 fn unproven(end: &End) -> &'static str {
     match end {
-        End::Client(_) | End::Closed => "left",
+        End::Client(_) => "left",
+        End::Closed => "refused_by_server",
         End::Failure(failure) => match failure.sqlstate {
             "28P01" => "authentication",
             "28000" => "not_permitted",
             "53300" => "too_many_clients",
             "57014" => "auth_timeout",
+            "08006" => "server_unreachable",
             "57P01" => "draining",
             _ => "protocol",
         },

@@ -11,27 +11,20 @@ use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
-use super::{Block, End, Session, Shared, shutting_down};
+use super::{Block, End, Session, Shared, proof, shutting_down};
 use crate::catalog::CatalogVersion;
-use crate::config::users::Credential;
 use crate::types::Moment;
-use crate::upstream::{Account, LeaseError, LoginProof};
+use crate::upstream::{Account, LeaseError};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
-use crate::wire::frame::{HEADER, header};
-use crate::wire::scram::{Exchange, Verifier};
 use crate::wire::startup::{First, Startup, asked_again, first};
 use crate::wire::stream::Stream;
 use crate::wire::tls::Negotiation;
 use bytes::{Buf, BufMut, BytesMut};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-
-/// The longest message that a client may send while it proves itself.
-const AUTH_LIMIT: usize = 8 * 1024;
 
 /// Bytes of a cancel secret in protocol 3.0, and of ours in 3.2.
 const SHORT_SECRET: usize = 4;
@@ -73,10 +66,6 @@ type GreetingKey = (String, String, Vec<(String, String)>);
 /// Greetings by what they depend on.
 #[derive(Debug, Default)]
 pub struct Greetings(Mutex<HashMap<GreetingKey, Arc<Greeting>>>);
-
-fn gone() -> End {
-    End::Client(io::ErrorKind::UnexpectedEof.into())
-}
 
 /// Reads the first messages and lets the client prove itself, within the time allowed.
 pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
@@ -160,80 +149,8 @@ async fn authenticate(client: &mut Client, shared: &Arc<Shared>, startup: Startu
         Some(database) if !database.is_empty() => database.to_owned(),
         _ => user.clone(),
     };
-    let credential = shared.users.load().lookup(&user).cloned();
-    let verifier = match &credential {
-        Some(Credential::Password(password)) => shared.common.verifiers.of_password(&user, &password.0),
-        Some(Credential::Scram(secret)) => Verifier {
-            iterations: secret.iterations,
-            salt: secret.salt.clone(),
-            stored_key: secret.stored_key,
-            server_key: secret.server_key,
-        },
-        // An unknown user goes through the same motions, so that nothing tells that it is unknown.
-        None => shared.common.verifiers.mock(&user),
-    };
-    let server_key = verifier.server_key;
-    let failed = || Failure::fatal("28P01", format!("password authentication failed for user \"{user}\""));
-    let client_key = match scram(client, verifier).await? {
-        Some(client_key) if credential.is_some() => client_key,
-        _ => return Err(failed().into()),
-    };
-    let proof = match credential {
-        Some(Credential::Password(password)) => LoginProof::Password(password),
-        _ => LoginProof::ScramKeys { client: client_key, server: server_key },
-    };
-    let account = Account { user: user.clone(), proof };
+    let account = proof::prove(client, shared, user.clone(), &database).await?;
     Ok(Started::Session(Box::new(Seed { startup, user, database, account })))
-}
-
-/// Runs the exchange; `None` if the proof is wrong.
-async fn scram(client: &mut Client, verifier: Verifier) -> Result<Option<[u8; 32]>, End> {
-    put_frame(&mut client.output, b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0");
-    client.flush().await?;
-    let malformed = || End::from(Failure::fatal("08P01", "malformed SASL message"));
-    let body = read_proof(client).await?;
-    let end = body.iter().position(|byte| *byte == 0).ok_or_else(malformed)?;
-    if &body[..end] != b"SCRAM-SHA-256" {
-        let text = "client selected an invalid SASL authentication mechanism";
-        return Err(Failure::fatal("08P01", text).into());
-    }
-    let (length, message) = body[end + 1..].split_first_chunk::<4>().ok_or_else(malformed)?;
-    if u32::from_be_bytes(*length) as usize != message.len() {
-        return Err(malformed());
-    }
-    let Ok((exchange, server_first)) = Exchange::begin(verifier, message) else { return Err(malformed()) };
-    let mut reply = 11u32.to_be_bytes().to_vec();
-    reply.extend_from_slice(server_first.as_bytes());
-    put_frame(&mut client.output, b'R', &reply);
-    client.flush().await?;
-    let body = read_proof(client).await?;
-    let Ok(proven) = exchange.finish(&body) else { return Ok(None) };
-    let mut reply = 12u32.to_be_bytes().to_vec();
-    reply.extend_from_slice(proven.server_final.as_bytes());
-    put_frame(&mut client.output, b'R', &reply);
-    Ok(Some(proven.client_key))
-}
-
-/// Reads one `p` message.
-async fn read_proof(client: &mut Client) -> Result<BytesMut, End> {
-    loop {
-        let next = header(&client.input, |_| AUTH_LIMIT).map_err(|bad| Failure::fatal("08P01", bad.to_string()))?;
-        match next {
-            Some(next) if next.tag != b'p' => {
-                let text = format!("expected SASL response, got message type {}", next.tag);
-                return Err(Failure::fatal("08P01", text).into());
-            }
-            Some(next) if client.input.len() >= next.len => {
-                let mut frame = client.input.split_to(next.len);
-                frame.advance(HEADER);
-                return Ok(frame);
-            }
-            _ => {}
-        }
-        if !client.read().await? {
-            return Err(gone());
-        }
-    }
 }
 
 /// Startup parameters that are settings, `options` taken apart.
@@ -462,43 +379,6 @@ impl Session {
         let parameters = held.lease.parameters.clone();
         held.lease.release();
         Ok(Greeting { parameters, baseline: Arc::new(baseline), made, catalog })
-    }
-}
-
-/// Verifiers of users whose passwords are known, derived once, and of those that do not exist.
-#[derive(Debug)]
-pub struct Verifiers {
-    known: Mutex<HashMap<(String, String), Verifier>>,
-    secret: [u8; 32],
-}
-
-impl Default for Verifiers {
-    fn default() -> Self {
-        let mut secret = [0; 32];
-        super::cancel::random(&mut secret);
-        Verifiers { known: Mutex::default(), secret }
-    }
-}
-
-impl Verifiers {
-    fn of_password(&self, user: &str, password: &str) -> Verifier {
-        let key = (user.to_owned(), password.to_owned());
-        if let Some(known) = self.known.lock().get(&key) {
-            return known.clone();
-        }
-        let mut salt = vec![0; 16];
-        super::cancel::random(&mut salt);
-        let verifier = Verifier::derive(password, salt);
-        let mut known = self.known.lock();
-        // A changed password leaves the old one's verifier behind; it is never asked for again.
-        known.retain(|(name, _), _| name != user);
-        known.insert(key, verifier.clone());
-        verifier
-    }
-
-    /// The same salt for the same name each time, and keys that nobody can prove.
-    fn mock(&self, user: &str) -> Verifier {
-        crate::wire::scram::mock(&self.secret, user)
     }
 }
 

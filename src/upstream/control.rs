@@ -119,6 +119,19 @@ impl Control {
         Ok(rows)
     }
 
+    /// Rows of one query as text, by column: all of types that are text. Parameters go beside the query, never into it.
+    ///
+    /// # Errors
+    /// The server refused the query or was lost, or a column is not text.
+    pub async fn rows_with(&self, sql: &str, parameters: &[&str]) -> Result<Vec<Vec<Option<String>>>, ControlError> {
+        let parameters: Vec<_> = parameters.iter().map(|p| p as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+        let rows = tokio::time::timeout(ANSWER_TIMEOUT, self.client.query(sql, &parameters))
+            .await
+            .map_err(|_| ControlError(format!("no answer within {ANSWER_TIMEOUT:?}")))??;
+        let columns = |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.try_get(at)).collect::<Result<_, _>>();
+        Ok(rows.iter().map(columns).collect::<Result<_, _>>()?)
+    }
+
     /// `sent` is read just before sending, so that what committed before it is at or below the returned insert position.
     ///
     /// # Errors

@@ -3,13 +3,14 @@
 //! bring theirs, so that every pooled connection begins alike.
 
 use super::message::{self, Message, ServerError};
-use super::scram::{KeyProof, ScramError};
+use super::scram::{Binding, KeyProof, ScramError};
 use super::transport::Target;
 use super::{Account, BackendKey, LeaseError, LoginProof};
+use crate::wire::binding;
 use crate::wire::stream::Stream;
 use bytes::{Bytes, BytesMut};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 use postgres_protocol::message::frontend;
 use std::collections::BTreeMap;
 use std::io;
@@ -48,7 +49,8 @@ pub async fn connect(
     let attempt = async {
         let mut stream = target.open().await?;
         let cleartext = if target.takes_cleartext(&stream) { Cleartext::Taken } else { Cleartext::Kept };
-        let greeting = login(&mut stream, cleartext, account, database, parameters).await?;
+        let end_point = binding::of_server(&stream);
+        let greeting = login(&mut stream, cleartext, end_point, account, database, parameters).await?;
         let Greeting { input, key, parameters } = greeting;
         Ok(Opened { stream, input, key, parameters })
     };
@@ -59,9 +61,9 @@ pub async fn connect(
     };
     Err(match failure {
         Failure::Broken(cause) => LeaseError::Unreachable { server: target.to_string(), cause },
-        Failure::Refused(frame) => {
+        Failure::Refused { frame, proven } => {
             let ServerError { sqlstate, message } = ServerError::read(frame.get(5..).unwrap_or_default());
-            LeaseError::Refused { frame, sqlstate, message }
+            LeaseError::Refused { frame, sqlstate, message, proven }
         }
     })
 }
@@ -85,7 +87,11 @@ enum Failure {
     /// The connection or the protocol.
     Broken(String),
     /// The server's ErrorResponse, or one of our own where we cannot prove what it asks.
-    Refused(Bytes),
+    Refused {
+        frame: Bytes,
+        /// Whether the server had taken the proof before.
+        proven: bool,
+    },
 }
 
 impl From<io::Error> for Failure {
@@ -106,12 +112,13 @@ fn broken(what: &str) -> Failure {
 
 /// SQLSTATE `invalid_authorization_specification`.
 fn unprovable(what: &str) -> Failure {
-    Failure::Refused(message::error_response("28000", what))
+    Failure::Refused { frame: message::error_response("28000", what), proven: false }
 }
 
 async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     cleartext: Cleartext,
+    end_point: Option<Vec<u8>>,
     account: &Account,
     database: &str,
     parameters: &[(&str, &str)],
@@ -119,9 +126,10 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     let mut out = BytesMut::new();
     let named = [("user", account.user.as_str()), ("database", database)];
     frontend::startup_message(named.into_iter().chain(parameters.iter().copied()), &mut out)?;
-    let mut conversation = Conversation { stream, input: BytesMut::with_capacity(4096), messages: 0 };
+    let mut conversation = Conversation { stream, input: BytesMut::with_capacity(4096), messages: 0, proven: false };
     conversation.send(&out).await?;
-    conversation.authenticate(cleartext, account).await?;
+    conversation.authenticate(cleartext, end_point, account).await?;
+    conversation.proven = true;
     conversation.greeting().await
 }
 
@@ -129,6 +137,7 @@ struct Conversation<'a, S> {
     stream: &'a mut S,
     input: BytesMut,
     messages: usize,
+    proven: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
@@ -147,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             let message = message::next(self.stream, &mut self.input, MESSAGE_LIMIT).await?;
             match message.tag {
                 b'N' => {}
-                b'E' => return Err(Failure::Refused(message.frame)),
+                b'E' => return Err(Failure::Refused { frame: message.frame, proven: self.proven }),
                 _ => return Ok(message),
             }
         }
@@ -159,7 +168,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         request.ok_or_else(|| broken("the server did not authenticate as PostgreSQL does"))
     }
 
-    async fn authenticate(&mut self, cleartext: Cleartext, account: &Account) -> Result<(), Failure> {
+    async fn authenticate(
+        &mut self,
+        cleartext: Cleartext,
+        end_point: Option<Vec<u8>>,
+        account: &Account,
+    ) -> Result<(), Failure> {
         let mut out = BytesMut::new();
         match self.hear_authentication().await? {
             Request::Done => return Ok(()),
@@ -171,13 +185,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 let hash = md5_hash(account.user.as_bytes(), password(account)?, salt);
                 frontend::password_message(hash.as_bytes(), &mut out)?;
             }
-            Request::Sasl(mechanisms) if mechanisms.iter().any(|name| &name[..] == SCRAM_SHA_256.as_bytes()) => {
+            Request::Sasl(mechanisms) => {
+                let offers = |known: &str| mechanisms.iter().any(|name| &name[..] == known.as_bytes());
+                let binding = match end_point {
+                    Some(hash) if offers(SCRAM_SHA_256_PLUS) => Binding::EndPoint(hash),
+                    _ if !offers(SCRAM_SHA_256) => {
+                        return Err(unprovable("the server offers no SASL mechanism that is known here"));
+                    }
+                    Some(_) => Binding::NotOffered,
+                    None => Binding::Impossible,
+                };
                 return match &account.proof {
-                    LoginProof::ScramKeys { client, server } => self.prove_keys(client, server).await,
-                    _ => self.prove_password(password(account)?).await,
+                    LoginProof::ScramKeys { client, server } => self.prove_keys(binding, client, server).await,
+                    _ => self.prove_password(binding, password(account)?).await,
                 };
             }
-            Request::Sasl(_) => return Err(unprovable("the server offers no SASL mechanism that is known here")),
             Request::Continue(_) | Request::Final(_) => return Err(broken("SASL goes on before it began")),
             Request::Other => return Err(unprovable("the server asks for an authentication that is not known here")),
         }
@@ -192,10 +214,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         }
     }
 
-    async fn prove_password(&mut self, password: &[u8]) -> Result<(), Failure> {
-        let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
+    async fn prove_password(&mut self, binding: Binding, password: &[u8]) -> Result<(), Failure> {
+        let mechanism = mechanism(&binding);
+        let binding = match binding {
+            Binding::EndPoint(hash) => ChannelBinding::tls_server_end_point(hash),
+            Binding::NotOffered => ChannelBinding::unrequested(),
+            Binding::Impossible => ChannelBinding::unsupported(),
+        };
+        let mut scram = ScramSha256::new(password, binding);
         let mut out = BytesMut::new();
-        frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut out)?;
+        frontend::sasl_initial_response(mechanism, scram.message(), &mut out)?;
         self.send(&out).await?;
         scram.update(&self.sasl_continue().await?)?;
         out.clear();
@@ -205,10 +233,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         self.done().await
     }
 
-    async fn prove_keys(&mut self, client: &[u8; 32], server: &[u8; 32]) -> Result<(), Failure> {
-        let scram = KeyProof::begin()?;
+    async fn prove_keys(&mut self, binding: Binding, client: &[u8; 32], server: &[u8; 32]) -> Result<(), Failure> {
+        let mechanism = mechanism(&binding);
+        let scram = KeyProof::begin(binding)?;
         let mut out = BytesMut::new();
-        frontend::sasl_initial_response(SCRAM_SHA_256, scram.first_message().as_bytes(), &mut out)?;
+        frontend::sasl_initial_response(mechanism, scram.first_message().as_bytes(), &mut out)?;
         self.send(&out).await?;
         let (message, scram) = scram.answer(&self.sasl_continue().await?, client, server)?;
         out.clear();
@@ -253,6 +282,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 _ => return Err(broken("the server said something else before it was ready")),
             }
         }
+    }
+}
+
+fn mechanism(binding: &Binding) -> &'static str {
+    match binding {
+        Binding::EndPoint(_) => SCRAM_SHA_256_PLUS,
+        Binding::NotOffered | Binding::Impossible => SCRAM_SHA_256,
     }
 }
 

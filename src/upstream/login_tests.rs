@@ -10,7 +10,7 @@ async fn login_at(says: &[u8], cleartext: Cleartext, proof: Option<&str>) -> Res
     let (mut ours, mut theirs) = tokio::io::duplex(1 << 20);
     theirs.write_all(says).await.unwrap();
     theirs.shutdown().await.unwrap();
-    login(&mut ours, cleartext, &account(proof), "shop", &[]).await
+    login(&mut ours, cleartext, None, &account(proof), "shop", &[]).await
 }
 
 fn is_broken(outcome: Result<Greeting, Failure>) -> String {
@@ -22,7 +22,7 @@ fn is_broken(outcome: Result<Greeting, Failure>) -> String {
 
 fn is_refused(outcome: Result<Greeting, Failure>) -> ServerError {
     match outcome {
-        Err(Failure::Refused(frame)) => ServerError::read(&frame[5..]),
+        Err(Failure::Refused { frame, .. }) => ServerError::read(&frame[5..]),
         other => panic!("{other:?}"),
     }
 }
@@ -40,7 +40,7 @@ async fn the_startup_packet_names_user_database_and_what_is_added() {
     let (mut ours, mut theirs) = tokio::io::duplex(4096);
     let added = [("replication", "database")];
     let shop = account(None);
-    let (outcome, packet) = tokio::join!(login(&mut ours, Cleartext::Kept, &shop, "db", &added), async {
+    let (outcome, packet) = tokio::join!(login(&mut ours, Cleartext::Kept, None, &shop, "db", &added), async {
         let packet = startup(&mut theirs).await;
         theirs.write_all(&greeting()).await.unwrap();
         packet
@@ -48,7 +48,7 @@ async fn the_startup_packet_names_user_database_and_what_is_added() {
     outcome.unwrap();
     assert_eq!(packet, b"\0\x03\0\0user\0shop\0database\0db\0replication\0database\0\0");
     let injected = account(None);
-    let outcome = login(&mut ours, Cleartext::Kept, &injected, "db\0options\0-cx", &[]).await;
+    let outcome = login(&mut ours, Cleartext::Kept, None, &injected, "db\0options\0-cx", &[]).await;
     assert!(matches!(outcome, Err(Failure::Broken(_))), "a zero byte cannot smuggle a parameter");
 }
 
@@ -91,7 +91,7 @@ async fn r25_hostile_bytes_at_login_are_errors_and_nothing_else() {
 async fn a_servers_error_is_kept_whole() {
     let error = frame(b'E', b"SFATAL\0C28P01\0Mwrong\0\0");
     match login_at(&error, Cleartext::Kept, None).await {
-        Err(Failure::Refused(kept)) => assert_eq!(kept, error),
+        Err(Failure::Refused { frame: kept, proven }) => assert_eq!((kept, proven), (error.freeze(), false)),
         other => panic!("{other:?}"),
     }
     let empty = is_refused(login_at(&frame(b'E', b""), Cleartext::Kept, None).await);
@@ -135,7 +135,7 @@ async fn scram_ending_with(proof: LoginProof, last: BytesMut) -> Result<Greeting
         theirs
     };
     // Ours is closed as soon as the login ends, so that a server that still waits fails instead of hanging.
-    let client = async move { login(&mut ours, Cleartext::Kept, &account, "shop", &[]).await };
+    let client = async move { login(&mut ours, Cleartext::Kept, None, &account, "shop", &[]).await };
     tokio::join!(client, server).0
 }
 
@@ -152,6 +152,47 @@ async fn a_server_that_does_not_prove_itself_is_not_believed() {
         is_broken(scram_ending_with(proof.clone(), forged.as_slice().into()).await);
         let error = frame(b'E', b"C28P01\0\0");
         assert_eq!(is_refused(scram_ending_with(proof, error).await).sqlstate, "28P01");
+    }
+}
+
+/// Where the server offers PLUS inside TLS, every proof is bound to its certificate; where it does not, it is told that we could.
+#[tokio::test]
+async fn a_proof_is_bound_to_the_servers_certificate_where_that_is_offered() {
+    let proofs = [
+        LoginProof::Password(crate::config::Secret("secret".into())),
+        LoginProof::ScramKeys { client: [1; 32], server: [2; 32] },
+    ];
+    for proof in proofs {
+        for (offer, begins, bound) in [
+            (
+                &b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"[..],
+                &b"SCRAM-SHA-256-PLUS\0"[..],
+                &b"p=tls-server-end-point,,"[..],
+            ),
+            (b"SCRAM-SHA-256\0\0", b"SCRAM-SHA-256\0", b"y,,"),
+        ] {
+            let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
+            let account = Account { user: "shop".into(), proof: proof.clone() };
+            // Theirs is closed once it has heard the proof, so that the login ends.
+            let server = async move {
+                startup(&mut theirs).await;
+                theirs.write_all(&authentication(10, offer)).await.unwrap();
+                let first = sent(&mut theirs).await;
+                assert!(first.starts_with(begins) && memchr::memmem::find(&first, bound).is_some(), "{first:?}");
+                let nonce = &first[memchr::memmem::find(&first, b",r=").unwrap() + 3..];
+                let answer = [b"r=", nonce, b"more,s=c2FsdA==,i=4096"].concat();
+                theirs.write_all(&authentication(11, &answer)).await.unwrap();
+                let last = String::from_utf8(sent(&mut theirs).await).unwrap();
+                let said = last.split(',').next().unwrap().strip_prefix("c=").unwrap();
+                crate::wire::scram::decode_base64(said).unwrap()
+            };
+            let client = async move {
+                login(&mut ours, Cleartext::Kept, Some(b"hash".to_vec()), &account, "shop", &[]).await.map(drop)
+            };
+            let said = tokio::join!(client, server).1;
+            let expected = if bound.starts_with(b"p") { [bound, b"hash"].concat() } else { bound.to_vec() };
+            assert_eq!(said, expected);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! stream themselves. Beside them stand Sidecache's own connections: [`Control`] for questions, one for each server
 //! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it.
 
+mod admission;
 mod cancel;
 mod control;
 mod lag;
@@ -31,6 +32,7 @@ pub use transport::Target;
 use crate::config::{Config, Secret, ServerUrl};
 use crate::types::{Epoch, Lsn, Moment};
 use crate::wire::stream::Stream;
+use admission::Admissions;
 use bytes::{Bytes, BytesMut};
 use leading::Leading;
 use parking_lot::Mutex;
@@ -152,6 +154,8 @@ pub enum LeaseError {
         sqlstate: String,
         /// The primary message.
         message: String,
+        /// Whether it had taken the proof before.
+        proven: bool,
     },
 }
 
@@ -178,6 +182,7 @@ pub struct Upstream {
     staleness: Duration,
     /// Counts how often what sessions start with has changed.
     defaults: AtomicU64,
+    admissions: Admissions,
 }
 
 /// A server and who asks it for ourselves.
@@ -219,6 +224,7 @@ impl Upstream {
             leading: Mutex::new(Leading::new(config.staleness)),
             staleness: config.staleness,
             defaults: AtomicU64::new(0),
+            admissions: Admissions::default(),
         })
     }
 

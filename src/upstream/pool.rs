@@ -62,7 +62,7 @@ impl Connection {
     }
 
     /// Says goodbye if that needs no waiting, so that the server logs no lost connection.
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
         // Best effort: a connection that cannot take five bytes is closed all the same.
         let _ = Pin::new(&mut self.stream).poll_write(&mut context, b"X\0\0\0\x04");

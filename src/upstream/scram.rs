@@ -6,13 +6,40 @@ use base64::engine::general_purpose::STANDARD;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
 
-/// Without channel binding: "n,," says that we do not offer it, and `c=` repeats that in base64.
-const GS2_HEADER: &str = "n,,";
+/// What we say of channel binding; `c=` repeats it, and what it is bound to, in base64.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// To the hash of the server's certificate.
+    EndPoint(Vec<u8>),
+    /// We could, and the server did not offer it. A server that did refuses: somebody took its offer out.
+    NotOffered,
+    /// We cannot: there is no TLS, or nothing to bind to in it.
+    Impossible,
+}
+
+impl Binding {
+    fn gs2_header(&self) -> &'static str {
+        match self {
+            Binding::EndPoint(_) => "p=tls-server-end-point,,",
+            Binding::NotOffered => "y,,",
+            Binding::Impossible => "n,,",
+        }
+    }
+
+    fn encoded(&self) -> String {
+        let mut data = self.gs2_header().as_bytes().to_vec();
+        if let Binding::EndPoint(hash) = self {
+            data.extend_from_slice(hash);
+        }
+        STANDARD.encode(data)
+    }
+}
 
 /// Begun: our nonce has been sent.
 #[derive(Debug)]
 pub(super) struct KeyProof {
     nonce: String,
+    binding: Binding,
 }
 
 /// Our proof has been sent; the server owes its own.
@@ -29,15 +56,15 @@ pub(super) struct ScramError(&'static str);
 
 impl KeyProof {
     /// A new exchange.
-    pub(super) fn begin() -> Result<Self, ScramError> {
+    pub(super) fn begin(binding: Binding) -> Result<Self, ScramError> {
         let mut random = [0u8; 18];
         SystemRandom::new().fill(&mut random).map_err(|_| ScramError("no randomness"))?;
-        Ok(KeyProof { nonce: STANDARD.encode(random) })
+        Ok(KeyProof { nonce: STANDARD.encode(random), binding })
     }
 
     /// `client-first-message`. PostgreSQL takes the user from the startup message and ignores the one here.
     pub(super) fn first_message(&self) -> String {
-        format!("{GS2_HEADER}{}", self.first_bare())
+        format!("{}{}", self.binding.gs2_header(), self.first_bare())
     }
 
     fn first_bare(&self) -> String {
@@ -59,7 +86,7 @@ impl KeyProof {
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err(ScramError("the server's nonce does not continue ours"));
         }
-        let unproven = format!("c={},r={nonce}", STANDARD.encode(GS2_HEADER));
+        let unproven = format!("c={},r={nonce}", self.binding.encoded());
         let auth_message = format!("{},{server_first},{unproven}", self.first_bare());
         let stored_key = digest::digest(&digest::SHA256, client_key);
         let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, stored_key.as_ref()), auth_message.as_bytes());
@@ -97,7 +124,7 @@ mod tests {
         let key = |name: &[u8]| <[u8; 32]>::try_from(hmac::sign(&salted, name).as_ref()).unwrap();
         let (client, server) = (key(b"Client Key"), key(b"Server Key"));
 
-        let exchange = || KeyProof { nonce: "rOprNGfwEbeRWgbNEkqO".into() };
+        let exchange = || KeyProof { nonce: "rOprNGfwEbeRWgbNEkqO".into(), binding: Binding::Impossible };
         assert_eq!(exchange().first_message(), "n,,n=,r=rOprNGfwEbeRWgbNEkqO");
         let first = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
         let (message, finish) = exchange().answer(first.as_bytes(), &client, &server).unwrap();

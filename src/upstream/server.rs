@@ -233,6 +233,26 @@ impl Server {
         Ok(self.lend(slot, Connection::new(opened, generation)))
     }
 
+    /// Logs in anew, however many connections are idle: what the server says now. The connection is kept if the pool has
+    /// room for it.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or it refuses the login.
+    pub(super) async fn try_login(&self, account: &Account, database: &str) -> Result<(), LeaseError> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let opened = Box::pin(login::connect(&self.target, account, database, &[])).await?;
+        let mut connection = Connection::new(opened, generation);
+        match self.pools.of(account, database).claim() {
+            Claim::Granted(Grant { slot, parked: None }) => slot.give_back(connection),
+            Claim::Granted(Grant { slot, parked: Some(parked) }) => {
+                slot.give_back(parked);
+                connection.close();
+            }
+            Claim::Wait(_) => connection.close(),
+        }
+        Ok(())
+    }
+
     /// A connection that is idle and alive, without waiting: nothing if there is none.
     pub fn try_lease(self: &Arc<Self>, account: &Account, database: &str) -> Option<Lease> {
         let grant = self.pools.existing(account, database)?.claim_idle()?;

@@ -2,6 +2,7 @@
 //! as it came. Knows no SQL and no meaning of a statement. The only module that names `pgwire` and `rustls`.
 
 pub mod backend;
+pub mod binding;
 pub mod frame;
 pub mod frontend;
 pub mod scram;

@@ -63,6 +63,42 @@ fn sign(key: &[u8], message: &[u8]) -> [u8; 32] {
 #[error("SCRAM exchange failed")]
 pub struct ScramFailed;
 
+/// The client's first message cannot be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadFirst {
+    /// It is not SCRAM's, or does not fit the mechanism that the client chose.
+    #[error("malformed SCRAM message")]
+    Malformed,
+    /// The client could bind the channel and was not told that we can: somebody between us took the offer out.
+    #[error("SCRAM channel binding negotiation error")]
+    Downgraded,
+}
+
+/// Our certificate, for channel binding.
+#[derive(Clone)]
+pub struct EndPoint(ScramServerAuth);
+
+impl EndPoint {
+    /// Of a certificate in DER; nothing if it cannot be bound to.
+    pub fn of(certificate: &[u8]) -> Option<Self> {
+        let (_, pem) = super::binding::end_point(certificate)?;
+        let mut auth = ScramServerAuth::new();
+        auth.configure_certificate(pem.as_bytes()).ok()?;
+        Some(EndPoint(auth))
+    }
+}
+
+/// What was offered, and what the client chose of it.
+#[derive(Clone, Copy)]
+pub enum Chosen<'a> {
+    /// SCRAM-SHA-256-PLUS.
+    Bound(&'a EndPoint),
+    /// SCRAM-SHA-256, though PLUS was offered beside it.
+    UnboundByChoice,
+    /// SCRAM-SHA-256, the only one.
+    Unbound,
+}
+
 /// An exchange after the client's first message.
 #[derive(Debug)]
 pub struct Exchange {
@@ -85,19 +121,26 @@ impl Exchange {
     /// Takes the client's first message; gives the exchange and the server's first message.
     ///
     /// # Errors
-    /// The message is not SCRAM's, or asks for channel binding, which is not offered.
-    pub fn begin(verifier: Verifier, client_first: &[u8]) -> Result<(Self, String), ScramFailed> {
+    /// The message is not SCRAM's, or says something else of channel binding than the client chose; as
+    /// `read_client_first_message` in PostgreSQL's auth-scram.c.
+    pub fn begin(verifier: Verifier, client_first: &[u8], chosen: Chosen<'_>) -> Result<(Self, String), BadFirst> {
+        let flag = client_first.split(|byte| *byte == b',').next().unwrap_or_default();
+        let server = match (flag, chosen) {
+            (b"y", Chosen::UnboundByChoice) => return Err(BadFirst::Downgraded),
+            (b"n", Chosen::UnboundByChoice) | (b"n" | b"y", Chosen::Unbound) => ScramServerAuth::new(),
+            (b"p=tls-server-end-point", Chosen::Bound(EndPoint(own))) => own.clone(),
+            _ => return Err(BadFirst::Malformed),
+        };
         let secret = ScramSecret::Verifier {
             salt: verifier.salt.clone(),
             iterations: verifier.iterations as usize,
             stored_key: verifier.stored_key.to_vec(),
             server_key: verifier.server_key.to_vec(),
         };
-        let (server_first, waiting) = ScramServerAuth::new()
-            .on_client_first_message_with_secret(client_first, secret)
-            .map_err(|_| ScramFailed)?;
+        let (server_first, waiting) =
+            server.on_client_first_message_with_secret(client_first, secret).map_err(|_| BadFirst::Malformed)?;
         // gs2 header: two fields, each ended by a comma.
-        let bare = client_first.splitn(3, |byte| *byte == b',').nth(2).ok_or(ScramFailed)?;
+        let bare = client_first.splitn(3, |byte| *byte == b',').nth(2).ok_or(BadFirst::Malformed)?;
         let exchange =
             Exchange { verifier, waiting, client_first_bare: bare.to_vec(), server_first: server_first.clone() };
         Ok((exchange, server_first))
@@ -165,7 +208,8 @@ mod tests {
         let verifier = Verifier::derive(kept, b"0123456789abcdef".to_vec());
         let stored = verifier.stored_key;
         let mut client = ScramSha256::new(sent.as_bytes(), ChannelBinding::unsupported());
-        let (exchange, server_first) = Exchange::begin(verifier, client.message())?;
+        let begun = Exchange::begin(verifier, client.message(), Chosen::Unbound);
+        let (exchange, server_first) = begun.map_err(|_| ScramFailed)?;
         client.update(server_first.as_bytes()).map_err(|_| ScramFailed)?;
         let proven = exchange.finish(client.message())?;
         client.finish(proven.server_final.as_bytes()).map_err(|_| ScramFailed)?;
@@ -187,13 +231,45 @@ mod tests {
     fn hostile_messages_are_refused() {
         let verifier = || Verifier::derive("x", vec![1; 16]);
         for message in [&b""[..], b"n", b"n,,", b"p=tls-unique,,n=,r=x", b"\xff\xff,,", b"n,,n=,r="] {
-            if let Ok((exchange, _)) = Exchange::begin(verifier(), message) {
+            if let Ok((exchange, _)) = Exchange::begin(verifier(), message, Chosen::Unbound) {
                 for last in [&b""[..], b"c=biws", b"c=biws,r=x,p=", b"\xff", b"c=biws,r=x,p=AAAA"] {
-                    let (again, _) = Exchange::begin(verifier(), message).unwrap();
+                    let (again, _) = Exchange::begin(verifier(), message, Chosen::Unbound).unwrap();
                     assert!(again.finish(last).is_err());
                 }
                 drop(exchange);
             }
+        }
+    }
+
+    #[test]
+    fn channel_binding_holds_or_is_refused() {
+        let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap().cert.der().to_vec();
+        let (own, other) = (made("own"), made("other"));
+        let end_point = EndPoint::of(&own).unwrap();
+        let verifier = || Verifier::derive("pencil", vec![1; 16]);
+        let through = |certificate: &[u8]| {
+            let (seen, _) = crate::wire::binding::end_point(certificate).unwrap();
+            let mut client = ScramSha256::new(b"pencil", ChannelBinding::tls_server_end_point(seen));
+            let begun = Exchange::begin(verifier(), client.message(), Chosen::Bound(&end_point));
+            let (exchange, server_first) = begun.unwrap();
+            client.update(server_first.as_bytes()).unwrap();
+            exchange.finish(client.message()).map(|proven| client.finish(proven.server_final.as_bytes()).unwrap())
+        };
+        assert_eq!(through(&own), Ok(()));
+        assert_eq!(through(&other), Err(ScramFailed), "somebody with another certificate stands between");
+        let begin = |first: &[u8], chosen| Exchange::begin(verifier(), first, chosen).map(drop);
+        let (bound, beside) = (Chosen::Bound(&end_point), Chosen::UnboundByChoice);
+        assert_eq!(begin(b"y,,n=,r=x", beside), Err(BadFirst::Downgraded));
+        assert_eq!(begin(b"y,,n=,r=x", Chosen::Unbound), Ok(()));
+        assert_eq!(begin(b"n,,n=,r=x", beside), Ok(()));
+        for (first, chosen) in [
+            (&b"n,,n=,r=x"[..], bound),
+            (b"y,,n=,r=x", bound),
+            (b"p=tls-unique,,n=,r=x", bound),
+            (b"p=tls-server-end-point,,n=,r=x", beside),
+            (b"p=tls-server-end-point,,n=,r=x", Chosen::Unbound),
+        ] {
+            assert_eq!(begin(first, chosen), Err(BadFirst::Malformed), "{}", String::from_utf8_lossy(first));
         }
     }
 

@@ -3,6 +3,7 @@
 //! past that agreement, so that nothing sent in plain can be taken for something sent inside.
 
 use crate::config::SslMode;
+use crate::wire::scram::EndPoint;
 use crate::wire::stream::Stream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -15,7 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpStream;
-pub use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsAcceptor;
+pub use tokio_rustls::TlsConnector;
 
 /// The protocol's name in ALPN, as PostgreSQL 17 registered it.
 const ALPN: &[u8] = b"postgresql";
@@ -90,11 +92,26 @@ pub fn client_connector(mode: SslMode, root_cert: Option<&Path>) -> Result<TlsCo
 }
 
 /// What answers clients by TLS.
+#[derive(Clone)]
+pub struct Acceptor {
+    tls: TlsAcceptor,
+    /// The certificate as channel binding names it, if it can.
+    pub end_point: Option<EndPoint>,
+}
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acceptor").field("end_point", &self.end_point.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Reads certificate and key.
 ///
 /// # Errors
 /// A file cannot be read, or key and certificate don't fit.
-pub fn server_acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+pub fn server_acceptor(certificate: &Path, key: &Path) -> Result<Acceptor, TlsError> {
     let chain = certificates(certificate)?;
+    let end_point = chain.first().and_then(|own| EndPoint::of(own));
     let key = PrivateKeyDer::from_pem_file(key).map_err(|cause| file_error(key, cause))?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -103,7 +120,7 @@ pub fn server_acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Tl
         .with_single_cert(chain, key)
         .map_err(unusable)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Acceptor { tls: TlsAcceptor::from(Arc::new(config)), end_point })
 }
 
 /// Begins TLS with an upstream server that has agreed to it. `host` is the name that its certificate must carry.
@@ -119,8 +136,8 @@ pub async fn connect(connector: &TlsConnector, host: &str, tcp: TcpStream) -> io
 ///
 /// # Errors
 /// The handshake failed, or was begun directly without ALPN.
-pub async fn accept(acceptor: &TlsAcceptor, tcp: TcpStream, negotiation: Negotiation) -> io::Result<Stream> {
-    let stream = acceptor.accept(tcp).await?;
+pub async fn accept(acceptor: &Acceptor, tcp: TcpStream, negotiation: Negotiation) -> io::Result<Stream> {
+    let stream = acceptor.tls.accept(tcp).await?;
     if negotiation == Negotiation::Direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "direct TLS without ALPN \"postgresql\""));
     }

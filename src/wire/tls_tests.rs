@@ -29,7 +29,7 @@ impl Pki {
         self.directory.path().join(name)
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
+    fn acceptor(&self) -> Acceptor {
         server_acceptor(&self.path("server.crt"), &self.path("server.key")).unwrap()
     }
 }

@@ -9,7 +9,7 @@ mod live;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use sidecache::wire::frame::{backend_limit, frontend_limit, header};
-use sidecache::wire::scram::{Exchange, Verifier};
+use sidecache::wire::scram::{Chosen, Exchange, Verifier};
 use sidecache::wire::startup::{First, first};
 use sidecache::wire::{backend, frame, frontend};
 use std::path::Path;
@@ -178,7 +178,13 @@ fn read_sasl(verifier: &Verifier, bytes: &[u8]) {
     } else {
         (bytes, &b"c=biws,r=NONCE,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="[..])
     };
-    let Ok((exchange, server_first)) = Exchange::begin(verifier.clone(), client_first) else { return };
+    for chosen in [Chosen::Unbound, Chosen::UnboundByChoice] {
+        let Ok((exchange, server_first)) = Exchange::begin(verifier.clone(), client_first, chosen) else { continue };
+        prove(exchange, &server_first, client_final);
+    }
+}
+
+fn prove(exchange: Exchange, server_first: &str, client_final: &[u8]) {
     let nonce = server_first.strip_prefix("r=").and_then(|rest| rest.split(',').next()).unwrap_or_default();
     let mut last = client_final.to_vec();
     if let Some(at) = client_final.windows(5).position(|part| part == b"NONCE") {

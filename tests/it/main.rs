@@ -18,6 +18,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod authentication;
 mod cacheable;
 mod cancels;
 mod coherent;

@@ -1,0 +1,155 @@
+//! SCRAM secrets of users who are in no file, as `auth_query` gives them on the primary: asked once in a while, kept in
+//! bounds. What is known of nobody is kept as well, so that a name that is unknown takes the time of one that is known.
+
+use super::{End, Shared};
+use crate::config::users::ScramSecret;
+use crate::types::Moment;
+use crate::upstream::{Control, ControlError};
+use crate::wire::backend::Failure;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Names kept; they come from whoever can connect. Past it, all are asked anew.
+const KEPT: usize = 4_096;
+
+/// What `auth_query` said of names, and the connection that asks.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    known: Mutex<HashMap<String, Known>>,
+    /// Made when somebody is asked for. Who holds it asks, and of many who wait for one name the first asks.
+    asking: tokio::sync::Mutex<Option<Asking>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    /// None: nobody of that name may connect.
+    secret: Option<ScramSecret>,
+    asked: Moment,
+}
+
+#[derive(Debug)]
+struct Asking {
+    control: Control,
+    made: Moment,
+}
+
+impl Secrets {
+    /// The secret of this user, no older than `auth_refresh`; nothing if there is none, or nobody is to be asked.
+    ///
+    /// # Errors
+    /// The primary cannot be asked: then nobody can tell who this is.
+    pub(super) async fn of(&self, shared: &Shared, user: &str) -> Result<Option<ScramSecret>, End> {
+        let Some(query) = &shared.config.auth_query else { return Ok(None) };
+        let age = shared.config.auth_refresh;
+        if let Some(known) = self.fresh(user, age) {
+            return Ok(known);
+        }
+        let mut asking = self.asking.lock().await;
+        if let Some(known) = self.fresh(user, age) {
+            return Ok(known);
+        }
+        let asked = Moment::now();
+        match ask(&mut asking, shared, query, user).await {
+            Ok(secret) => {
+                self.keep(user, Known { secret: secret.clone(), asked });
+                Ok(secret)
+            }
+            Err(cause) => {
+                *asking = None;
+                tracing::warn!(%cause, "auth_query could not be asked");
+                Err(Failure::fatal("08006", "the primary cannot be asked who may log in").into())
+            }
+        }
+    }
+
+    /// The next who asks for this user is told what the primary says then.
+    pub(super) fn forget(&self, user: &str) {
+        self.known.lock().remove(user);
+    }
+
+    fn fresh(&self, user: &str, age: Duration) -> Option<Option<ScramSecret>> {
+        let known = self.known.lock();
+        let known = known.get(user)?;
+        (Moment::now().since(known.asked) < age).then(|| known.secret.clone())
+    }
+
+    fn keep(&self, user: &str, what: Known) {
+        let mut known = self.known.lock();
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        known.insert(user.to_owned(), what);
+    }
+}
+
+async fn ask(
+    asking: &mut Option<Asking>,
+    shared: &Shared,
+    query: &str,
+    user: &str,
+) -> Result<Option<ScramSecret>, ControlError> {
+    // Another server may be the primary by now: the connection is as old as what it says may be.
+    if let Some(kept) = asking.take_if(|kept| Moment::now().since(kept.made) < shared.config.auth_refresh)
+        && !kept.control.is_closed()
+        && let Ok(rows) = kept.control.rows_with(query, &[user]).await
+    {
+        *asking = Some(kept);
+        return read(&rows, user);
+    }
+    let made = Moment::now();
+    let control = shared.upstream.control().await?;
+    let rows = control.rows_with(query, &[user]).await?;
+    *asking = Some(Asking { control, made });
+    read(&rows, user)
+}
+
+/// One row, of the name that was asked for and its secret. A password of another kind proves nothing in SCRAM.
+fn read(rows: &[Vec<Option<String>>], user: &str) -> Result<Option<ScramSecret>, ControlError> {
+    match rows {
+        [] => Ok(None),
+        [row] => match row.as_slice() {
+            [Some(name), secret] if name == user => Ok(secret.as_deref().and_then(ScramSecret::read)),
+            // A function that returns a row of NULLs knows nobody.
+            [None, _] => Ok(None),
+            [_, _] => Err(ControlError("auth_query gave another user than was asked for".to_owned())),
+            columns => Err(ControlError(format!("auth_query gave {} columns, not name and secret", columns.len()))),
+        },
+        more => Err(ControlError(format!("auth_query gave {} rows for one user", more.len()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=:HwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHgA=";
+
+    fn row(columns: &[Option<&str>]) -> Vec<Option<String>> {
+        columns.iter().map(|column| column.map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn one_row_of_the_user_and_its_scram_secret_is_read() {
+        assert_eq!(read(&[row(&[Some("ann"), Some(SECRET)])], "ann").unwrap(), ScramSecret::read(SECRET));
+        for nobody in
+            [&[][..], &[row(&[None, None])], &[row(&[Some("ann"), None])], &[row(&[Some("ann"), Some("md5x")])]]
+        {
+            assert_eq!(read(nobody, "ann").unwrap(), None, "{nobody:?}");
+        }
+        let ann = row(&[Some("ann"), Some(SECRET)]);
+        for wrong in [&[row(&[Some("bob"), Some(SECRET)])][..], &[row(&[Some(SECRET)])], &[ann.clone(), ann]] {
+            let error = read(wrong, "ann").unwrap_err().to_string();
+            assert!(!error.contains("SCRAM"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_are_kept_in_bounds() {
+        let secrets = Secrets::default();
+        for name in 0..KEPT * 2 + 1 {
+            secrets.keep(&name.to_string(), Known { secret: None, asked: Moment::now() });
+        }
+        assert!(secrets.known.lock().len() <= KEPT);
+    }
+}

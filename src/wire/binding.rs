@@ -1,0 +1,26 @@
+//! Channel binding `tls-server-end-point` (RFC 5929, section 4): the hash of the certificate that the server showed, by the
+//! hash of the certificate's own signature. Both ends put it under the SCRAM proof, so that nobody can stand between them.
+
+use crate::wire::stream::Stream;
+use ring::digest::{self, SHA256, SHA384, SHA512};
+use x509_certificate::{CapturedX509Certificate, SignatureAlgorithm};
+
+/// The hash, and the certificate as PEM; nothing for a certificate whose signature names no hash (as Ed25519).
+pub fn end_point(der: &[u8]) -> Option<(Vec<u8>, String)> {
+    let certificate = CapturedX509Certificate::from_der(der).ok()?;
+    // MD5 and SHA-1 are replaced by SHA-256.
+    let algorithm = match certificate.signature_algorithm()? {
+        SignatureAlgorithm::RsaSha1 | SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::EcdsaSha256 => &SHA256,
+        SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::EcdsaSha384 => &SHA384,
+        SignatureAlgorithm::RsaSha512 => &SHA512,
+        _ => return None,
+    };
+    Some((digest::digest(algorithm, der).as_ref().to_vec(), certificate.encode_pem()))
+}
+
+/// The hash of the certificate that the server at the other end showed.
+pub fn of_server(stream: &Stream) -> Option<Vec<u8>> {
+    let Stream::TlsClient(tls) = stream else { return None };
+    let certificate = tls.get_ref().1.peer_certificates()?.first()?;
+    Some(end_point(certificate)?.0)
+}
