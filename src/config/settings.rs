@@ -107,7 +107,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("auth_query", "auth-query", "SQL", Absent("SELECT usename, passwd FROM sidecache_auth.secret_of($1)"),
         "Asked on the primary, by the user of its URL, for users that are not in the users file: gives name and SCRAM secret of the user $1. search_path is pg_catalog: name the schema of everything else."),
     Setting::new("auth_refresh", "auth-refresh", "DURATION", Value("60s"),
-        "How long the primary's word on who may log in is believed: past it, a client that connects is let in only after a login of its user there, and auth_query is asked again."),
+        "How long the primary's word on who may log in is believed: past it, a client that connects is let in only after a login of its user there (or on a replica, while the primary is gone), and auth_query is asked again."),
     Setting::new("redis", "redis", "URL", Absent("rediss://:password@127.0.0.1:6379/0"),
         "The shared tier (redis:// or rediss:// for TLS). Without it, memory only.").secret(Secrecy::Url),
     Setting::new("redis_secret", "", "SECRET", Absent("at least 16 characters, the same on all instances"),

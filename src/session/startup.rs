@@ -14,7 +14,7 @@ use super::settings::{Baseline, Settings, split_identifiers};
 use super::{Block, End, Session, Shared, proof, shutting_down};
 use crate::catalog::CatalogVersion;
 use crate::types::Moment;
-use crate::upstream::{Account, LeaseError};
+use crate::upstream::{Account, Lease, LeaseError};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
 use crate::wire::startup::{First, Startup, asked_again, first};
 use crate::wire::stream::Stream;
@@ -23,15 +23,11 @@ use bytes::{Buf, BufMut, BytesMut};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 /// Bytes of a cancel secret in protocol 3.0, and of ours in 3.2.
 const SHORT_SECRET: usize = 4;
 const LONG_SECRET: usize = 32;
-
-/// How long a greeting may be given to further clients without asking the primary.
-const GREETING_AGE: Duration = Duration::from_secs(60);
 
 /// Greetings kept; past it they are asked anew.
 const GREETINGS_KEPT: usize = 1_024;
@@ -328,14 +324,24 @@ impl Session {
             .collect();
         let key = (self.account.user.clone(), self.database.to_string(), parameters);
         let catalog = self.shared.catalog.load().version;
-        if let Some(known) = self.shared.common.greetings.0.lock().get(&key)
-            && known.catalog == catalog
-            && Moment::now().since(known.made) < GREETING_AGE
-        {
+        let known = self.shared.common.greetings.0.lock().get(&key).cloned();
+        let made = Moment::now();
+        let age = self.shared.config.auth_refresh;
+        if let Some(known) = known.iter().find(|known| known.catalog == catalog && made.since(known.made) < age) {
             return Ok(Arc::clone(known));
         }
-        let made = Moment::now();
-        let greeting = self.ask_greeting(made, catalog).await?;
+        let primary = Arc::clone(self.shared.upstream.primary());
+        let leased = tokio::select! {
+            leased = primary.lease(&self.account, &self.database) => leased,
+            () = self.shared.stop.cancelled() => return Err(shutting_down()),
+        };
+        let lease = match (leased, known) {
+            (Ok(lease), _) => lease,
+            // The last word is better than none: hits and replicas need no primary.
+            (Err(LeaseError::Unreachable { .. } | LeaseError::Saturated(_)), Some(known)) => return Ok(known),
+            (Err(error), _) => return Err(no_connection(&mut self.client, error).await),
+        };
+        let greeting = self.ask_greeting(lease, made, catalog).await?;
         let mut greetings = self.shared.common.greetings.0.lock();
         if greetings.len() >= GREETINGS_KEPT {
             greetings.clear();
@@ -345,17 +351,8 @@ impl Session {
         Ok(greeting)
     }
 
-    /// Takes a connection of the primary's, with this session's settings, and looks at what it reports.
-    async fn ask_greeting(&mut self, made: Moment, catalog: CatalogVersion) -> Result<Greeting, End> {
-        let primary = Arc::clone(self.shared.upstream.primary());
-        let leased = tokio::select! {
-            leased = primary.lease(&self.account, &self.database) => leased,
-            () = self.shared.stop.cancelled() => return Err(shutting_down()),
-        };
-        let lease = match leased {
-            Ok(lease) => lease,
-            Err(error) => return Err(no_connection(&mut self.client, error).await),
-        };
+    /// Puts this session's settings on a connection of the primary's, and looks at what it reports.
+    async fn ask_greeting(&mut self, lease: Lease, made: Moment, catalog: CatalogVersion) -> Result<Greeting, End> {
         self.held = Some(Held::new(lease, Flow::default()));
         self.put_settings().await?;
         let rows = self

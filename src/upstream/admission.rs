@@ -1,6 +1,6 @@
-//! Whether the primary itself lets an account in: a proof that was right here says nothing of VALID UNTIL, NOLOGIN, a
+//! Whether PostgreSQL itself lets an account in: a proof that was right here says nothing of VALID UNTIL, NOLOGIN, a
 //! password that was changed, or pg_hba.conf, and a warm pool never asks. So a login is made there, once in a while for each
-//! account and database. Knows no client.
+//! account and database; on a replica, which knows the same roles, while the primary is not there. Knows no client.
 
 use super::{Account, LeaseError, Upstream};
 use crate::types::Moment;
@@ -36,10 +36,10 @@ impl Admissions {
 }
 
 impl Upstream {
-    /// Returns once the primary's own word that it lets this account into this database is no older than `age`.
+    /// Returns once PostgreSQL's own word that it lets this account into this database is no older than `age`.
     ///
     /// # Errors
-    /// The primary cannot be reached, or it refuses the login.
+    /// No server can be reached, or the first that can refuses the login.
     pub async fn admit(&self, account: &Account, database: &str, age: Duration) -> Result<(), LeaseError> {
         let admission = self.admissions.of(account, database);
         let mut admitted = admission.lock().await;
@@ -47,7 +47,14 @@ impl Upstream {
         if admitted.is_some_and(|at| now.since(at) < age) {
             return Ok(());
         }
-        match self.primary().try_login(account, database).await {
+        let mut outcome = self.primary().try_login(account, database).await;
+        for replica in self.replicas() {
+            if !matches!(outcome, Err(LeaseError::Unreachable { .. })) {
+                break;
+            }
+            outcome = replica.try_login(account, database).await;
+        }
+        match outcome {
             // The role's CONNECTION LIMIT, spent by connections that the pool shares out: PostgreSQL checks it after the
             // proof and after NOLOGIN (InitializeSessionUserId in miscinit.c). Who is beyond it waits for one of those.
             Err(LeaseError::Refused { sqlstate, proven: true, .. }) if sqlstate == TOO_MANY_CONNECTIONS => {}

@@ -3,6 +3,7 @@
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::postgres::hand_over;
+use crate::harness::process::Signal;
 use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
 use crate::harness::wire::{Login, Wire, WireError};
 use std::os::unix::fs::PermissionsExt;
@@ -215,4 +216,27 @@ fn r25_channel_binding_holds_on_both_sides() {
         // Without TLS nothing is offered that could not be kept.
         assert_eq!(refusal(sidecache.try_connect("app")), None);
     }
+}
+
+/// While the primary is gone, a replica's word counts: clients are let in and out as before, and read.
+#[test]
+fn replicas_tell_who_may_log_in_while_the_primary_is_gone() {
+    let mut cluster = Cluster::build().replicas(1).start();
+    let database = cluster.database("gone");
+    cluster.connect("app", &database).rows("CREATE TABLE t AS SELECT 1 AS x");
+    cluster.catch_up();
+    let sidecache =
+        Sidecache::build(&cluster, &database).flag("--auth-refresh", "1ms").flag("--staleness", "1h").start();
+    sidecache.await_stream(&cluster);
+    let read = "SELECT x FROM t";
+    eventually("the replica to be read", || {
+        sidecache.connect("app").value(read);
+        (sidecache.metric("sidecache_requests_total", &[("destination", "replica")]) > 0.0).then_some(())
+    });
+    cluster.primary.stop(Signal::QUIT);
+    sidecache.connect("app").value(read);
+    assert_eq!(refusal(with_password(&sidecache, "app", "wrong")), wrong_password("app"));
+    cluster.replicas[0].stop(Signal::QUIT);
+    let nobody = refusal(sidecache.try_connect("app")).map(|(sqlstate, _)| sqlstate);
+    assert_eq!(nobody.as_deref(), Some("08006"), "nobody is left to ask");
 }
