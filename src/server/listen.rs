@@ -2,16 +2,16 @@
 //! Does not read a byte from them.
 
 use crate::config::Listen;
-use crate::wire::stream::Stream;
+use crate::wire::stream::{Stream, keep_alive};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -58,7 +58,7 @@ pub struct Arrival {
     /// Its address; none on a Unix socket.
     pub peer: Option<SocketAddr>,
     /// Its right to a session. Without one it may cancel another's query, and is told 53300 for anything else.
-    pub seat: Option<OwnedSemaphorePermit>,
+    pub seat: Option<Seat>,
 }
 
 /// Binds one configured address.
@@ -103,15 +103,20 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Accepts until stopped, and runs `session` for each arrival as a task that `sessions` tracks.
-pub async fn accept<S, F>(listener: Listener, seats: Seats, sessions: TaskTracker, session: S, stop: CancellationToken)
-where
+/// Accepts until stopped, watches over silent TCP clients by `keepalive`, and runs `session` for each arrival as a task that `sessions` tracks.
+pub async fn accept<S, F>(
+    (listener, keepalive): (Listener, Option<Duration>),
+    seats: Seats,
+    sessions: TaskTracker,
+    session: S,
+    stop: CancellationToken,
+) where
     S: Fn(Arrival) -> F + Send,
     F: Future<Output = ()> + Send + 'static,
 {
     loop {
         let accepted = tokio::select! {
-            accepted = next(&listener) => accepted,
+            accepted = next(&listener, keepalive) => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
@@ -131,37 +136,57 @@ where
     }
 }
 
-async fn next(listener: &Listener) -> io::Result<(Stream, Option<SocketAddr>)> {
+async fn next(listener: &Listener, keepalive: Option<Duration>) -> io::Result<(Stream, Option<SocketAddr>)> {
     match listener {
         Listener::Tcp(listener) => {
             let (stream, peer) = listener.accept().await?;
             // A protocol of questions and answers: waiting to fill a packet only delays them.
             // Fails only where the client is gone already, which its session will find.
             let _ = stream.set_nodelay(true);
-            let _ = socket2::SockRef::from(&stream).set_keepalive(true);
+            let _ = keep_alive(&stream, keepalive);
             Ok((Stream::Tcp(stream), Some(peer)))
         }
         Listener::Unix(listener, _) => Ok((Stream::Unix(listener.accept().await?.0), None)),
     }
 }
 
-/// How many may be here, over all listeners.
-#[derive(Debug, Clone)]
+/// How many may be here, over all listeners. The most may change meanwhile: who is here stays.
+#[derive(Clone)]
 pub struct Seats {
-    sockets: Arc<Semaphore>,
-    clients: Arc<Semaphore>,
+    most: Arc<dyn Fn() -> usize + Send + Sync>,
+    sockets: Arc<AtomicUsize>,
+    clients: Arc<AtomicUsize>,
+}
+
+/// One of a limited number of places, given back when dropped.
+#[derive(Debug)]
+pub struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Seat> {
+        let more = |now| (now < most).then_some(now + 1);
+        taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        Some(Seat(Arc::clone(taken)))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Seats {
-    /// Seats for this many sessions.
-    pub fn new(max_clients: usize) -> Self {
-        Seats { sockets: Arc::new(Semaphore::new(max_clients + SPARE)), clients: Arc::new(Semaphore::new(max_clients)) }
+    /// Seats for as many sessions as `most` says when one arrives.
+    pub fn new(most: impl Fn() -> usize + Send + Sync + 'static) -> Self {
+        Seats { most: Arc::new(most), sockets: Arc::default(), clients: Arc::default() }
     }
 
     /// The right to a socket and, if one is free, to a session; nothing if even sockets have run out.
-    fn take(&self) -> Option<(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>)> {
-        let socket = Arc::clone(&self.sockets).try_acquire_owned().ok()?;
-        Some((socket, Arc::clone(&self.clients).try_acquire_owned().ok()))
+    fn take(&self) -> Option<(Seat, Option<Seat>)> {
+        let most = (self.most)();
+        let socket = Seat::take(&self.sockets, most.saturating_add(SPARE))?;
+        Some((socket, Seat::take(&self.clients, most)))
     }
 }
 
@@ -177,7 +202,7 @@ mod tests {
             sender.send(arrival).unwrap();
             std::future::pending()
         };
-        tokio::spawn(accept(listener, seats, TaskTracker::new(), session, stop.clone()));
+        tokio::spawn(accept((listener, None), seats, TaskTracker::new(), session, stop.clone()));
         receiver
     }
 
@@ -186,7 +211,7 @@ mod tests {
         let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let mut arrivals = collect(Listener::Tcp(listener), Seats::new(1), &stop);
+        let mut arrivals = collect(Listener::Tcp(listener), Seats::new(|| 1), &stop);
         let (_first, _second) =
             (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         let first = arrivals.recv().await.unwrap();
@@ -204,7 +229,7 @@ mod tests {
         let path = directory.path().join(".s.PGSQL.6432");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let stop = CancellationToken::new();
-        let mut arrivals = collect(bind(&Listen::Unix(path.clone())).unwrap(), Seats::new(1), &stop);
+        let mut arrivals = collect(bind(&Listen::Unix(path.clone())).unwrap(), Seats::new(|| 1), &stop);
         let _client = UnixStream::connect(&path).await.unwrap();
         assert!(arrivals.recv().await.unwrap().peer.is_none());
         let error = bind(&Listen::Unix(path.clone())).unwrap_err().to_string();

@@ -63,7 +63,7 @@ pub async fn serve(config: Config, users: Users, rules: Rules) -> Result<(), Ser
     instance.answer_http(http);
 
     let signal = signals.next().await;
-    let limit = instance.shared.config.drain_timeout;
+    let limit = instance.shared.upstream.live().drain_timeout;
     tracing::info!(signal, sessions = sessions.len(), ?limit, "draining");
     listening.cancel();
     match drain(&sessions, &instance.shared.stop, limit, signals.next()).await {
@@ -160,7 +160,8 @@ impl Instance {
     }
 
     fn listen(&self, listeners: Vec<Listener>, sessions: &TaskTracker, stop: &CancellationToken) {
-        let seats = Seats::new(self.shared.config.max_clients);
+        let upstream = Arc::clone(&self.shared.upstream);
+        let seats = Seats::new(move || upstream.live().max_clients);
         for (listener, configured) in listeners.into_iter().zip(&self.shared.config.listen) {
             tracing::info!(on = %configured, "listening");
             let shared = Arc::clone(&self.shared);
@@ -171,7 +172,14 @@ impl Instance {
                     session::run(stream, peer, seat, shared).await;
                 }
             };
-            tokio::spawn(listen::accept(listener, seats.clone(), sessions.clone(), converse, stop.clone()));
+            let keepalive = self.shared.config.keepalive;
+            tokio::spawn(listen::accept(
+                (listener, keepalive),
+                seats.clone(),
+                sessions.clone(),
+                converse,
+                stop.clone(),
+            ));
         }
     }
 

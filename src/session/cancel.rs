@@ -41,7 +41,7 @@ impl Running {
     }
 
     /// Cancels what runs, if anything does.
-    async fn cancel(&self, upstream: &Upstream) {
+    pub async fn cancel(&self, upstream: &Upstream) {
         let _cancelling = self.cancelling.lock().await;
         let query = self.query.lock().clone();
         if let Some((server, key)) = query

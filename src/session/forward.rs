@@ -39,6 +39,11 @@ impl Session {
                     Err(error) => End::Client(error),
                 }
             }
+            Broken::TooLate => Failure::fatal(
+                "57014",
+                "terminating connection: canceling statement due to query timeout had no effect",
+            )
+            .into(),
             other => Failure::fatal("08006", format!("the connection to the server was lost: {other}")).into(),
         }
     }
@@ -182,7 +187,7 @@ impl Session {
         held.flow = flow;
         held.lease.carried = carried;
         self.registration.running.begin(&server, &held.lease.key);
-        let pumped = self.relay(&mut held, &mut out, &mut round).await;
+        let pumped = self.relay_in_time(&mut held, &mut out, &mut round).await;
         self.registration.running.end().await;
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
         held.batch_open = round.status.is_none();
@@ -227,7 +232,7 @@ impl Session {
             && self.held.as_ref().is_some_and(|held| !held.flow.owes_client())
     }
 
-    async fn relay(&mut self, held: &mut Held, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+    pub(super) async fn relay(&mut self, held: &mut Held, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
         loop {
             held.pump(out, &mut self.client, round).await?;
             if !round.copy_in {

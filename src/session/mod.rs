@@ -13,6 +13,7 @@ mod floor;
 mod flow;
 mod forward;
 mod hold;
+mod limits;
 mod outcome;
 mod own;
 mod plans;
@@ -53,7 +54,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// What all sessions share.
@@ -168,12 +168,13 @@ struct Session {
     recent: Recent,
     key: Vec<u8>,
     registration: cancel::Registration,
+    silence: limits::Silence,
     /// Ends with `Shared::stop`. Its own, since waiting on the shared one takes a lock that all sessions would share.
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-/// Serves one client until it leaves. `seat`: its right to a session; without one it may cancel a query, and nothing more.
-pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSemaphorePermit>, shared: Arc<Shared>) {
+/// Serves one client until it leaves. `seat`: its right to a session, held until its end; without one it may cancel a query, and nothing more.
+pub async fn run<S>(stream: Stream, peer: Option<SocketAddr>, seat: Option<S>, shared: Arc<Shared>) {
     tracing::trace!(?peer, "a client has connected");
     // Boxed, since what is over once the session runs would keep its room in every session's memory.
     let Some(mut session) = Box::pin(begin(stream, seat.is_some(), shared)).await else { return };
@@ -283,11 +284,13 @@ impl Session {
         self.client.rest();
         loop {
             let idle = self.status == b'I' && self.client.input.is_empty();
+            let (patience, silent) = self.patience();
             let Some(held) = &mut self.held else {
                 return tokio::select! {
                     biased;
                     read = self.client.read() => Ok(read?),
                     () = &mut self.stop, if idle => Err(shutting_down()),
+                    () = self.silence.lasts(patience) => Err(silent.end()),
                 };
             };
             let mut round = exchange::Round::default();
@@ -304,6 +307,7 @@ impl Session {
                     Err(broken) => return Err(self.lost(broken).await),
                 },
                 () = &mut self.stop, if idle => return Err(shutting_down()),
+                () = self.silence.lasts(patience) => return Err(silent.end()),
             }
         }
     }
@@ -383,7 +387,7 @@ mod tests {
 
     #[test]
     fn what_every_session_keeps_is_small() {
-        let bytes = size(run);
+        let bytes = size(run::<Arc<()>>);
         assert!(bytes <= 3 * 1024, "{bytes}: box what a session seldom waits for");
     }
 }

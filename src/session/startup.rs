@@ -4,6 +4,7 @@
 use super::client::Client;
 use super::exchange::Held;
 use super::floor::Seen;
+use super::limits::Silence;
 use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
@@ -79,7 +80,7 @@ fn gone() -> End {
 
 /// Reads the first messages and lets the client prove itself, within the time allowed.
 pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
-    let proven = tokio::time::timeout(shared.config.auth_timeout, negotiate(client, shared, has_seat));
+    let proven = tokio::time::timeout(shared.upstream.live().auth_timeout, negotiate(client, shared, has_seat));
     tokio::select! {
         started = proven => {
             started.unwrap_or_else(|_| Err(Failure::fatal("57014", "canceling authentication due to timeout").into()))
@@ -127,7 +128,7 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
                 return Err(Failure::fatal("53300", "sorry, too many clients already").into());
             }
             First::Startup(startup) => {
-                let required = shared.config.client_tls.as_ref().is_some_and(|tls| tls.required);
+                let required = shared.upstream.live().tls_required;
                 if required && !is_encrypted && !is_local {
                     return Err(Failure::fatal("28000", "this server requires TLS").into());
                 }
@@ -296,7 +297,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         return Err(Box::new((client, Failure::fatal("0A000", text).into())));
     }
     let started = setting_parameters(&seed.startup).and_then(|mut parameters| {
-        let levels = own::start(&mut parameters, shared.config.consistency)?;
+        let levels = own::start(&mut parameters, shared.upstream.live().consistency)?;
         Ok((parameters, levels))
     });
     let (parameters, levels) = match started {
@@ -328,6 +329,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         recent: Recent::default(),
         key: Vec::new(),
         registration: shared.common.cancels.register(if long { LONG_SECRET } else { 4 }),
+        silence: Silence::default(),
         stop: Box::pin(shared.stop.child_token().cancelled_owned()),
     };
     match session.greet().await {

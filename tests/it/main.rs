@@ -30,6 +30,7 @@ mod differential;
 mod drivers;
 mod feed;
 mod harness_smoke;
+mod limits;
 mod operating;
 mod protocol;
 mod routing;
