@@ -42,6 +42,7 @@ impl Config {
             log_format: from.required("log_format", values::word(LOG_FORMATS))?,
             log_level: from.required("log_level", |text| Ok(text.to_owned()))?,
             live: live(&from)?,
+            texts: from.texts()?,
         };
         contradictions(&config, &from)?;
         Ok(config)

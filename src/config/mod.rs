@@ -14,6 +14,7 @@ mod sources;
 mod template;
 #[cfg(test)]
 mod tests;
+mod texts;
 pub mod users;
 mod values;
 
@@ -21,6 +22,7 @@ pub use error::{ConfigError, Origin};
 pub use live::Live;
 pub use settings::{Change, Count, Fallback, Form, SETTINGS, Secrecy, Setting};
 pub use sources::Flags;
+pub use texts::Texts;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -93,7 +95,7 @@ pub enum PoolMode {
 }
 
 /// A rule that lets named tables be cached for a time where no WAL stream proves them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TtlRule {
     /** `schema.table` */
     pub table: String,
@@ -145,4 +147,6 @@ pub struct Config {
     pub log_level: String,
     /// What may change while the process runs.
     pub live: Live,
+    /// All of it as it was given.
+    pub texts: Texts,
 }

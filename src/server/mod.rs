@@ -7,7 +7,9 @@ pub mod explain;
 mod http;
 mod listen;
 mod picture;
+mod reload;
 mod supervise;
 mod wiring;
 
-pub use wiring::{ServeError, serve};
+pub use reload::Reread;
+pub use wiring::{ServeError, Start, serve};

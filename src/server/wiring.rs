@@ -1,10 +1,11 @@
 //! `sidecache serve`: makes every part, gives each what it needs, keeps their tasks alive, and ends them in order.
 //! The one place that knows how the parts hang together.
 
-use super::drain::{Drained, Signals, drain};
+use super::drain::{Drained, Hangups, Signals, drain};
 use super::http;
 use super::listen::{self, Arrival, CannotListen, Listener, Seats};
 use super::picture::{Picture, Readiness, ServerPicture};
+use super::reload::{Reloader, Reread, acceptor};
 use super::supervise::supervise;
 use crate::cache::{Cache, Options};
 use crate::catalog::Catalog;
@@ -16,11 +17,11 @@ use crate::feed::state::FeedState;
 use crate::route::ttl::TtlRules;
 use crate::session;
 use crate::store::shared::{Shared, Unwritten};
+use crate::telemetry::logs::Filter;
 use crate::telemetry::{CacheObservation, RedisObservation, Telemetry};
 use crate::types::Moment;
 use crate::upstream::{Role, Server, Upstream};
-use crate::wire::tls;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -47,22 +48,43 @@ pub enum ServeError {
     Configuration { key: &'static str, reason: String },
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. `rules`: all, except in the tests which show that each is needed.
+/// What a process is started with.
+pub struct Start {
+    pub config: Config,
+    pub users: Users,
+    /// All, except in the tests which show that each is needed.
+    pub rules: Rules,
+    /// For a reload.
+    pub reread: Reread,
+    pub filter: Filter,
+}
+
+/// Serves until SIGTERM or SIGINT, then drains; SIGHUP reads settings and users anew.
 ///
 /// # Errors
 /// A listener cannot be bound, or a certificate or URL is unusable. An unreachable server is no error: it is tried
 /// again, and clients are told.
-pub async fn serve(config: Config, users: Users, rules: Rules) -> Result<(), ServeError> {
+pub async fn serve(start: Start) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
+    let mut hangups = Hangups::new().map_err(ServeError::Signals)?;
+    let config = &start.config;
     let listeners = config.listen.iter().map(listen::bind).collect::<Result<Vec<_>, _>>()?;
     let http = config.http.map(listen::bind_tcp).transpose()?;
-    let instance = Arc::new(Instance::start(config, users, rules)?);
+    let instance = Arc::new(Instance::start(start)?);
     let listening = CancellationToken::new();
     let sessions = TaskTracker::new();
     instance.listen(listeners, &sessions, &listening);
     instance.answer_http(http);
 
-    let signal = signals.next().await;
+    let signal = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            () = hangups.next() => {
+                // Said where it happens.
+                let _ = instance.reloader.reload();
+            }
+        }
+    };
     let limit = instance.shared.upstream.live().drain_timeout;
     tracing::info!(signal, sessions = sessions.len(), ?limit, "draining");
     listening.cancel();
@@ -82,6 +104,7 @@ struct Instance {
     /// Ends what serves the sessions, after them.
     background: CancellationToken,
     settled: Settled,
+    reloader: Reloader,
 }
 
 /// What has happened once since the start. A primary or stream that is lost later does not make the instance
@@ -110,11 +133,11 @@ impl Settled {
 }
 
 impl Instance {
-    fn start(config: Config, users: Users, rules: Rules) -> Result<Self, ServeError> {
+    fn start(start: Start) -> Result<Self, ServeError> {
+        let Start { config, users, rules, reread, filter } = start;
         let background = CancellationToken::new();
         let unusable = |key| move |reason: String| ServeError::Configuration { key, reason };
-        let tls = config.client_tls.as_ref().map(|files| tls::server_acceptor(&files.certificate, &files.key));
-        let tls = tls.transpose().map_err(|cause| unusable("tls_certificate")(cause.to_string()))?;
+        let tls = acceptor(&config).map_err(unusable("tls_certificate"))?;
         let upstream = Upstream::new(&config);
         let coherence = Coherence::with_rules(config.staleness, rules);
         let cache = match config.cache {
@@ -143,7 +166,7 @@ impl Instance {
         }
         let telemetry = Telemetry::new();
         let shared = Arc::new(session::Shared {
-            ttl: TtlRules::new(&config.ttl_rules),
+            ttl: ArcSwap::from_pointee(TtlRules::new(&config.ttl_rules)),
             config: Arc::new(config),
             users: ArcSwap::from_pointee(users),
             upstream,
@@ -152,11 +175,12 @@ impl Instance {
             catalog,
             feed,
             telemetry,
-            tls,
+            tls: ArcSwapOption::from_pointee(tls),
             common: session::Common::default(),
             stop: CancellationToken::new(),
         });
-        Ok(Instance { shared, background, settled: Settled::default() })
+        let reloader = Reloader::new(Arc::clone(&shared), reread, filter);
+        Ok(Instance { shared, background, settled: Settled::default(), reloader })
     }
 
     fn listen(&self, listeners: Vec<Listener>, sessions: &TaskTracker, stop: &CancellationToken) {
@@ -215,7 +239,7 @@ impl Instance {
     fn basis(&self, stream: &'static str) -> &'static str {
         match (&self.shared.cache, stream) {
             (None, _) => "none",
-            (Some(_), "off") if self.shared.ttl.is_empty() => "none",
+            (Some(_), "off") if self.shared.ttl.load().is_empty() => "none",
             (Some(_), "off") => "ttl",
             (Some(_), _) => "stream",
         }
@@ -250,6 +274,8 @@ impl Instance {
             servers: shared.upstream.servers().map(server_picture).collect(),
             totals: shared.telemetry.totals(),
             readiness: self.readiness(),
+            reload: self.reloader.picture(),
+            paused: shared.upstream.is_paused(),
         }
     }
 }

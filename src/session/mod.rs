@@ -38,7 +38,7 @@ use crate::upstream::{Account, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
 use crate::wire::tls::TlsAcceptor;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use cancel::Registry;
 use client::{BadFrame, Client, UnitEnd};
 use compose::Side;
@@ -67,9 +67,10 @@ pub struct Shared {
     pub catalog: Arc<ArcSwap<Catalog>>,
     pub feed: Option<Feed>,
     /// What may be kept by the clock while no stream can be had.
-    pub ttl: TtlRules,
+    pub ttl: ArcSwap<TtlRules>,
     pub telemetry: Arc<Telemetry>,
-    pub tls: Option<TlsAcceptor>,
+    /// None: clients get no TLS.
+    pub tls: ArcSwapOption<TlsAcceptor>,
     pub common: Common,
     /// Idle sessions end once it is cancelled.
     pub stop: CancellationToken,
@@ -81,8 +82,9 @@ impl Shared {
         self.feed.as_ref().is_some_and(Feed::is_off)
     }
 
-    /// Something that is not a proven read has ended: what the clock keeps is void. Before its session hears of the end.
-    fn wrote(&self) {
+    /// What the clock keeps is void, such as when something that is not a proven read has ended: before its session hears of
+    /// the end.
+    pub fn wrote(&self) {
         if let Some(cache) = &self.cache {
             cache.wrote();
         }

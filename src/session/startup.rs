@@ -109,7 +109,7 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
         };
         client.input.advance(length);
         match message {
-            First::Ssl if !is_encrypted && shared.tls.is_some() => {
+            First::Ssl if !is_encrypted && shared.tls.load().is_some() => {
                 // What came behind the request was sent in plain text: taken for something sent inside, it would be an
                 // attacker's (CVE-2021-23214).
                 if !client.input.is_empty() {
@@ -139,12 +139,14 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
 }
 
 async fn encrypt(client: &mut Client, shared: &Shared) -> Result<(), End> {
-    let acceptor = shared.tls.as_ref().expect("asked before");
+    let Some(acceptor) = shared.tls.load_full() else {
+        return Err(Failure::fatal("08P01", "TLS was switched off meanwhile").into());
+    };
     // The stream is replaced by the one around it; until then a closed one stands in its place.
     let (closed, _) = tokio::net::UnixStream::pair()?;
     match std::mem::replace(&mut client.stream, Stream::Unix(closed)) {
         Stream::Tcp(tcp) => {
-            client.stream = tls::accept(acceptor, tcp, Negotiation::Requested).await?;
+            client.stream = tls::accept(&acceptor, tcp, Negotiation::Requested).await?;
             Ok(())
         }
         other => {

@@ -33,6 +33,7 @@ mod harness_smoke;
 mod limits;
 mod operating;
 mod protocol;
+mod reload;
 mod routing;
 mod sessions;
 mod shared_fleet;
