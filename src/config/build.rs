@@ -66,6 +66,7 @@ fn live(from: &Sources<'_>) -> Result<Live, ConfigError> {
         auth_timeout: from.required("auth_timeout", values::some_duration)?,
         drain_timeout: from.required("drain_timeout", values::duration)?,
         tls_required: from.required("tls_required", values::boolean)?,
+        admin_users: from.list("admin_users", |text| Ok(text.to_owned()))?,
     })
 }
 

@@ -30,6 +30,8 @@ pub struct Live {
     pub drain_timeout: Duration,
     /// Refuse plain TCP connections.
     pub tls_required: bool,
+    /// Who may use the console.
+    pub admin_users: Vec<String>,
 }
 
 #[cfg(test)]

@@ -183,6 +183,9 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("tls_key", "tls-key", "FILE", Absent("/etc/sidecache/server.key"), "PEM private key of tls_certificate.").live(),
     Setting::new("tls_required", "tls-required", "BOOL", Value("false"), "Refuse TCP clients that do not use TLS.")
         .form(Form::Boolean).live(),
+    Setting::new("admin_users", "admin-user", "USER", Absent("ops"),
+        "Who may use the console, the database sidecache, with the password of the users file. Without it, the user of the primary's URL alone, on a Unix socket.")
+        .many().live(),
     Setting::new("log_format", "log-format", "FORMAT", Value("text"), "text or json."),
     Setting::new("log_level", "log-level", "FILTER", Value("info"),
         "error, warn, info, debug, trace, or a filter such as sidecache=debug.").live(),

@@ -2,6 +2,7 @@
 //! client's stream is handed to `session` unread.
 
 pub mod check;
+mod console;
 mod drain;
 pub mod explain;
 mod http;

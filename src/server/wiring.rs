@@ -1,6 +1,7 @@
 //! `sidecache serve`: makes every part, gives each what it needs, keeps their tasks alive, and ends them in order.
 //! The one place that knows how the parts hang together.
 
+use super::console::Desk;
 use super::drain::{Drained, Hangups, Signals, drain};
 use super::http;
 use super::listen::{self, Arrival, CannotListen, Listener, Seats};
@@ -88,6 +89,8 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
     let limit = instance.shared.upstream.live().drain_timeout;
     tracing::info!(signal, sessions = sessions.len(), ?limit, "draining");
     listening.cancel();
+    // Who waits for a connection is to end, not to wait on.
+    instance.shared.upstream.resume();
     match drain(&sessions, &instance.shared.stop, limit, signals.next()).await {
         Drained::Whole => tracing::info!("every session has ended"),
         cut @ (Drained::TimedOut | Drained::Insisted) => {
@@ -104,7 +107,7 @@ struct Instance {
     /// Ends what serves the sessions, after them.
     background: CancellationToken,
     settled: Settled,
-    reloader: Reloader,
+    reloader: Arc<Reloader>,
 }
 
 /// What has happened once since the start. A primary or stream that is lost later does not make the instance
@@ -177,9 +180,14 @@ impl Instance {
             telemetry,
             tls: ArcSwapOption::from_pointee(tls),
             common: session::Common::default(),
+            console: OnceLock::new(),
             stop: CancellationToken::new(),
         });
-        let reloader = Reloader::new(Arc::clone(&shared), reread, filter);
+        let reloader = Arc::new(Reloader::new(Arc::clone(&shared), reread, filter));
+        let desk = Arc::new(Desk { shared: Arc::clone(&shared), reloader: Arc::clone(&reloader) });
+        if shared.console.set(desk).is_err() {
+            unreachable!("it was made a moment ago, empty");
+        }
         Ok(Instance { shared, background, settled: Settled::default(), reloader })
     }
 

@@ -7,6 +7,7 @@
 mod cancel;
 mod client;
 mod compose;
+pub mod console;
 mod copy;
 mod exchange;
 mod floor;
@@ -40,6 +41,7 @@ use crate::wire::stream::Stream;
 use crate::wire::tls::TlsAcceptor;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use cancel::Registry;
+pub use cancel::{Doing, TakenBy, Who};
 use client::{BadFrame, Client, UnitEnd};
 use compose::Side;
 use exchange::Held;
@@ -53,7 +55,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// What all sessions share.
@@ -72,6 +74,8 @@ pub struct Shared {
     /// None: clients get no TLS.
     pub tls: ArcSwapOption<TlsAcceptor>,
     pub common: Common,
+    /// Who answers operators, once everything runs.
+    pub console: OnceLock<Arc<dyn console::Console>>,
     /// Idle sessions end once it is cancelled.
     pub stop: CancellationToken,
 }
@@ -98,6 +102,13 @@ pub struct Common {
     plans: Plans,
     greetings: Greetings,
     verifiers: Verifiers,
+}
+
+impl Common {
+    /// Every session, as it is now.
+    pub fn sessions(&self) -> Vec<TakenBy> {
+        self.cancels.sessions()
+    }
 }
 
 /// Why a session ended early.
@@ -188,6 +199,10 @@ pub async fn run<S>(stream: Stream, peer: Option<SocketAddr>, seat: Option<S>, s
 async fn begin(stream: Stream, seated: bool, shared: Arc<Shared>) -> Option<Session> {
     let mut client = Client::new(stream);
     let end = match startup::start(&mut client, &shared, seated).await {
+        Ok(startup::Started::Operator(registration)) => {
+            console::serve(client, shared, registration).await;
+            return None;
+        }
         Ok(startup::Started::Session(seed)) => match startup::open(client, &shared, *seed).await {
             Ok(session) => return Some(session),
             Err(returned) => {

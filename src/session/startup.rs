@@ -1,7 +1,9 @@
 //! From the first byte to the greeting: TLS, cancel requests, the startup message, the client's proof, and the parameters
 //! that the primary itself would report to this client.
 
+use super::cancel::{Registration, Who};
 use super::client::Client;
+use super::console::{self, Entry};
 use super::exchange::Held;
 use super::floor::Seen;
 use super::limits::Silence;
@@ -47,6 +49,8 @@ const GREETINGS_KEPT: usize = 1_024;
 pub enum Started {
     /// The client has proven itself.
     Session(Box<Seed>),
+    /// An operator, who has proven who he is.
+    Operator(Registration),
     /// A cancel request, or a client that left.
     Ended,
 }
@@ -124,7 +128,7 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
                 shared.common.cancels.cancel(&shared.upstream, process, &secret).await;
                 return Ok(Started::Ended);
             }
-            First::Startup(_) if !has_seat => {
+            First::Startup(startup) if !has_seat && !is_operator(shared, &startup, is_local) => {
                 return Err(Failure::fatal("53300", "sorry, too many clients already").into());
             }
             First::Startup(startup) => {
@@ -136,6 +140,12 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
             }
         }
     }
+}
+
+/// Operators are let in however many clients there are: they come to see why.
+fn is_operator(shared: &Shared, startup: &Startup, is_local: bool) -> bool {
+    let user = startup.parameter("user").unwrap_or_default();
+    console::entry(shared, user, startup.parameter("database").unwrap_or(user), is_local) == Entry::Operator
 }
 
 async fn encrypt(client: &mut Client, shared: &Shared) -> Result<(), End> {
@@ -190,6 +200,18 @@ async fn authenticate(client: &mut Client, shared: &Arc<Shared>, startup: Startu
         Some(Credential::Password(password)) => LoginProof::Password(password),
         _ => LoginProof::ScramKeys { client: client_key, server: server_key },
     };
+    match console::entry(shared, &user, &database, matches!(client.stream, Stream::Unix(_))) {
+        Entry::Operator => {
+            let who = Who::new(&user, database.into(), &client.stream);
+            let length = if startup.spoken_minor() >= 2 { LONG_SECRET } else { 4 };
+            return Ok(Started::Operator(shared.common.cancels.register(length, who)));
+        }
+        Entry::Refused => {
+            let text = format!("user \"{user}\" is not among admin_users");
+            return Err(Failure::fatal("28000", text).into());
+        }
+        Entry::Elsewhere => {}
+    }
     let account = Account { user: user.clone(), proof };
     Ok(Started::Session(Box::new(Seed { startup, user, database, account })))
 }
@@ -307,12 +329,14 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         Err(failure) => return Err(Box::new((client, failure.into()))),
     };
     let long = seed.startup.spoken_minor() >= 2;
+    let database: Arc<str> = seed.database.into();
+    let who = Who::new(&seed.user, Arc::clone(&database), &client.stream);
     let mut session = Session {
         shared: Arc::clone(shared),
         client,
         settings: Settings::new(&seed.user, &parameters, Arc::default()),
-        heard: seed.database == shared.upstream.own_database(),
-        database: seed.database.into(),
+        heard: *database == *shared.upstream.own_database(),
+        database,
         account: Arc::new(seed.account),
         greeted: Default::default(),
         inputs: Vec::new(),
@@ -330,7 +354,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         statements: Statements::default(),
         recent: Recent::default(),
         key: Vec::new(),
-        registration: shared.common.cancels.register(if long { LONG_SECRET } else { 4 }),
+        registration: shared.common.cancels.register(if long { LONG_SECRET } else { 4 }, who),
         silence: Silence::default(),
         stop: Box::pin(shared.stop.child_token().cancelled_owned()),
     };

@@ -48,6 +48,11 @@ impl Target {
         }
     }
 
+    /// Host or directory, and port.
+    pub fn place(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
     /// Whether a password may be sent as it is: inside TLS, to this very host, or where the owner switched TLS off.
     /// Under `prefer`, anyone on the way could have answered that there is no TLS, so the password is kept.
     pub(super) fn takes_cleartext(&self, stream: &Stream) -> bool {

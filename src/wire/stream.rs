@@ -2,6 +2,7 @@
 
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -40,6 +41,24 @@ pub fn keep_alive(tcp: &TcpStream, after: Option<Duration>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(seconds * 2))?;
     Ok(())
+}
+
+impl Stream {
+    /// The other end's address; none on a Unix socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        let tcp = match self {
+            Stream::Tcp(tcp) => tcp,
+            Stream::Unix(_) => return None,
+            Stream::TlsServer(tls) => tls.get_ref().0,
+            Stream::TlsClient(tls) => tls.get_ref().0,
+        };
+        tcp.peer_addr().ok()
+    }
+
+    /// Whether TLS carries it.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Stream::TlsServer(_) | Stream::TlsClient(_))
+    }
 }
 
 macro_rules! each {

@@ -22,6 +22,7 @@ mod cacheable;
 mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
+mod console;
 #[path = "../corpus/mod.rs"]
 mod corpus;
 mod delivery;
