@@ -19,6 +19,7 @@
 mod harness;
 
 mod cacheable;
+mod client_death;
 mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
