@@ -26,6 +26,7 @@ impl Config {
             redis_secret: from.optional("redis_secret", redis_secret)?,
             redis_timeout: from.required("redis_timeout", values::some_duration)?,
             listen: from.list("listen", values::listen)?,
+            reuse_port: from.required("reuse_port", values::boolean)?,
             http: from.required("http", values::address_or_off)?,
             zone: from.optional("zone", |text| Ok(text.to_owned()))?,
             memory: from.required("memory", values::size)?,

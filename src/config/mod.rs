@@ -128,6 +128,8 @@ pub struct Config {
     /// Longest wait for the shared tier, in milliseconds; past it, a miss.
     pub redis_timeout: Duration,
     pub listen: Vec<Listen>,
+    /// Another process may listen there too, and take over.
+    pub reuse_port: bool,
     pub http: Option<SocketAddr>,
     pub zone: Option<String>,
     /// Bytes of the memory tier.

@@ -137,6 +137,9 @@ pub static SETTINGS: &[Setting] = &[
         "The longest wait for the shared tier; past it, a miss."),
     Setting::new("listen", "listen", "ADDR", Value("127.0.0.1:6432"),
         "Where PostgreSQL clients connect; repeatable. A path is a Unix socket: name it DIR/.s.PGSQL.PORT for libpq.").many(),
+    Setting::new("reuse_port", "reuse-port", "BOOL", Value("false"),
+        "Lets a second process of the same user listen beside this one, so that it can take over: new clients go to it once this one is told to end.")
+        .form(Form::Boolean),
     Setting::new("http", "http", "ADDR", Value("127.0.0.1:9432"),
         "Where /metrics, /livez, /readyz and /status are served, without authentication; off for none."),
     Setting::new("zone", "zone", "NAME", Absent("eu-1a"),

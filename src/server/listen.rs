@@ -3,10 +3,12 @@
 
 use crate::config::Listen;
 use crate::wire::stream::{Stream, keep_alive};
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +23,11 @@ const BACKLOG: u32 = 1024;
 /// Sockets beyond the clients that may have a session: they cancel, or are told that there are too many. Past
 /// these, a connection is closed without a word.
 const SPARE: usize = 128;
+
+/// Who takes over from this process gets all clients that begin to connect from then on. Those that had begun here are still
+/// taken, until none has come for the first of these, and not longer than the second.
+const LAST_ARRIVALS: Duration = Duration::from_millis(300);
+const LAST_ARRIVALS_LIMIT: Duration = Duration::from_secs(3);
 
 /// How long to wait after a failed accept: the usual cause, no free file descriptor, does not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -42,13 +49,36 @@ pub enum Listener {
 
 /// Removes the socket's file when it is no longer listened on.
 #[derive(Debug)]
-pub struct SocketFile(PathBuf);
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and number of the file that was made: another process may have put its own in the place.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> Self {
+        SocketFile { path: path.to_owned(), identity: identity(path) }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Nobody is served by an error here: the next start replaces the file.
-        let _ = std::fs::remove_file(&self.0);
+        if identity(&self.path) == self.identity {
+            // Nobody is served by an error here: the next start replaces the file.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Whether another process may listen on the same address, to take over from this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    Alone,
+    Shared,
 }
 
 /// One client that has connected and sent nothing yet.
@@ -65,11 +95,11 @@ pub struct Arrival {
 ///
 /// # Errors
 /// The address is taken, not this machine's, or not permitted.
-pub fn bind(listen: &Listen) -> Result<Listener, CannotListen> {
+pub fn bind(listen: &Listen, sharing: Sharing) -> Result<Listener, CannotListen> {
     match listen {
-        Listen::Tcp(address) => bind_tcp(*address).map(Listener::Tcp),
-        Listen::Unix(path) => bind_unix(path)
-            .map(|listener| Listener::Unix(listener, SocketFile(path.clone())))
+        Listen::Tcp(address) => bind_tcp(*address, sharing).map(Listener::Tcp),
+        Listen::Unix(path) => bind_unix(path, sharing)
+            .map(|listener| Listener::Unix(listener, SocketFile::of(path)))
             .map_err(|cause| CannotListen { place: path.display().to_string(), cause }),
     }
 }
@@ -78,17 +108,27 @@ pub fn bind(listen: &Listen) -> Result<Listener, CannotListen> {
 ///
 /// # Errors
 /// The address is taken, not this machine's, or not permitted.
-pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, CannotListen> {
+pub fn bind_tcp(address: SocketAddr, sharing: Sharing) -> Result<TcpListener, CannotListen> {
     let bound = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
+        socket.set_reuseport(sharing == Sharing::Shared)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
     bound().map_err(|cause| CannotListen { place: address.to_string(), cause })
 }
 
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+fn bind_unix(path: &Path, sharing: Sharing) -> io::Result<UnixListener> {
+    if sharing == Sharing::Shared {
+        // Put in the place of another's in one step, so that no client finds none.
+        let mut own = path.as_os_str().to_owned();
+        own.push(format!(".{}", std::process::id()));
+        let own = PathBuf::from(own);
+        let listener = bind_anew(&own)?;
+        std::fs::rename(&own, path)?;
+        return Ok(listener);
+    }
     let stale = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     if stale {
         // Left by a process that was killed, if nobody answers.
@@ -97,15 +137,20 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
             _ => return Err(io::ErrorKind::AddrInUse.into()),
         }
     }
+    bind_anew(path)
+}
+
+fn bind_anew(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     // As PostgreSQL's `unix_socket_permissions`: who may connect is decided by authentication.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
     Ok(listener)
 }
 
-/// Accepts until stopped, watches over silent TCP clients by `keepalive`, and runs `session` for each arrival as a task that `sessions` tracks.
+/// Accepts until stopped, watches over silent TCP clients by `keepalive`, and runs `session` for each arrival as a task that
+/// `sessions` tracks. Where another process may take over, nobody who had begun to connect is left standing.
 pub async fn accept<S, F>(
-    (listener, keepalive): (Listener, Option<Duration>),
+    (listener, keepalive, sharing): (Listener, Option<Duration>, Sharing),
     seats: Seats,
     sessions: TaskTracker,
     session: S,
@@ -117,23 +162,64 @@ pub async fn accept<S, F>(
     loop {
         let accepted = tokio::select! {
             accepted = next(&listener, keepalive) => accepted,
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let Some((socket, seat)) = seats.take() else { continue };
-                let running = session(Arrival { stream, peer, seat });
-                sessions.spawn(async move {
-                    running.await;
-                    drop(socket);
-                });
-            }
+            Ok(accepted) => admit(accepted, &seats, &sessions, &session),
             Err(cause) => {
                 tracing::warn!(%cause, "a client's connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+    if sharing == Sharing::Alone {
+        return;
+    }
+    if let Listener::Tcp(listener) = &listener
+        && let Err(cause) = turn_away(listener)
+    {
+        tracing::warn!(%cause, "clients that connect in this moment may be turned away");
+    }
+    let limit = tokio::time::Instant::now() + LAST_ARRIVALS_LIMIT;
+    while tokio::time::Instant::now() < limit
+        && let Ok(Ok(last)) = tokio::time::timeout(LAST_ARRIVALS, next(&listener, keepalive)).await
+    {
+        admit(last, &seats, &sessions, &session);
+    }
+}
+
+fn admit<S, F>((stream, peer): (Stream, Option<SocketAddr>), seats: &Seats, sessions: &TaskTracker, session: &S)
+where
+    S: Fn(Arrival) -> F + Send,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Some((socket, seat)) = seats.take() else { return };
+    let running = session(Arrival { stream, peer, seat });
+    sessions.spawn(async move {
+        running.await;
+        drop(socket);
+    });
+}
+
+/// Lets no further client begin to connect here: the beginnings are dropped, and the client's system sends them again after
+/// a second, to whoever listens by then. Those who have begun are not touched.
+#[cfg(target_os = "linux")]
+fn turn_away(listener: &TcpListener) -> io::Result<()> {
+    // In the words of classic BPF, which a filter of a TCP socket reads from the TCP header on: A = byte 13, the flags;
+    // A &= SYN | ACK; if A == SYN, take nothing of it, else all. Accepted sockets inherit it, and see no SYN.
+    const FILTER: [SockFilter; 5] = [
+        SockFilter::new(0x30, 0, 0, 13),
+        SockFilter::new(0x54, 0, 0, 0x12),
+        SockFilter::new(0x15, 0, 1, 0x02),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ];
+    SockRef::from(listener).attach_filter(&FILTER)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn turn_away(_listener: &TcpListener) -> io::Result<()> {
+    Ok(())
 }
 
 async fn next(listener: &Listener, keepalive: Option<Duration>) -> io::Result<(Stream, Option<SocketAddr>)> {
@@ -202,13 +288,13 @@ mod tests {
             sender.send(arrival).unwrap();
             std::future::pending()
         };
-        tokio::spawn(accept((listener, None), seats, TaskTracker::new(), session, stop.clone()));
+        tokio::spawn(accept((listener, None, Sharing::Alone), seats, TaskTracker::new(), session, stop.clone()));
         receiver
     }
 
     #[tokio::test]
     async fn a_client_beyond_the_limit_arrives_without_a_seat() {
-        let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = bind_tcp("127.0.0.1:0".parse().unwrap(), Sharing::Alone).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let mut arrivals = collect(Listener::Tcp(listener), Seats::new(|| 1), &stop);
@@ -229,22 +315,22 @@ mod tests {
         let path = directory.path().join(".s.PGSQL.6432");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let stop = CancellationToken::new();
-        let mut arrivals = collect(bind(&Listen::Unix(path.clone())).unwrap(), Seats::new(|| 1), &stop);
+        let mut arrivals = collect(bind(&Listen::Unix(path.clone()), Sharing::Alone).unwrap(), Seats::new(|| 1), &stop);
         let _client = UnixStream::connect(&path).await.unwrap();
         assert!(arrivals.recv().await.unwrap().peer.is_none());
-        let error = bind(&Listen::Unix(path.clone())).unwrap_err().to_string();
+        let error = bind(&Listen::Unix(path.clone()), Sharing::Alone).unwrap_err().to_string();
         assert!(error.contains("in use"), "{error}");
         let file = directory.path().join("file");
         std::fs::write(&file, "kept").unwrap();
-        assert!(bind(&Listen::Unix(file.clone())).is_err());
+        assert!(bind(&Listen::Unix(file.clone()), Sharing::Alone).is_err());
         assert_eq!(std::fs::read_to_string(file).unwrap(), "kept");
     }
 
     #[tokio::test]
     async fn a_taken_port_is_an_error_that_names_it() {
-        let taken = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let taken = bind_tcp("127.0.0.1:0".parse().unwrap(), Sharing::Alone).unwrap();
         let address = taken.local_addr().unwrap();
-        let error = bind(&Listen::Tcp(address)).unwrap_err().to_string();
+        let error = bind(&Listen::Tcp(address), Sharing::Alone).unwrap_err().to_string();
         assert!(error.contains(&address.to_string()), "{error}");
     }
 }

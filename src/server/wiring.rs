@@ -4,7 +4,7 @@
 use super::console::Desk;
 use super::drain::{Drained, Hangups, Signals, drain};
 use super::http;
-use super::listen::{self, Arrival, CannotListen, Listener, Seats};
+use super::listen::{self, Arrival, CannotListen, Listener, Seats, Sharing};
 use super::picture::{Picture, Readiness, ServerPicture};
 use super::reload::{Reloader, Reread, acceptor};
 use super::supervise::supervise;
@@ -36,6 +36,9 @@ const READINESS_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two attempts to reach the primary at the start: doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(15);
+
+/// How long a client that has just come may take to say its first word to a process that another has taken over from.
+const FIRST_WORD: Duration = Duration::from_secs(5);
 
 /// Why the process cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -69,13 +72,15 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
     let mut hangups = Hangups::new().map_err(ServeError::Signals)?;
     let config = &start.config;
-    let listeners = config.listen.iter().map(listen::bind).collect::<Result<Vec<_>, _>>()?;
-    let http = config.http.map(listen::bind_tcp).transpose()?;
+    let sharing = if config.reuse_port { Sharing::Shared } else { Sharing::Alone };
+    let listeners = config.listen.iter().map(|listen| listen::bind(listen, sharing)).collect::<Result<Vec<_>, _>>()?;
+    let http = config.http.map(|address| listen::bind_tcp(address, sharing)).transpose()?;
     let instance = Arc::new(Instance::start(start)?);
     let listening = CancellationToken::new();
     let sessions = TaskTracker::new();
-    instance.listen(listeners, &sessions, &listening);
-    instance.answer_http(http);
+    let accepting = instance.listen(listeners, sharing, &sessions, &listening);
+    // Who takes over is to be asked, not who ends.
+    instance.answer_http(http, if sharing == Sharing::Shared { &listening } else { &instance.background });
 
     let signal = loop {
         tokio::select! {
@@ -91,6 +96,8 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
     listening.cancel();
     // Who waits for a connection is to end, not to wait on.
     instance.shared.upstream.resume();
+    accepting.wait().await;
+    instance.end_newcomers(sharing);
     match drain(&sessions, &instance.shared.stop, limit, signals.next()).await {
         Drained::Whole => tracing::info!("every session has ended"),
         cut @ (Drained::TimedOut | Drained::Insisted) => {
@@ -182,6 +189,7 @@ impl Instance {
             common: session::Common::default(),
             console: OnceLock::new(),
             stop: CancellationToken::new(),
+            stop_newcomers: CancellationToken::new(),
         });
         let reloader = Arc::new(Reloader::new(Arc::clone(&shared), reread, filter));
         let desk = Arc::new(Desk { shared: Arc::clone(&shared), reloader: Arc::clone(&reloader) });
@@ -191,7 +199,14 @@ impl Instance {
         Ok(Instance { shared, background, settled: Settled::default(), reloader })
     }
 
-    fn listen(&self, listeners: Vec<Listener>, sessions: &TaskTracker, stop: &CancellationToken) {
+    fn listen(
+        &self,
+        listeners: Vec<Listener>,
+        sharing: Sharing,
+        sessions: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> TaskTracker {
+        let accepting = TaskTracker::new();
         let upstream = Arc::clone(&self.shared.upstream);
         let seats = Seats::new(move || upstream.live().max_clients);
         for (listener, configured) in listeners.into_iter().zip(&self.shared.config.listen) {
@@ -205,17 +220,34 @@ impl Instance {
                 }
             };
             let keepalive = self.shared.config.keepalive;
-            tokio::spawn(listen::accept(
-                (listener, keepalive),
+            accepting.spawn(listen::accept(
+                (listener, keepalive, sharing),
                 seats.clone(),
                 sessions.clone(),
                 converse,
                 stop.clone(),
             ));
         }
+        accepting.close();
+        accepting
     }
 
-    fn answer_http(self: &Arc<Self>, listener: Option<TcpListener>) {
+    /// Ends sessions that have asked nothing yet: at once or, where another process has taken over, once they had the time
+    /// to ask, since they may have come in the very moment.
+    fn end_newcomers(&self, sharing: Sharing) {
+        let newcomers = self.shared.stop_newcomers.clone();
+        match sharing {
+            Sharing::Alone => newcomers.cancel(),
+            Sharing::Shared => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(FIRST_WORD).await;
+                    newcomers.cancel();
+                });
+            }
+        }
+    }
+
+    fn answer_http(self: &Arc<Self>, listener: Option<TcpListener>, stop: &CancellationToken) {
         let instance = Arc::clone(self);
         supervise("readiness", &self.background, move |_| {
             let instance = Arc::clone(&instance);
@@ -233,7 +265,7 @@ impl Instance {
         let instance = Arc::clone(self);
         let look: http::Look = Arc::new(move || instance.picture());
         let telemetry = Arc::clone(&self.shared.telemetry);
-        tokio::spawn(http::serve(listener, telemetry, look, self.background.clone()));
+        tokio::spawn(http::serve(listener, telemetry, look, stop.clone()));
     }
 
     fn stream(&self) -> (&'static str, Option<String>) {

@@ -78,6 +78,8 @@ pub struct Shared {
     pub console: OnceLock<Arc<dyn console::Console>>,
     /// Idle sessions end once it is cancelled.
     pub stop: CancellationToken,
+    /// Those too that have asked nothing yet: with `stop` or after it.
+    pub stop_newcomers: CancellationToken,
 }
 
 impl Shared {
@@ -182,7 +184,9 @@ struct Session {
     key: Vec<u8>,
     registration: cancel::Registration,
     silence: limits::Silence,
-    /// Ends with `Shared::stop`. Its own, since waiting on the shared one takes a lock that all sessions would share.
+    /// It has asked nothing yet.
+    is_new: bool,
+    /// Ends with `Shared::stop_newcomers`, then with `Shared::stop`. Its own, since waiting on the shared one takes a lock that all sessions would share.
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -288,7 +292,12 @@ impl Session {
                     self.ready();
                 }
                 _ if self.skipping => self.client.discard(unit),
-                _ => self.answer(unit).await?,
+                _ => {
+                    self.answer(unit).await?;
+                    if std::mem::take(&mut self.is_new) {
+                        self.stop = Box::pin(self.shared.stop.child_token().cancelled_owned());
+                    }
+                }
             }
             if self.client.is_full() {
                 self.client.flush().await?;

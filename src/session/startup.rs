@@ -90,7 +90,7 @@ pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
             started.unwrap_or_else(|_| Err(Failure::fatal("57014", "canceling authentication due to timeout").into()))
         }
         // Who has not proven anything has nothing to finish.
-        () = shared.stop.cancelled() => Err(shutting_down()),
+        () = shared.stop_newcomers.cancelled() => Err(shutting_down()),
     }
 }
 
@@ -356,7 +356,8 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         key: Vec::new(),
         registration: shared.common.cancels.register(if long { LONG_SECRET } else { 4 }, who),
         silence: Silence::default(),
-        stop: Box::pin(shared.stop.child_token().cancelled_owned()),
+        is_new: true,
+        stop: Box::pin(shared.stop_newcomers.child_token().cancelled_owned()),
     };
     match session.greet().await {
         Ok(()) => Ok(session),
@@ -443,7 +444,7 @@ impl Session {
         let primary = Arc::clone(self.shared.upstream.primary());
         let leased = tokio::select! {
             leased = primary.lease(&self.account, &self.database) => leased,
-            () = self.shared.stop.cancelled() => return Err(shutting_down()),
+            () = self.shared.stop_newcomers.cancelled() => return Err(shutting_down()),
         };
         let lease = match leased {
             Ok(lease) => lease,

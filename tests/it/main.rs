@@ -43,4 +43,5 @@ mod startup;
 mod stream_faults;
 mod ttl;
 mod twins;
+mod upgrade;
 mod watched;
