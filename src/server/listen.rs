@@ -327,6 +327,49 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_had_connected_when_another_takes_over_is_taken_still() {
+        let old = bind_tcp("127.0.0.1:0".parse().unwrap(), Sharing::Shared).unwrap();
+        let address = old.local_addr().unwrap();
+        let new = bind_tcp(address, Sharing::Shared).unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..40 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let (sender, mut arrivals) = mpsc::unbounded_channel();
+        let session = move |arrival| {
+            sender.send(arrival).unwrap();
+            std::future::ready(())
+        };
+        for listener in [old, new] {
+            let listener = (Listener::Tcp(listener), None, Sharing::Shared);
+            accept(listener, Seats::new(|| 99), TaskTracker::new(), session.clone(), stop.clone()).await;
+        }
+        drop(session);
+        let mut count = 0;
+        while arrivals.recv().await.is_some() {
+            count += 1;
+        }
+        assert_eq!(count, clients.len());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn who_begins_to_connect_to_one_that_ends_comes_to_the_next() {
+        let old = bind_tcp("127.0.0.1:0".parse().unwrap(), Sharing::Shared).unwrap();
+        let address = old.local_addr().unwrap();
+        turn_away(&old).unwrap();
+        let mut connecting = std::pin::pin!(TcpStream::connect(address));
+        let soon = tokio::time::timeout(Duration::from_millis(50), &mut connecting).await;
+        assert!(soon.is_err(), "neither taken nor refused: {soon:?}");
+        drop(old);
+        let new = bind_tcp(address, Sharing::Shared).unwrap();
+        let (connected, accepted) = tokio::join!(connecting, new.accept());
+        assert!(connected.is_ok() && accepted.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_taken_port_is_an_error_that_names_it() {
         let taken = bind_tcp("127.0.0.1:0".parse().unwrap(), Sharing::Alone).unwrap();
         let address = taken.local_addr().unwrap();

@@ -4,7 +4,7 @@ use super::operating::{Certificates, psql, refusal};
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::Batch;
+use crate::harness::wire::{Batch, Login, Wire};
 
 /// Users come and go, limits widen for those who wait already, and more is logged; sessions live on.
 #[test]
@@ -12,12 +12,21 @@ fn a_reload_changes_users_limits_and_logs_under_living_sessions() {
     let cluster = Cluster::shared();
     let database = cluster.database("reload_live");
     let build = Sidecache::build(cluster, &database).no_replicas().cache("off");
-    let sidecache = build.users("app:app").config("pool_size = 1\npool_timeout = '1h'\nmax_clients = 2").start();
+    let sidecache = build
+        .users("app:app\nsidecache:sidecache")
+        .flag("--admin-user", "sidecache")
+        .config("pool_size = 1\npool_timeout = '1h'\nmax_clients = 2")
+        .start();
     assert_eq!(refusal(sidecache.try_connect("solo")), "28P01");
     let (mut first, mut second) = (sidecache.connect("app"), sidecache.connect("app"));
     assert_eq!(refusal(sidecache.try_connect("app")), "53300");
     first.rows("BEGIN");
     second.send(&Batch::new().query("SELECT 'in'")).expect("a connection that lives");
+    let console = Login { database: "sidecache".to_owned(), ..sidecache.login("sidecache") };
+    let mut operator = Wire::connect(&console).expect("an operator");
+    eventually("it to wait", || {
+        operator.rows("SHOW CLIENTS").iter().any(|row| row[3].as_deref() == Some("waiting")).then_some(())
+    });
     sidecache.rewrite("users", "solo:solo");
     sidecache.rewrite("config.toml", "pool_size = 2\npool_timeout = '1h'\nlog_level = 'debug'\nmemory = '1GiB'");
     let status = sidecache.reload("a reload", |reload| reload["done"] == 1);

@@ -4,8 +4,8 @@
 mod show;
 
 use super::reload::Reloader;
-use crate::session::console::{Answer, Answering, Console};
-use crate::session::{Shared, TakenBy};
+use crate::session::console::{Answer, Answering, Console, DATABASE};
+use crate::session::{Doing, Shared, TakenBy};
 use crate::wire::backend::Failure;
 use std::sync::Arc;
 
@@ -92,6 +92,11 @@ impl Desk {
     }
 
     fn sessions(&self) -> Vec<TakenBy> {
-        self.shared.common.sessions()
+        let mut sessions = self.shared.common.sessions();
+        for operator in sessions.iter_mut().filter(|session| *session.who.database == *DATABASE) {
+            // What an operator waits for is no connection.
+            operator.doing = Doing::Nothing;
+        }
+        sessions
     }
 }
