@@ -4,7 +4,9 @@ use crate::harness::cluster::Cluster;
 use crate::harness::process::{Scratch, Signal};
 use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Login, Wire};
-use crate::harness::{eventually, http};
+use crate::harness::{PATIENCE, eventually, http};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -85,6 +87,36 @@ fn a_new_process_takes_over_and_nobody_is_refused() {
     });
     drop(new);
     assert_eq!(direct.value("SELECT count(*) FROM t"), (2 * committed.load(Ordering::Relaxed)).to_string());
+}
+
+/// Who has come and not yet spoken when the other takes over is let finish what he came for; who has had an answer is told
+/// 57P01 at once.
+#[test]
+fn who_has_just_come_may_ask_once() {
+    let cluster = Cluster::shared();
+    let mut old = Sidecache::build(cluster, "shop").no_replicas().flag("--reuse-port", "true").cache("off").start();
+    let (mut idle, mut fresh) = (old.connect("app"), old.connect("app"));
+    assert_eq!(idle.value("SELECT 1"), "1");
+    let mut silent = TcpStream::connect(("127.0.0.1", old.port())).expect("it listens");
+    let accepted = |want: u64| eventually("the clients to be in", || (old.count("/sessions") == want).then_some(()));
+    accepted(3);
+    old.signal(Signal::TERM);
+    let told = idle.read_frame().expect("an error before the end");
+    assert_eq!(told.field(b'C').as_deref(), Some("57P01"));
+    fresh.rows("BEGIN");
+    assert_eq!(fresh.value("SELECT 2"), "2");
+    fresh.rows("COMMIT");
+    assert_eq!(fresh.read_frame().expect("an error before the end").field(b'C').as_deref(), Some("57P01"));
+    let startup = b"\0\x03\0\0user\0app\0database\0shop\0\0";
+    let length = u32::try_from(startup.len() + 4).expect("a few bytes").to_be_bytes();
+    silent.write_all(&[&length[..], startup].concat()).expect("it reads");
+    silent.set_read_timeout(Some(PATIENCE)).expect("a duration above zero");
+    let mut tag = [0];
+    silent.read_exact(&mut tag).expect("an answer");
+    assert_eq!(&tag, b"R", "it is asked for a proof");
+    assert!(old.ended().is_none());
+    drop(silent);
+    assert_eq!(old.wait().code(), Some(0));
 }
 
 /// On a Unix socket the new process puts its own in the old one's place, which the old one leaves alone when it ends.
