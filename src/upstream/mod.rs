@@ -1,7 +1,7 @@
 //! PostgreSQL's side: connect, authenticate, pool, watch health, role and lag, cancel, and the replication protocol.
 //! Knows no client and no cache. The only module that names `tokio_postgres`.
 //!
-//! A server is reached (`transport`), logged in to (`login`) and pooled (`pool`) for sessions, who read and write the
+//! A server is reached (`transport`), logged in to (`login`) and pooled (`pool`, behind a `gate`) for sessions, who read and write the
 //! stream themselves. Beside them stand Sidecache's own connections: [`Control`] for questions, one for each server
 //! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it.
 
