@@ -21,7 +21,7 @@
 //!
 //! | module | in a line | does not know |
 //! |---|---|---|
-//! | [`server`] | listens, limits, answers operators, drains; wires everything together | what a request is |
+//! | [`server`] | listens, limits, answers operators by HTTP and on the console, reloads, drains; wires everything together | what a request is |
 //! | [`session`] | one client's connection: startup, authentication, batches into requests, transactions, settings, pins, relay | Redis, SQL text |
 //! | [`route`] | pure: a statement and the catalog make a plan; plan, session and servers make a destination | I/O |
 //! | [`cache`] | key to entry: a hit, a permit to fill, or a wait | sockets, SQL |

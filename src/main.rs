@@ -7,7 +7,7 @@ use sidecache::config::users::Users;
 use sidecache::config::{Config, ConfigError, Flags};
 use sidecache::server::check::{Checked, check};
 use sidecache::server::explain::explain;
-use sidecache::server::{ServeError, serve};
+use sidecache::server::{ServeError, Start, serve};
 use sidecache::telemetry::logs;
 use std::fmt::Display;
 use std::future::Future;
@@ -72,16 +72,20 @@ fn main() -> ExitCode {
         (Command::Check | Command::Explain { .. }, "info") => "error",
         (_, level) => level,
     };
-    if let Err(wrong) = logs::start(config.log_format, log_level) {
-        return refuse(&wrong);
-    }
+    let filter = match logs::start(config.log_format, log_level) {
+        Ok(filter) => filter,
+        Err(wrong) => return refuse(&wrong),
+    };
     match command {
         Command::Serve => match rules() {
-            Ok(rules) => match run(serve(config, users, rules)) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(wrong @ ServeError::Configuration { .. }) => refuse(&wrong),
-                Err(failure) => fail(&failure),
-            },
+            Ok(rules) => {
+                let reread = Box::new(move || configuration(&cli.settings));
+                match run(serve(Start { config, users, rules, reread, filter })) {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(wrong @ ServeError::Configuration { .. }) => refuse(&wrong),
+                    Err(failure) => fail(&failure),
+                }
+            }
             Err(wrong) => refuse(&wrong),
         },
         Command::Check => match run(check(&config, &users, |line| println!("{line}"))) {

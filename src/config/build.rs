@@ -3,7 +3,7 @@
 use super::error::ConfigError;
 use super::server_url::server_url;
 use super::sources::{Flags, Given, Sources};
-use super::{CacheMode, ClientTls, Config, Listen, LogFormat, PoolMode, Secret, ServerUrl, values};
+use super::{CacheMode, ClientTls, Config, Listen, Live, LogFormat, PoolMode, Secret, ServerUrl, values};
 use crate::types::Level;
 use std::path::Path;
 
@@ -28,31 +28,50 @@ impl Config {
             redis_secret: from.optional("redis_secret", redis_secret)?,
             redis_timeout: from.required("redis_timeout", values::some_duration)?,
             listen: from.list("listen", values::listen)?,
+            reuse_port: from.required("reuse_port", values::boolean)?,
             http: from.required("http", values::address_or_off)?,
             zone: from.optional("zone", |text| Ok(text.to_owned()))?,
             memory: from.required("memory", values::size)?,
             entry_limit: from.required("entry_limit", |text| {
                 usize::try_from(values::size(text)?).map_err(|_| "larger than memory".to_owned())
             })?,
-            consistency: from.required("consistency", values::word(LEVELS))?,
             staleness: from.required("staleness", values::some_duration)?,
             cache: from.required("cache", values::word(CACHE_MODES))?,
             ttl_rules: from.ttl_rules().to_vec(),
             pool: from.required("pool", values::word(POOL_MODES))?,
-            pool_size: from.required("pool_size", values::count)?,
-            pool_timeout: from.required("pool_timeout", values::some_duration)?,
             max_prepared_statements: from.required("max_prepared_statements", values::count)?,
             connect_timeout: from.required("connect_timeout", values::some_duration)?,
-            max_clients: from.required("max_clients", values::count)?,
-            auth_timeout: from.required("auth_timeout", values::some_duration)?,
-            drain_timeout: from.required("drain_timeout", values::duration)?,
+            keepalive: from.required("keepalive", values::limit)?,
             client_tls: client_tls(&from)?,
             log_format: from.required("log_format", values::word(LOG_FORMATS))?,
             log_level: from.required("log_level", |text| Ok(text.to_owned()))?,
+            live: live(&from)?,
+            texts: from.texts()?,
         };
         contradictions(&config, &from)?;
         Ok(config)
     }
+}
+
+fn live(from: &Sources<'_>) -> Result<Live, ConfigError> {
+    Ok(Live {
+        consistency: from.required("consistency", values::word(LEVELS))?,
+        pool_size: from.required("pool_size", values::count)?,
+        pool_reserve: from.required("pool_reserve", values::count_or_none)?,
+        pool_reserve_after: from.required("pool_reserve_after", values::duration)?,
+        pool_min: from.required("pool_min", values::count_or_none)?,
+        pool_timeout: from.required("pool_timeout", values::some_duration)?,
+        pool_idle_timeout: from.required("pool_idle_timeout", values::limit)?,
+        pool_lifetime: from.required("pool_lifetime", values::limit)?,
+        query_timeout: from.required("query_timeout", values::limit)?,
+        transaction_idle_timeout: from.required("transaction_idle_timeout", values::limit)?,
+        client_idle_timeout: from.required("client_idle_timeout", values::limit)?,
+        max_clients: from.required("max_clients", values::count)?,
+        auth_timeout: from.required("auth_timeout", values::some_duration)?,
+        drain_timeout: from.required("drain_timeout", values::duration)?,
+        tls_required: from.required("tls_required", values::boolean)?,
+        admin_users: from.list("admin_users", |text| Ok(text.to_owned()))?,
+    })
 }
 
 const LEVELS: &[(&str, Level)] = &[("session", Level::Session), ("bounded", Level::Bounded), ("strong", Level::Strong)];
@@ -128,7 +147,7 @@ fn client_tls(from: &Sources<'_>) -> Result<Option<ClientTls>, ConfigError> {
     let key = from.optional("tls_key", values::path)?;
     let required = from.required("tls_required", values::boolean)?;
     match (certificate, key) {
-        (Some(certificate), Some(key)) => Ok(Some(ClientTls { certificate, key, required })),
+        (Some(certificate), Some(key)) => Ok(Some(ClientTls { certificate, key })),
         (Some(_), None) => Err(from.contradiction("tls_certificate", 0, "needs tls_key")),
         (None, Some(_)) => Err(from.contradiction("tls_key", 0, "needs tls_certificate")),
         (None, None) if required => Err(from.contradiction("tls_required", 0, "needs tls_certificate and tls_key")),
@@ -141,6 +160,9 @@ fn contradictions(config: &Config, from: &Sources<'_>) -> Result<(), ConfigError
         let reason =
             "needs redis_secret (SIDECACHE_REDIS_SECRET, or the configuration file), which authenticates entries";
         return Err(from.contradiction("redis", 0, reason));
+    }
+    if config.live.pool_min > config.live.pool_size {
+        return Err(from.contradiction("pool_min", 0, "larger than pool_size"));
     }
     if config.entry_limit as u64 > config.memory {
         return Err(from.contradiction("entry_limit", 0, "larger than memory"));

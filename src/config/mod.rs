@@ -6,6 +6,7 @@
 
 mod build;
 mod error;
+mod live;
 mod server_url;
 mod settings;
 mod sources;
@@ -13,14 +14,16 @@ mod sources;
 mod template;
 #[cfg(test)]
 mod tests;
+mod texts;
 pub mod users;
 mod values;
 
 pub use error::{ConfigError, Origin};
-pub use settings::{Count, Fallback, Form, SETTINGS, Secrecy, Setting};
+pub use live::Live;
+pub use settings::{Change, Count, Fallback, Form, SETTINGS, Secrecy, Setting};
 pub use sources::Flags;
+pub use texts::Texts;
 
-use crate::types::Level;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -92,7 +95,7 @@ pub enum PoolMode {
 }
 
 /// A rule that lets named tables be cached for a time where no WAL stream proves them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TtlRule {
     /** `schema.table` */
     pub table: String,
@@ -104,8 +107,6 @@ pub struct TtlRule {
 pub struct ClientTls {
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /** refuse plain connections */
-    pub required: bool,
 }
 
 /// Text or JSON.
@@ -131,31 +132,29 @@ pub struct Config {
     /// Longest wait for the shared tier, in milliseconds; past it, a miss.
     pub redis_timeout: Duration,
     pub listen: Vec<Listen>,
+    /// Another process may listen there too, and take over.
+    pub reuse_port: bool,
     pub http: Option<SocketAddr>,
     pub zone: Option<String>,
     /// Bytes of the memory tier.
     pub memory: u64,
     /// Bytes of the largest entry.
     pub entry_limit: usize,
-    pub consistency: Level,
     pub staleness: Duration,
     pub cache: CacheMode,
     pub ttl_rules: Vec<TtlRule>,
     pub pool: PoolMode,
-    /// Connections a server and user.
-    pub pool_size: usize,
-    /// How long a session waits for a connection before 53300.
-    pub pool_timeout: Duration,
     /// Statements of clients that a server connection keeps prepared.
     pub max_prepared_statements: usize,
     pub connect_timeout: Duration,
-    pub max_clients: usize,
-    /// How long a client may take to prove itself.
-    pub auth_timeout: Duration,
-    /// How long SIGTERM waits for transactions to end.
-    pub drain_timeout: Duration,
+    /// When silent TCP peers are probed; `None` leaves it to the system.
+    pub keepalive: Option<Duration>,
     pub client_tls: Option<ClientTls>,
     pub log_format: LogFormat,
     /// `tracing` filter, such as `info` or `sidecache=debug`.
     pub log_level: String,
+    /// What may change while the process runs.
+    pub live: Live,
+    /// All of it as it was given.
+    pub texts: Texts,
 }

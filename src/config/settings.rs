@@ -39,6 +39,15 @@ pub enum Secrecy {
     Hidden,
 }
 
+/// When another value counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// From the next reload on.
+    Reload,
+    /// From the next start on.
+    Restart,
+}
+
 /// One setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -52,6 +61,7 @@ pub struct Setting {
     pub form: Form,
     pub secrecy: Secrecy,
     pub fallback: Fallback,
+    pub change: Change,
     pub doc: &'static str,
 }
 
@@ -68,7 +78,21 @@ impl Setting {
         fallback: Fallback,
         doc: &'static str,
     ) -> Self {
-        Setting { key, flag, value, count: Count::One, form: Form::Text, secrecy: Secrecy::Open, fallback, doc }
+        Setting {
+            key,
+            flag,
+            value,
+            count: Count::One,
+            form: Form::Text,
+            secrecy: Secrecy::Open,
+            fallback,
+            change: Change::Restart,
+            doc,
+        }
+    }
+
+    const fn live(self) -> Self {
+        Setting { change: Change::Reload, ..self }
     }
 
     const fn many(self) -> Self {
@@ -103,7 +127,7 @@ pub static SETTINGS: &[Setting] = &[
         "Replicas that take proven reads. User, password, database and sslmode that a URL leaves out are the primary's.")
         .many().secret(Secrecy::Url),
     Setting::new("users", "users", "FILE", Absent("/etc/sidecache/users"),
-        "Who may connect: user:password or user:SCRAM-SHA-256$... a line. Without it, the user of the primary's URL alone."),
+        "Who may connect: user:password or user:SCRAM-SHA-256$... a line. Without it, the user of the primary's URL alone.").live(),
     Setting::new("auth_query", "auth-query", "SQL", Absent("SELECT usename, passwd FROM sidecache_auth.secret_of($1)"),
         "Asked on the primary, by the user of its URL, for users that are not in the users file: gives name and SCRAM secret of the user $1. search_path is pg_catalog: name the schema of everything else."),
     Setting::new("auth_refresh", "auth-refresh", "DURATION", Value("60s"),
@@ -117,6 +141,9 @@ pub static SETTINGS: &[Setting] = &[
         "The longest wait for the shared tier; past it, a miss."),
     Setting::new("listen", "listen", "ADDR", Value("127.0.0.1:6432"),
         "Where PostgreSQL clients connect; repeatable. A path is a Unix socket: name it DIR/.s.PGSQL.PORT for libpq.").many(),
+    Setting::new("reuse_port", "reuse-port", "BOOL", Value("false"),
+        "Lets a second process of the same user listen beside this one, so that it can take over: new clients go to it once this one is told to end.")
+        .form(Form::Boolean),
     Setting::new("http", "http", "ADDR", Value("127.0.0.1:9432"),
         "Where /metrics, /livez, /readyz and /status are served, without authentication; off for none."),
     Setting::new("zone", "zone", "NAME", Absent("eu-1a"),
@@ -124,31 +151,52 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("memory", "memory", "SIZE", Value("256MiB"), "Bytes of the memory tier."),
     Setting::new("entry_limit", "entry-limit", "SIZE", Value("1MiB"), "The largest answer that is stored."),
     Setting::new("consistency", "consistency", "LEVEL", Value("session"),
-        "What a hit promises: session (no older than the bound, never before the session's own last write or read), bounded (no older than the bound), strong (every read goes to the primary)."),
+        "What a hit promises: session (no older than the bound, never before the session's own last write or read), bounded (no older than the bound), strong (every read goes to the primary).").live(),
     Setting::new("staleness", "staleness", "DURATION", Value("1s"),
         "The freshness bound: when the stream of changes is later than this, hits stop."),
     Setting::new("cache", "cache", "MODE", Value("on"), "on, off, or shadow (does everything but serve)."),
     Setting::new("pool", "pool", "MODE", Value("transaction"),
         "When a client's connection goes back to the pool: after each transaction, or at the session's end."),
-    Setting::new("pool_size", "pool-size", "N", Value("20"), "Connections to each server for each user.").form(Form::Number),
+    Setting::new("pool_size", "pool-size", "N", Value("20"), "Connections to each server for each user.").form(Form::Number).live(),
+    Setting::new("pool_reserve", "pool-reserve", "N", Value("0"),
+        "Connections beyond pool_size, for sessions that have waited pool_reserve_after.").form(Form::Number).live(),
+    Setting::new("pool_reserve_after", "pool-reserve-after", "DURATION", Value("1s"),
+        "How long a session waits before it may have one of pool_reserve.").live(),
+    Setting::new("pool_min", "pool-min", "N", Value("0"),
+        "Connections that are kept open though nobody uses them, in pools that have been used.").form(Form::Number).live(),
+    Setting::new("pool_idle_timeout", "pool-idle-timeout", "DURATION", Value("10m"),
+        "Connections to servers that nobody has used for so long are closed, but for pool_min; 0s for never.").live(),
+    Setting::new("pool_lifetime", "pool-lifetime", "DURATION", Value("1h"),
+        "Connections to servers are closed at about this age, once they are free; 0s for never.").live(),
     Setting::new("pool_timeout", "pool-timeout", "DURATION", Value("5s"),
-        "How long a session waits for a connection before it is told 53300."),
+        "How long a session waits for a connection before it is told 53300.").live(),
     Setting::new("max_prepared_statements", "max-prepared-statements", "N", Value("256"),
         "Statements of clients that a server connection keeps prepared; for one more, the least recently used goes, and is prepared again when it is bound.")
         .form(Form::Number),
     Setting::new("connect_timeout", "connect-timeout", "DURATION", Value("5s"),
         "How long connecting to a server may take."),
+    Setting::new("query_timeout", "query-timeout", "DURATION", Value("0s"),
+        "Requests that take longer, the client's reading included, are cancelled (57014); 0s for never.").live(),
+    Setting::new("transaction_idle_timeout", "transaction-idle-timeout", "DURATION", Value("0s"),
+        "Sessions that leave a transaction open and say nothing for so long are ended (25P03); 0s for never.").live(),
+    Setting::new("client_idle_timeout", "client-idle-timeout", "DURATION", Value("0s"),
+        "Sessions outside a transaction that say nothing for so long are ended (57P05); 0s for never.").live(),
+    Setting::new("keepalive", "keepalive", "DURATION", Value("30s"),
+        "TCP peers, clients and servers, that fall silent are probed after this time and given up after twice as long; 0s leaves it to the system."),
     Setting::new("max_clients", "max-clients", "N", Value("10000"),
-        "Sessions at a time; more are told 53300 (sorry, too many clients already).").form(Form::Number),
-    Setting::new("auth_timeout", "auth-timeout", "DURATION", Value("10s"), "How long a client may take to prove itself."),
+        "Sessions at a time; more are told 53300 (sorry, too many clients already).").form(Form::Number).live(),
+    Setting::new("auth_timeout", "auth-timeout", "DURATION", Value("10s"), "How long a client may take to prove itself.").live(),
     Setting::new("drain_timeout", "drain-timeout", "DURATION", Value("30s"),
-        "How long SIGTERM waits for transactions to end."),
+        "How long SIGTERM waits for transactions to end.").live(),
     Setting::new("tls_certificate", "tls-certificate", "FILE", Absent("/etc/sidecache/server.crt"),
-        "PEM certificate chain for TLS towards clients; with tls_key."),
-    Setting::new("tls_key", "tls-key", "FILE", Absent("/etc/sidecache/server.key"), "PEM private key of tls_certificate."),
+        "PEM certificate chain for TLS towards clients; with tls_key.").live(),
+    Setting::new("tls_key", "tls-key", "FILE", Absent("/etc/sidecache/server.key"), "PEM private key of tls_certificate.").live(),
     Setting::new("tls_required", "tls-required", "BOOL", Value("false"), "Refuse TCP clients that do not use TLS.")
-        .form(Form::Boolean),
+        .form(Form::Boolean).live(),
+    Setting::new("admin_users", "admin-user", "USER", Absent("ops"),
+        "Who may use the console, the database sidecache, with the password of the users file. Without it, the user of the primary's URL alone, on a Unix socket.")
+        .many().live(),
     Setting::new("log_format", "log-format", "FORMAT", Value("text"), "text or json."),
     Setting::new("log_level", "log-level", "FILTER", Value("info"),
-        "error, warn, info, debug, trace, or a filter such as sidecache=debug."),
+        "error, warn, info, debug, trace, or a filter such as sidecache=debug.").live(),
 ];

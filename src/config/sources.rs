@@ -1,9 +1,8 @@
 //! Where values come from: flags, then environment, then the file, then the default. Knows names, not meanings.
 
-use super::TtlRule;
 use super::error::{ConfigError, Origin};
 use super::settings::{Count, Fallback, SETTINGS, Secrecy, Setting, setting};
-use super::values;
+use super::{Texts, TtlRule, values};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -145,6 +144,13 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// What was given for every setting.
+    pub fn texts(&self) -> Result<Texts, ConfigError> {
+        let given = SETTINGS.iter().map(|setting| Ok((setting.key, self.given(setting.key)?)));
+        let given: Result<Vec<_>, ConfigError> = given.collect();
+        Ok(Texts(given?.into_iter().filter_map(|(key, given)| Some((key, given?.values))).collect()))
+    }
+
     /// The rules of the file.
     pub fn ttl_rules(&self) -> &[TtlRule] {
         &self.file.ttl
@@ -237,7 +243,7 @@ fn meant(key: &str) -> Option<&'static str> {
 }
 
 /// The value as it may be shown.
-fn show(secrecy: Secrecy, value: &str) -> String {
+pub(super) fn show(secrecy: Secrecy, value: &str) -> String {
     match secrecy {
         Secrecy::Open => format!("{value:?}"),
         // A wrong URL cannot be split into its parts with certainty, so one that may hold a password is not shown.

@@ -1,6 +1,6 @@
 //! The text of `config.toml`, made from the settings, so that the file cannot say anything else than the code does.
 
-use super::settings::{Count, Fallback, Form, SETTINGS, Setting};
+use super::settings::{Change, Count, Fallback, Form, SETTINGS, Setting};
 
 const HEAD: &str = "\
 # Sidecache's settings. Each can also be given in the environment or as a flag; a flag is stronger than the
@@ -35,7 +35,11 @@ pub fn config_toml() -> String {
             Fallback::Absent(_) => "; not set by default",
             Fallback::Value(_) => "",
         };
-        let note = format!("{} ({flag}{}{need})", setting.doc, setting.environment());
+        let when = match setting.change {
+            Change::Restart => "; read at the start only",
+            Change::Reload => "",
+        };
+        let note = format!("{} ({flag}{}{need}{when})", setting.doc, setting.environment());
         text.push_str(&format!("\n{}{line}\n", comment(&note)));
     }
     text + TAIL

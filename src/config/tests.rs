@@ -3,6 +3,7 @@
 use super::template::config_toml;
 use super::users::Users;
 use super::*;
+use crate::types::Level;
 use clap::{Args, FromArgMatches};
 use std::collections::HashMap;
 use std::io::Write;
@@ -66,9 +67,9 @@ fn flag_beats_environment_beats_file_beats_default() {
     let environment = [("SIDECACHE_STALENESS", "2s"), ("SIDECACHE_POOL_SIZE", "2"), ("SIDECACHE_MEMORY", "")];
     let config = load(&["--config", path, "--staleness", "1ms"], &environment).unwrap();
     assert_eq!(config.staleness, Duration::from_millis(1));
-    assert_eq!(config.pool_size, 2);
+    assert_eq!(config.live.pool_size, 2);
     assert_eq!(config.memory, 3 << 20, "an empty variable gives nothing");
-    assert_eq!(config.max_clients, 10_000);
+    assert_eq!(config.live.max_clients, 10_000);
     let named_by_environment = load(&[], &[("SIDECACHE_CONFIG", path)]).unwrap();
     assert_eq!(named_by_environment.primary.user, "f");
 }
@@ -79,8 +80,8 @@ fn defaults_are_those_that_are_documented() {
     assert_eq!(config.listen, [Listen::Tcp("127.0.0.1:6432".parse().unwrap())]);
     assert_eq!(config.http, Some("127.0.0.1:9432".parse().unwrap()));
     assert_eq!((config.memory, config.entry_limit), (256 << 20, 1 << 20));
-    assert_eq!((config.consistency, config.staleness), (Level::Session, Duration::from_secs(1)));
-    assert_eq!((config.cache, config.pool, config.pool_size), (CacheMode::On, PoolMode::Transaction, 20));
+    assert_eq!((config.live.consistency, config.staleness), (Level::Session, Duration::from_secs(1)));
+    assert_eq!((config.cache, config.pool, config.live.pool_size), (CacheMode::On, PoolMode::Transaction, 20));
     assert!(config.redis.is_none() && config.replicas.is_empty() && config.client_tls.is_none());
 }
 
@@ -117,6 +118,7 @@ fn contradictions_are_refused() {
     };
     refused(&["--redis", "redis://:hunter2@r"], "redis = \"redis://***\" (from --redis): needs redis_secret");
     refused(&["--pool-size", "0"], "at least 1");
+    refused(&["--pool-size", "2", "--pool-min", "3"], "larger than pool_size");
     refused(&["--max-clients", "0"], "at least 1");
     refused(&["--entry-limit", "512MiB"], "larger than memory");
     refused(&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"], "is given twice");

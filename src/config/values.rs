@@ -30,6 +30,11 @@ pub fn some_duration(text: &str) -> Parsed<Duration> {
     }
 }
 
+/// A duration, or nothing for zero: a limit that is off.
+pub fn limit(text: &str) -> Parsed<Option<Duration>> {
+    duration(text).map(|length| (length > Duration::ZERO).then_some(length))
+}
+
 /// `64KiB`, `256MiB`, `1GiB`: a whole number and its unit. `MB` is refused, since it is 1000² to some and 1024² to others.
 pub fn size(text: &str) -> Parsed<u64> {
     let wrong = || "not a size such as 64KiB, 256MiB or 1GiB".to_owned();
@@ -57,6 +62,11 @@ pub fn count(text: &str) -> Parsed<usize> {
         Ok(_) => Err("must be at most 1000000".to_owned()),
         Err(_) => Err("not a whole number".to_owned()),
     }
+}
+
+/// A count that may be zero.
+pub fn count_or_none(text: &str) -> Parsed<usize> {
+    if text == "0" { Ok(0) } else { count(text) }
 }
 
 /// `true` or `false`.

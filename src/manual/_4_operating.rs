@@ -60,6 +60,44 @@
 //! GRANT EXECUTE ON FUNCTION sidecache_auth.secret_of(name) TO sidecache;
 //! ```
 //!
+//! ## Changing settings
+//!
+//! SIGHUP, or `RELOAD` on the console, reads flags, environment, file, users and certificates anew. All of it counts, or nothing: what cannot be
+//! used is said in the log and in `reload.error` of `/status`. Settings that are read at the start only (`SHOW CONFIG` says which) are named
+//! in the log, in `reload.restart_needed` and to the operator. Sessions that are in stay in, whatever became of their users.
+//!
+//! ## The console
+//!
+//! `psql -d sidecache`, for those whom `admin_users` names, with their password of the users file; without `admin_users`, for the user of the
+//! primary's URL alone and on a Unix socket alone, unless that user's own database is called `sidecache`. Where it is not open, the name means a
+//! database of the server's. `SHOW HELP` lists the commands; tables have PgBouncer's names, and NULL where PgBouncer measures what is not measured
+//! here. Operators get in when `max_clients` are there already.
+//!
+//! `PAUSE` closes idle connections to servers, lets transactions end, and returns when no session has a connection. From its beginning on, sessions
+//! wait for connections without a limit; hits go on. `RESUME` lets them through; so does an operator who cancels or leaves before `PAUSE` has
+//! returned, and SIGTERM. A session that is pinned, or any in pool mode `session`, keeps its connection until it ends, and `PAUSE` waits for it.
+//! Sidecache's own connections (the watch, the stream) are not paused.
+//!
+//! ## A new version without refusing anyone
+//!
+//! With `reuse_port = true` (of the old process, too), on Linux:
+//!
+//! 1. Start the new process with the same `listen`, as the same system user. From here on the kernel gives clients to both; a Unix socket is the new
+//!    one's at once. `http` is shared as well: give the new process another address to ask it alone.
+//! 2. When its `/readyz` says 200, send the old one SIGTERM. It drops the first packet of whoever begins to connect to it, so that the client's
+//!    system sends it again, a second later, to the new one; takes those who had begun; and lets who has just come ask once (5 s).
+//! 3. It ends sessions between transactions with 57P01, as ever, and itself with 0 when none is left or `drain_timeout` is over.
+//!
+//! What is not carried over: a CancelRequest for a session of the old process that reaches the new one does nothing, and the cache of the new one fills
+//! from Redis or anew. While both run each may open `pool_size` connections, and each has a replication slot of its own.
+//!
+//! ## Limits on connections and on time
+//!
+//! Past `pool_size` sessions wait in the order in which they came; past `pool_reserve_after` one of `pool_reserve` may be had; past
+//! `pool_timeout` they are told 53300 and the session goes on. What takes longer than `query_timeout` is cancelled on its server (57014);
+//! if that does not end it within five seconds, connection and session end. `transaction_idle_timeout` (25P03) counts as well for an
+//! extended batch without its Sync; `client_idle_timeout` (57P05) for all other silence.
+//!
 //! ## Secrets
 //!
 //! Passwords come in URLs, the users file and `SIDECACHE_REDIS_SECRET`; they are not in logs, metrics, `/status` or errors. Prefer the

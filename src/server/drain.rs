@@ -1,4 +1,4 @@
-//! How the process ends: the first signal asks, the second insists.
+//! What signals ask for: the first SIGTERM or SIGINT asks for the end, the second insists; SIGHUP asks for a reload.
 
 use std::io;
 use std::time::Duration;
@@ -11,6 +11,25 @@ use tokio_util::task::TaskTracker;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// SIGHUP: settings are to be read anew.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Listens for it from here on.
+    ///
+    /// # Errors
+    /// The process may not handle signals.
+    pub fn new() -> io::Result<Self> {
+        Ok(Hangups(signal(SignalKind::hangup())?))
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }
 
 impl Signals {

@@ -43,7 +43,7 @@ pub async fn explain(config: &Config, sql: &str) -> Result<String, String> {
     let basis = basis(config, &feed).await;
     let catalog = feed.catalog.load();
     let plan = plan(sql.as_bytes(), &path, true, &catalog);
-    let level = plan.hint.level.unwrap_or(config.consistency);
+    let level = plan.hint.level.unwrap_or(config.live.consistency);
     Ok(describe(&plan, &catalog, &path, &basis, level))
 }
 

@@ -2,12 +2,15 @@
 //! client's stream is handed to `session` unread.
 
 pub mod check;
+mod console;
 mod drain;
 pub mod explain;
 mod http;
 mod listen;
 mod picture;
+mod reload;
 mod supervise;
 mod wiring;
 
-pub use wiring::{ServeError, serve};
+pub use reload::Reread;
+pub use wiring::{ServeError, Start, serve};

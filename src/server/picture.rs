@@ -41,6 +41,20 @@ pub struct Picture {
     pub servers: Vec<ServerPicture>,
     pub totals: Totals,
     pub readiness: Readiness,
+    pub reload: ReloadPicture,
+    /// Sessions wait for connections because an operator wants it.
+    pub paused: bool,
+}
+
+/// What became of reading settings anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReloadPicture {
+    /// How often it was done since the start.
+    pub done: u64,
+    /// Why the last attempt changed nothing.
+    pub error: Option<String>,
+    /// The settings that were changed in the sources and count after a restart only.
+    pub restart_needed: Vec<&'static str>,
 }
 
 /// Whether clients should be sent here.
@@ -129,6 +143,12 @@ impl Picture {
             "sessions": totals.sessions,
             "writes": totals.writes,
             "pins": counts(&totals.pins),
+            "paused": self.paused,
+            "reload": {
+                "done": self.reload.done,
+                "error": self.reload.error,
+                "restart_needed": self.reload.restart_needed,
+            },
             "saved": { "upstream_seconds": totals.saved.as_secs_f64() },
         })
     }
@@ -190,6 +210,8 @@ pub(super) mod tests {
             }],
             totals: Telemetry::new().totals(),
             readiness: Readiness::Ready,
+            reload: ReloadPicture::default(),
+            paused: false,
         }
     }
 
@@ -222,6 +244,8 @@ pub(super) mod tests {
             ("/servers/0/lag_bytes", Value::Null),
             ("/servers/0/statements", json!(7)),
             ("/sessions", json!(0)),
+            ("/paused", json!(false)),
+            ("/reload/error", Value::Null),
             ("/saved/upstream_seconds", json!(1.5)),
         ] {
             assert_eq!(status.pointer(pointer), Some(&value), "{pointer}");

@@ -1,10 +1,12 @@
 //! `sidecache serve`: makes every part, gives each what it needs, keeps their tasks alive, and ends them in order.
 //! The one place that knows how the parts hang together.
 
-use super::drain::{Drained, Signals, drain};
+use super::console::Desk;
+use super::drain::{Drained, Hangups, Signals, drain};
 use super::http;
-use super::listen::{self, Arrival, CannotListen, Listener, Seats};
+use super::listen::{self, Arrival, CannotListen, Listener, Seats, Sharing};
 use super::picture::{Picture, Readiness, ServerPicture};
+use super::reload::{Reloader, Reread, acceptor};
 use super::supervise::supervise;
 use crate::cache::{Cache, Options};
 use crate::catalog::Catalog;
@@ -16,11 +18,11 @@ use crate::feed::state::FeedState;
 use crate::route::ttl::TtlRules;
 use crate::session;
 use crate::store::shared::{Shared, Unwritten};
+use crate::telemetry::logs::Filter;
 use crate::telemetry::{CacheObservation, RedisObservation, Telemetry};
 use crate::types::Moment;
 use crate::upstream::{Role, Server, Upstream};
-use crate::wire::tls;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -35,6 +37,9 @@ const READINESS_INTERVAL: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 
+/// How long a client that has just come may take to say its first word to a process that another has taken over from.
+const FIRST_WORD: Duration = Duration::from_secs(5);
+
 /// Why the process cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -47,25 +52,52 @@ pub enum ServeError {
     Configuration { key: &'static str, reason: String },
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. `rules`: all, except in the tests which show that each is needed.
+/// What a process is started with.
+pub struct Start {
+    pub config: Config,
+    pub users: Users,
+    /// All, except in the tests which show that each is needed.
+    pub rules: Rules,
+    /// For a reload.
+    pub reread: Reread,
+    pub filter: Filter,
+}
+
+/// Serves until SIGTERM or SIGINT, then drains; SIGHUP reads settings and users anew.
 ///
 /// # Errors
 /// A listener cannot be bound, or a certificate or URL is unusable. An unreachable server is no error: it is tried
 /// again, and clients are told.
-pub async fn serve(config: Config, users: Users, rules: Rules) -> Result<(), ServeError> {
+pub async fn serve(start: Start) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
-    let listeners = config.listen.iter().map(listen::bind).collect::<Result<Vec<_>, _>>()?;
-    let http = config.http.map(listen::bind_tcp).transpose()?;
-    let instance = Arc::new(Instance::start(config, users, rules)?);
+    let mut hangups = Hangups::new().map_err(ServeError::Signals)?;
+    let config = &start.config;
+    let sharing = if config.reuse_port { Sharing::Shared } else { Sharing::Alone };
+    let listeners = config.listen.iter().map(|listen| listen::bind(listen, sharing)).collect::<Result<Vec<_>, _>>()?;
+    let http = config.http.map(|address| listen::bind_tcp(address, sharing)).transpose()?;
+    let instance = Arc::new(Instance::start(start)?);
     let listening = CancellationToken::new();
     let sessions = TaskTracker::new();
-    instance.listen(listeners, &sessions, &listening);
-    instance.answer_http(http);
+    let accepting = instance.listen(listeners, sharing, &sessions, &listening);
+    // Who takes over is to be asked, not who ends.
+    instance.answer_http(http, if sharing == Sharing::Shared { &listening } else { &instance.background });
 
-    let signal = signals.next().await;
-    let limit = instance.shared.config.drain_timeout;
+    let signal = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            () = hangups.next() => {
+                // Said where it happens.
+                let _ = instance.reloader.reload();
+            }
+        }
+    };
+    let limit = instance.shared.upstream.live().drain_timeout;
     tracing::info!(signal, sessions = sessions.len(), ?limit, "draining");
     listening.cancel();
+    // Who waits for a connection is to end, not to wait on.
+    instance.shared.upstream.resume();
+    accepting.wait().await;
+    instance.end_newcomers(sharing);
     match drain(&sessions, &instance.shared.stop, limit, signals.next()).await {
         Drained::Whole => tracing::info!("every session has ended"),
         cut @ (Drained::TimedOut | Drained::Insisted) => {
@@ -82,6 +114,7 @@ struct Instance {
     /// Ends what serves the sessions, after them.
     background: CancellationToken,
     settled: Settled,
+    reloader: Arc<Reloader>,
 }
 
 /// What has happened once since the start. A primary or stream that is lost later does not make the instance
@@ -110,11 +143,11 @@ impl Settled {
 }
 
 impl Instance {
-    fn start(config: Config, users: Users, rules: Rules) -> Result<Self, ServeError> {
+    fn start(start: Start) -> Result<Self, ServeError> {
+        let Start { config, users, rules, reread, filter } = start;
         let background = CancellationToken::new();
         let unusable = |key| move |reason: String| ServeError::Configuration { key, reason };
-        let tls = config.client_tls.as_ref().map(|files| tls::server_acceptor(&files.certificate, &files.key));
-        let tls = tls.transpose().map_err(|cause| unusable("tls_certificate")(cause.to_string()))?;
+        let tls = acceptor(&config).map_err(unusable("tls_certificate"))?;
         let upstream = Upstream::new(&config);
         let coherence = Coherence::with_rules(config.staleness, rules);
         let cache = match config.cache {
@@ -143,7 +176,7 @@ impl Instance {
         }
         let telemetry = Telemetry::new();
         let shared = Arc::new(session::Shared {
-            ttl: TtlRules::new(&config.ttl_rules),
+            ttl: ArcSwap::from_pointee(TtlRules::new(&config.ttl_rules)),
             config: Arc::new(config),
             users: ArcSwap::from_pointee(users),
             upstream,
@@ -152,15 +185,30 @@ impl Instance {
             catalog,
             feed,
             telemetry,
-            tls,
+            tls: ArcSwapOption::from_pointee(tls),
             common: session::Common::default(),
+            console: OnceLock::new(),
             stop: CancellationToken::new(),
+            stop_newcomers: CancellationToken::new(),
         });
-        Ok(Instance { shared, background, settled: Settled::default() })
+        let reloader = Arc::new(Reloader::new(Arc::clone(&shared), reread, filter));
+        let desk = Arc::new(Desk { shared: Arc::clone(&shared), reloader: Arc::clone(&reloader) });
+        if shared.console.set(desk).is_err() {
+            unreachable!("it was made a moment ago, empty");
+        }
+        Ok(Instance { shared, background, settled: Settled::default(), reloader })
     }
 
-    fn listen(&self, listeners: Vec<Listener>, sessions: &TaskTracker, stop: &CancellationToken) {
-        let seats = Seats::new(self.shared.config.max_clients);
+    fn listen(
+        &self,
+        listeners: Vec<Listener>,
+        sharing: Sharing,
+        sessions: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> TaskTracker {
+        let accepting = TaskTracker::new();
+        let upstream = Arc::clone(&self.shared.upstream);
+        let seats = Seats::new(move || upstream.live().max_clients);
         for (listener, configured) in listeners.into_iter().zip(&self.shared.config.listen) {
             tracing::info!(on = %configured, "listening");
             let shared = Arc::clone(&self.shared);
@@ -171,11 +219,35 @@ impl Instance {
                     session::run(stream, peer, seat, shared).await;
                 }
             };
-            tokio::spawn(listen::accept(listener, seats.clone(), sessions.clone(), converse, stop.clone()));
+            let keepalive = self.shared.config.keepalive;
+            accepting.spawn(listen::accept(
+                (listener, keepalive, sharing),
+                seats.clone(),
+                sessions.clone(),
+                converse,
+                stop.clone(),
+            ));
+        }
+        accepting.close();
+        accepting
+    }
+
+    /// Ends sessions that have asked nothing yet: at once or, where another process has taken over, once they had the time
+    /// to ask, since they may have come in the very moment.
+    fn end_newcomers(&self, sharing: Sharing) {
+        let newcomers = self.shared.stop_newcomers.clone();
+        match sharing {
+            Sharing::Alone => newcomers.cancel(),
+            Sharing::Shared => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(FIRST_WORD).await;
+                    newcomers.cancel();
+                });
+            }
         }
     }
 
-    fn answer_http(self: &Arc<Self>, listener: Option<TcpListener>) {
+    fn answer_http(self: &Arc<Self>, listener: Option<TcpListener>, stop: &CancellationToken) {
         let instance = Arc::clone(self);
         supervise("readiness", &self.background, move |_| {
             let instance = Arc::clone(&instance);
@@ -193,7 +265,7 @@ impl Instance {
         let instance = Arc::clone(self);
         let look: http::Look = Arc::new(move || instance.picture());
         let telemetry = Arc::clone(&self.shared.telemetry);
-        tokio::spawn(http::serve(listener, telemetry, look, self.background.clone()));
+        tokio::spawn(http::serve(listener, telemetry, look, stop.clone()));
     }
 
     fn stream(&self) -> (&'static str, Option<String>) {
@@ -207,7 +279,7 @@ impl Instance {
     fn basis(&self, stream: &'static str) -> &'static str {
         match (&self.shared.cache, stream) {
             (None, _) => "none",
-            (Some(_), "off") if self.shared.ttl.is_empty() => "none",
+            (Some(_), "off") if self.shared.ttl.load().is_empty() => "none",
             (Some(_), "off") => "ttl",
             (Some(_), _) => "stream",
         }
@@ -242,6 +314,8 @@ impl Instance {
             servers: shared.upstream.servers().map(server_picture).collect(),
             totals: shared.telemetry.totals(),
             readiness: self.readiness(),
+            reload: self.reloader.picture(),
+            paused: shared.upstream.is_paused(),
         }
     }
 }

@@ -1,18 +1,23 @@
 //! Which session a CancelRequest means, and what it may reach: only the query that this session is running, or has
 //! waiting for a connection, at that moment. A connection cannot be given to another session while a cancel for it is under way.
 
+use crate::types::Moment;
 use crate::upstream::{BackendKey, Server, Upstream};
+use crate::wire::stream::Stream;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, oneshot};
 
 /// The query that a session is running, if it is, or that waits for a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Running {
+    pub who: Who,
     now: Mutex<Now>,
     /// Told whenever a cancel has been dealt with.
     dealt_with: Notify,
@@ -21,7 +26,7 @@ pub struct Running {
 #[derive(Debug, Default)]
 struct Now {
     query: Option<(Arc<Server>, BackendKey)>,
-    waiting: Option<oneshot::Sender<()>>,
+    waiting: Option<(oneshot::Sender<()>, Moment)>,
     /// Cancels that have seen the query and on which the server has not acted yet.
     cancels: usize,
 }
@@ -36,11 +41,51 @@ impl Drop for Cancelling<'_> {
     }
 }
 
+/// Whose session it is, for operators.
+#[derive(Debug, Clone)]
+pub struct Who {
+    pub user: String,
+    pub database: Arc<str>,
+    /// None on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    pub is_encrypted: bool,
+    pub since: SystemTime,
+}
+
+impl Who {
+    pub fn new(user: &str, database: Arc<str>, stream: &Stream) -> Self {
+        let (peer, is_encrypted) = (stream.peer(), stream.is_encrypted());
+        Who { user: user.to_owned(), database, peer, is_encrypted, since: SystemTime::now() }
+    }
+}
+
+/// What a session does at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doing {
+    Nothing,
+    /// For a connection, so long already.
+    Waiting(Duration),
+    /// On this server's backend.
+    Running {
+        server: String,
+        process: u32,
+    },
+}
+
+/// A session at one moment, for operators.
+#[derive(Debug, Clone)]
+pub struct TakenBy {
+    pub who: Who,
+    /// As its client knows it.
+    pub process: u32,
+    pub doing: Doing,
+}
+
 impl Running {
     /// A query waits for a connection from now on, until what is returned is dropped or has a message: it was cancelled.
     pub fn wait(&self) -> oneshot::Receiver<()> {
         let (cancelled, receiver) = oneshot::channel();
-        self.now.lock().waiting = Some(cancelled);
+        self.now.lock().waiting = Some((cancelled, Moment::now()));
         receiver
     }
 
@@ -72,14 +117,23 @@ impl Running {
         }
     }
 
-    /// Cancels what runs, if anything does.
-    async fn cancel(&self, upstream: &Upstream) {
+    fn doing(&self) -> Doing {
+        let now = self.now.lock();
+        match (&now.query, &now.waiting) {
+            (Some((server, key)), _) => Doing::Running { server: server.name().to_owned(), process: key.process },
+            (None, Some((waiting, since))) if !waiting.is_closed() => Doing::Waiting(Moment::now().since(*since)),
+            _ => Doing::Nothing,
+        }
+    }
+
+    /// Cancels what runs or waits, if anything does.
+    pub async fn cancel(&self, upstream: &Upstream) {
         let (query, waiting) = {
             let mut now = self.now.lock();
             now.cancels += usize::from(now.query.is_some());
             (now.query.clone(), now.waiting.take())
         };
-        if let Some(waiting) = waiting {
+        if let Some((waiting, _)) = waiting {
             // Nobody waits any more, most of the time.
             let _ = waiting.send(());
         }
@@ -110,11 +164,11 @@ pub(super) fn random(bytes: &mut [u8]) {
 
 impl Registry {
     /// Gives a session a key whose secret has `length` bytes: 4 in protocol 3.0.
-    pub fn register(self: &Arc<Self>, length: usize) -> Registration {
+    pub fn register(self: &Arc<Self>, length: usize, who: Who) -> Registration {
         let mut secret = vec![0; length];
         random(&mut secret);
         let secret = Bytes::from(secret);
-        let running = Arc::new(Running::default());
+        let running = Arc::new(Running { who, now: Mutex::default(), dealt_with: Notify::new() });
         let mut keys = self.0.lock();
         let process = loop {
             let mut process = [0; 4];
@@ -126,6 +180,17 @@ impl Registry {
         };
         keys.insert(process, (secret.clone(), Arc::clone(&running)));
         Registration { registry: Arc::clone(self), process, secret, running }
+    }
+
+    /// Every session, as it is now.
+    pub fn sessions(&self) -> Vec<TakenBy> {
+        let keys = self.0.lock();
+        let each = keys.iter().map(|(process, (_, running))| TakenBy {
+            who: running.who.clone(),
+            process: *process,
+            doing: running.doing(),
+        });
+        each.collect()
     }
 
     /// Forwards a CancelRequest to the server whose query it means; one that means nothing is ignored, as

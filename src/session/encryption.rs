@@ -1,10 +1,10 @@
 //! How a client's connection becomes encrypted: asked for, or begun at once. Knows neither certificates nor who the client is.
 
+use super::End;
 use super::client::Client;
-use super::{End, Shared};
 use crate::wire::backend::Failure;
 use crate::wire::stream::Stream;
-use crate::wire::tls::{self, Negotiation};
+use crate::wire::tls::{self, Acceptor, Negotiation};
 use std::io;
 
 /// The first byte of a TLS handshake.
@@ -28,9 +28,9 @@ pub fn nothing_behind(client: &Client, request: &str) -> Result<(), Failure> {
 }
 
 /// Answers a handshake.
-pub async fn encrypt(client: &mut Client, shared: &Shared, negotiation: Negotiation) -> Result<(), End> {
+pub async fn encrypt(client: &mut Client, acceptor: Option<&Acceptor>, negotiation: Negotiation) -> Result<(), End> {
     // Without TLS, who begins with it is told nothing that it could read.
-    let Some(acceptor) = &shared.tls else {
+    let Some(acceptor) = acceptor else {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "direct TLS without a certificate").into());
     };
     // The stream is replaced by the one around it; until then a closed one stands in its place.

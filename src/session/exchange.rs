@@ -48,6 +48,9 @@ pub enum Broken {
     Unexpected(#[from] Unexpected),
     #[error("{0}")]
     Length(#[from] BadLength),
+    /// It was cancelled and did not end.
+    #[error("a request that was cancelled did not end")]
+    TooLate,
     /// The client's side broke while it was being written to.
     #[error("the client left: {0}")]
     Client(io::Error),

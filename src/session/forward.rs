@@ -55,6 +55,11 @@ impl Session {
                     Err(error) => End::Client(error),
                 }
             }
+            Broken::TooLate => Failure::fatal(
+                "57014",
+                "terminating connection: canceling statement due to query timeout had no effect",
+            )
+            .into(),
             other => Failure::fatal("08006", format!("the connection to the server was lost: {other}")).into(),
         }
     }
@@ -233,7 +238,7 @@ impl Session {
         self.compose(unit, end, survey, (beside, side), &mut composer, round);
         let mut out = composer.out;
         self.registration.running.begin(&server, &held.lease.key);
-        let pumped = self.relay(&mut held, &mut out, round).await;
+        let pumped = self.relay_in_time(&mut held, &mut out, round).await;
         if !self.registration.running.end() {
             Box::pin(self.registration.running.spared()).await;
         }
@@ -279,7 +284,7 @@ impl Session {
             && self.held.as_ref().is_some_and(|held| !held.flow.owes_client())
     }
 
-    async fn relay(&mut self, held: &mut Held, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+    pub(super) async fn relay(&mut self, held: &mut Held, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
         loop {
             held.pump(out, &mut self.client, round).await?;
             if !round.copy_in {
@@ -300,7 +305,7 @@ impl Session {
     fn ends_as_write(&self, survey: &Survey) -> bool {
         let plain = |plan: &Arc<Plan>| matches!(plan.kind, Kind::Write | Kind::Read) && !plan.may_change_catalog;
         (self.learns_positions() || self.checks_state())
-            && self.shared.ttl.is_empty()
+            && self.shared.ttl.load().is_empty()
             && !survey.reads
             && !survey.runs.is_empty()
             && survey.runs.iter().all(|plan| plan.as_ref().is_some_and(plain))

@@ -8,6 +8,7 @@ mod answer;
 mod cancel;
 mod client;
 mod compose;
+pub mod console;
 mod copy;
 mod deferred;
 mod encryption;
@@ -16,6 +17,7 @@ mod floor;
 mod flow;
 mod forward;
 mod hold;
+mod limits;
 mod outcome;
 mod own;
 mod plans;
@@ -43,8 +45,9 @@ use crate::upstream::{Account, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
 use crate::wire::tls::Acceptor;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use cancel::Registry;
+pub use cancel::{Doing, TakenBy, Who};
 use client::{BadFrame, Client, UnitEnd};
 use compose::Side;
 use deferred::Deferred;
@@ -62,8 +65,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// What all sessions share.
@@ -77,12 +79,17 @@ pub struct Shared {
     pub catalog: Arc<ArcSwap<Catalog>>,
     pub feed: Option<Feed>,
     /// What may be kept by the clock while no stream can be had.
-    pub ttl: TtlRules,
+    pub ttl: ArcSwap<TtlRules>,
     pub telemetry: Arc<Telemetry>,
-    pub tls: Option<Acceptor>,
+    /// None: clients get no TLS.
+    pub tls: ArcSwapOption<Acceptor>,
     pub common: Common,
+    /// Who answers operators, once everything runs.
+    pub console: OnceLock<Arc<dyn console::Console>>,
     /// Idle sessions end once it is cancelled.
     pub stop: CancellationToken,
+    /// Those too that have asked nothing yet: with `stop` or after it.
+    pub stop_newcomers: CancellationToken,
 }
 
 impl Shared {
@@ -91,8 +98,9 @@ impl Shared {
         self.feed.as_ref().is_some_and(Feed::is_off)
     }
 
-    /// Something that is not a proven read has ended: what the clock keeps is void. Before its session hears of the end.
-    fn wrote(&self) {
+    /// What the clock keeps is void, such as when something that is not a proven read has ended: before its session hears of
+    /// the end.
+    pub fn wrote(&self) {
         if let Some(cache) = &self.cache {
             cache.wrote();
         }
@@ -107,6 +115,13 @@ pub struct Common {
     greetings: Greetings,
     verifiers: Verifiers,
     secrets: Secrets,
+}
+
+impl Common {
+    /// Every session, as it is now.
+    pub fn sessions(&self) -> Vec<TakenBy> {
+        self.cancels.sessions()
+    }
 }
 
 /// Why a session ended early.
@@ -185,12 +200,15 @@ struct Session {
     recent: Recent,
     key: Vec<u8>,
     registration: cancel::Registration,
-    /// Ends with `Shared::stop`. Its own, since waiting on the shared one takes a lock that all sessions would share.
+    silence: limits::Silence,
+    /// It has asked nothing yet.
+    is_new: bool,
+    /// Ends with `Shared::stop_newcomers`, then with `Shared::stop`. Its own, since waiting on the shared one takes a lock that all sessions would share.
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-/// Serves one client until it leaves. `seat`: its right to a session; without one it may cancel a query, and nothing more.
-pub async fn run(stream: Stream, peer: Option<SocketAddr>, seat: Option<OwnedSemaphorePermit>, shared: Arc<Shared>) {
+/// Serves one client until it leaves. `seat`: its right to a session, held until its end; without one it may cancel a query, and nothing more.
+pub async fn run<S>(stream: Stream, peer: Option<SocketAddr>, seat: Option<S>, shared: Arc<Shared>) {
     tracing::trace!(?peer, "a client has connected");
     // Boxed, since what is over once the session runs would keep its room in every session's memory.
     let Some(mut session) = Box::pin(begin(stream, seat.is_some(), shared)).await else { return };
@@ -210,6 +228,10 @@ async fn begin(stream: Stream, seated: bool, shared: Arc<Shared>) -> Option<Sess
                     end
                 }
             }
+        }
+        Ok(startup::Started::Operator(registration)) => {
+            console::serve(client, shared, registration).await;
+            return None;
         }
         Ok(startup::Started::Session(seed)) => match startup::open(client, &shared, *seed).await {
             Ok(session) => return Some(session),
@@ -298,7 +320,12 @@ impl Session {
                     self.ready();
                 }
                 _ if self.skipping => self.client.discard(unit),
-                _ => self.answer(unit).await?,
+                _ => {
+                    self.answer(unit).await?;
+                    if std::mem::take(&mut self.is_new) {
+                        self.stop = Box::pin(self.shared.stop.child_token().cancelled_owned());
+                    }
+                }
             }
             if self.client.is_full() {
                 self.client.flush().await?;
@@ -311,11 +338,13 @@ impl Session {
         self.client.rest();
         loop {
             let idle = self.status == b'I' && self.client.input.is_empty();
+            let (patience, silent) = self.patience();
             let Some(held) = &mut self.held else {
                 return tokio::select! {
                     biased;
                     read = self.client.read() => Ok(read?),
                     () = &mut self.stop, if idle => Err(shutting_down()),
+                    () = self.silence.lasts(patience) => Err(silent.end()),
                 };
             };
             let mut round = exchange::Round::default();
@@ -332,6 +361,7 @@ impl Session {
                     Err(broken) => return Err(self.lost(broken).await),
                 },
                 () = &mut self.stop, if idle => return Err(shutting_down()),
+                () = self.silence.lasts(patience) => return Err(silent.end()),
             }
         }
     }
@@ -411,7 +441,7 @@ mod tests {
 
     #[test]
     fn what_every_session_keeps_is_small() {
-        let bytes = size(run);
+        let bytes = size(run::<Arc<()>>);
         assert!(bytes <= 3 * 1024, "{bytes}: box what a session seldom waits for");
     }
 }

@@ -21,8 +21,13 @@ fn gone() -> End {
     End::Client(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Lets the client prove that it is this user, and the primary say that it lets that user in; gives what logs in there.
-pub(super) async fn prove(client: &mut Client, shared: &Shared, user: String, database: &str) -> Result<Account, End> {
+/// Lets the client prove that it is this user; gives what logs in upstream. `end_point`: of this connection's TLS.
+pub(super) async fn prove(
+    client: &mut Client,
+    shared: &Shared,
+    user: String,
+    end_point: Option<&EndPoint>,
+) -> Result<Account, End> {
     let listed = shared.users.load().lookup(&user).cloned();
     let credential = match listed {
         Some(listed) => Some(listed),
@@ -41,7 +46,7 @@ pub(super) async fn prove(client: &mut Client, shared: &Shared, user: String, da
         None => shared.common.verifiers.mock(&user),
     };
     let server_key = verifier.server_key;
-    let client_key = match scram(client, verifier, shared.tls.as_ref().and_then(|tls| tls.end_point.as_ref())).await? {
+    let client_key = match scram(client, verifier, end_point).await? {
         Some(client_key) if credential.is_some() => client_key,
         _ => {
             // The secret may have been changed since it was asked for: the next attempt asks anew.
@@ -53,9 +58,13 @@ pub(super) async fn prove(client: &mut Client, shared: &Shared, user: String, da
         Some(Credential::Password(password)) => LoginProof::Password(password),
         _ => LoginProof::ScramKeys { client: client_key, server: server_key },
     };
-    let account = Account { user, proof };
-    match shared.upstream.admit(&account, database, shared.config.auth_refresh).await {
-        Ok(()) => Ok(account),
+    Ok(Account { user, proof })
+}
+
+/// Lets PostgreSQL say that it lets this user in.
+pub(super) async fn admit(client: &mut Client, shared: &Shared, account: &Account, database: &str) -> Result<(), End> {
+    match shared.upstream.admit(account, database, shared.config.auth_refresh).await {
+        Ok(()) => Ok(()),
         Err(LeaseError::Refused { frame, .. }) => {
             shared.common.secrets.forget(&account.user);
             client.output.put_slice(&frame);

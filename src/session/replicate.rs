@@ -2,6 +2,7 @@
 //! primary, and bytes go both ways as they come. Knows nothing of what they say: what such a client writes is heard as
 //! everybody's writes are.
 
+use super::cancel::Who;
 use super::client::Client;
 use super::startup::{Seed, no_connection, put_key, secret_length};
 use super::{End, Shared, shutting_down};
@@ -72,7 +73,8 @@ pub async fn run(client: &mut Client, shared: &Arc<Shared>, seed: Seed) -> Resul
         Ok(opened) => opened,
         Err(error) => return Err(no_connection(client, error).await),
     };
-    let registration = shared.common.cancels.register(secret_length(&seed.startup));
+    let who = Who::new(&seed.account.user, seed.database.as_str().into(), &client.stream);
+    let registration = shared.common.cancels.register(secret_length(&seed.startup), who);
     // The connection is this client's alone: a cancel may come at any time.
     registration.running.begin(&server, &opened.key);
     let out = &mut client.output;

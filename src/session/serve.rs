@@ -160,13 +160,13 @@ impl Session {
 
     /// Whether answers are kept by rules and not by proofs now.
     fn by_the_clock(&self) -> bool {
-        !self.shared.ttl.is_empty() && self.shared.coherence.state() != StreamState::Live && self.shared.is_off()
+        !self.shared.ttl.load().is_empty() && self.shared.coherence.state() != StreamState::Live && self.shared.is_off()
     }
 
     /// Of a statement whose key was composed.
     fn look_up_timed(&mut self, request: &Request<'_>, end: UnitEnd, now: Moment) -> Served {
         let Ok(recipe) = &request.plan.cache else { return Served::No(Intent::Pass("no_stream")) };
-        let Ok(ttl) = self.shared.ttl.ttl(&recipe.relations, &self.shared.catalog.load()) else {
+        let Ok(ttl) = self.shared.ttl.load().ttl(&recipe.relations, &self.shared.catalog.load()) else {
             return Served::No(Intent::Pass("no_stream"));
         };
         let cache = self.shared.cache.as_ref().expect("asked by `uncached`");

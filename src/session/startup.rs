@@ -1,12 +1,14 @@
 //! From the first byte to the greeting: TLS, cancel requests, the startup message, the client's proof, and the parameters
 //! that the primary itself would report to this client.
 
-use super::cancel::Registration;
+use super::cancel::{Registration, Who};
 use super::client::Client;
+use super::console::{self, Entry};
 use super::encryption::{encrypt, negotiates_directly, nothing_behind};
 use super::exchange::Held;
 use super::floor::Seen;
 use super::flow::Flow;
+use super::limits::Silence;
 use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
@@ -18,7 +20,7 @@ use crate::upstream::{Account, Lease, LeaseError};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
 use crate::wire::startup::{First, Startup, asked_again, first};
 use crate::wire::stream::Stream;
-use crate::wire::tls::Negotiation;
+use crate::wire::tls::{Acceptor, Negotiation};
 use bytes::{Buf, BufMut, BytesMut};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -36,6 +38,8 @@ const GREETINGS_KEPT: usize = 1_024;
 pub enum Started {
     /// The client has proven itself.
     Session(Box<Seed>),
+    /// An operator, who has proven who he is.
+    Operator(Registration),
     /// A cancel request, or a client that left.
     Ended,
 }
@@ -65,20 +69,22 @@ pub struct Greetings(Mutex<HashMap<GreetingKey, Arc<Greeting>>>);
 
 /// Reads the first messages and lets the client prove itself, within the time allowed.
 pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
-    let proven = tokio::time::timeout(shared.config.auth_timeout, negotiate(client, shared, has_seat));
+    let proven = tokio::time::timeout(shared.upstream.live().auth_timeout, negotiate(client, shared, has_seat));
     tokio::select! {
         started = proven => {
             started.unwrap_or_else(|_| Err(Failure::fatal("57014", "canceling authentication due to timeout").into()))
         }
         // Who has not proven anything has nothing to finish.
-        () = shared.stop.cancelled() => Err(shutting_down()),
+        () = shared.stop_newcomers.cancelled() => Err(shutting_down()),
     }
 }
 
 async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
+    // The same from handshake to channel binding, whatever is reloaded meanwhile.
+    let acceptor = shared.tls.load_full();
     let is_direct = negotiates_directly(client).await?;
     if is_direct {
-        encrypt(client, shared, Negotiation::Direct).await?;
+        encrypt(client, acceptor.as_deref(), Negotiation::Direct).await?;
     }
     let mut is_encrypted = !matches!(client.stream, Stream::Tcp(_));
     let is_local = matches!(client.stream, Stream::Unix(_));
@@ -99,10 +105,10 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
         match message {
             First::Ssl if ssl_settled => return Err(asked_again(&message).into()),
             First::Gss if gss_settled => return Err(asked_again(&message).into()),
-            First::Ssl if !is_encrypted && shared.tls.is_some() => {
+            First::Ssl if !is_encrypted && acceptor.is_some() => {
                 nothing_behind(client, "SSL")?;
                 client.stream.write_all(b"S").await?;
-                encrypt(client, shared, Negotiation::Requested).await?;
+                encrypt(client, acceptor.as_deref(), Negotiation::Requested).await?;
                 (is_encrypted, ssl_settled, gss_settled) = (true, true, true);
             }
             First::Ssl => {
@@ -119,21 +125,32 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
                 shared.common.cancels.cancel(&shared.upstream, process, &secret).await;
                 return Ok(Started::Ended);
             }
-            First::Startup(_) if !has_seat => {
+            First::Startup(startup) if !has_seat && !is_operator(shared, &startup, is_local) => {
                 return Err(Failure::fatal("53300", "sorry, too many clients already").into());
             }
             First::Startup(startup) => {
-                let required = shared.config.client_tls.as_ref().is_some_and(|tls| tls.required);
+                let required = shared.upstream.live().tls_required;
                 if required && !is_encrypted && !is_local {
                     return Err(Failure::fatal("28000", "this server requires TLS").into());
                 }
-                return authenticate(client, shared, startup).await;
+                return authenticate(client, shared, startup, acceptor.as_deref()).await;
             }
         }
     }
 }
 
-async fn authenticate(client: &mut Client, shared: &Arc<Shared>, startup: Startup) -> Result<Started, End> {
+/// Operators are let in however many clients there are: they come to see why.
+fn is_operator(shared: &Shared, startup: &Startup, is_local: bool) -> bool {
+    let user = startup.parameter("user").unwrap_or_default();
+    console::entry(shared, user, startup.parameter("database").unwrap_or(user), is_local) == Entry::Operator
+}
+
+async fn authenticate(
+    client: &mut Client,
+    shared: &Arc<Shared>,
+    startup: Startup,
+    acceptor: Option<&Acceptor>,
+) -> Result<Started, End> {
     if let Some(negotiation) = startup.negotiation() {
         client.output.extend_from_slice(&negotiation);
     }
@@ -145,7 +162,19 @@ async fn authenticate(client: &mut Client, shared: &Arc<Shared>, startup: Startu
         Some(database) if !database.is_empty() => database.to_owned(),
         _ => user.clone(),
     };
-    let account = proof::prove(client, shared, user.clone(), &database).await?;
+    let end_point = acceptor.and_then(|acceptor| acceptor.end_point.as_ref());
+    let account = proof::prove(client, shared, user.clone(), end_point).await?;
+    match console::entry(shared, &user, &database, matches!(client.stream, Stream::Unix(_))) {
+        Entry::Operator => {
+            let who = Who::new(&user, database.into(), &client.stream);
+            return Ok(Started::Operator(shared.common.cancels.register(secret_length(&startup), who)));
+        }
+        Entry::Refused => {
+            let text = format!("user \"{user}\" is not among admin_users");
+            return Err(Failure::fatal("28000", text).into());
+        }
+        Entry::Elsewhere => proof::admit(client, shared, &account, &database).await?,
+    }
     Ok(Started::Session(Box::new(Seed { startup, user, database, account })))
 }
 
@@ -204,20 +233,22 @@ pub(super) fn secret_length(startup: &Startup) -> usize {
 /// Greets the client: from here on it is a session. Gives the client back with what went wrong.
 pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Result<Session, Box<(Client, End)>> {
     let started = setting_parameters(&seed.startup).and_then(|mut parameters| {
-        let levels = own::start(&mut parameters, shared.config.consistency)?;
+        let levels = own::start(&mut parameters, shared.upstream.live().consistency)?;
         Ok((parameters, levels))
     });
     let (parameters, levels) = match started {
         Ok(started) => started,
         Err(failure) => return Err(Box::new((client, failure.into()))),
     };
-    let registration = shared.common.cancels.register(secret_length(&seed.startup));
+    let database: Arc<str> = seed.database.into();
+    let who = Who::new(&seed.user, Arc::clone(&database), &client.stream);
+    let registration = shared.common.cancels.register(secret_length(&seed.startup), who);
     let mut session = Session {
         shared: Arc::clone(shared),
         client,
         settings: Settings::new(&seed.user, &parameters, Arc::default()),
-        heard: seed.database == shared.upstream.own_database(),
-        database: seed.database.into(),
+        heard: *database == *shared.upstream.own_database(),
+        database,
         account: Arc::new(seed.account),
         greeted: Default::default(),
         inputs: Vec::new(),
@@ -239,7 +270,9 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         recent: Recent::default(),
         key: Vec::new(),
         registration,
-        stop: Box::pin(shared.stop.child_token().cancelled_owned()),
+        silence: Silence::default(),
+        is_new: true,
+        stop: Box::pin(shared.stop_newcomers.child_token().cancelled_owned()),
     };
     match session.greet().await {
         Ok(()) => Ok(session),
@@ -333,7 +366,7 @@ impl Session {
         let primary = Arc::clone(self.shared.upstream.primary());
         let leased = tokio::select! {
             leased = primary.lease(&self.account, &self.database) => leased,
-            () = self.shared.stop.cancelled() => return Err(shutting_down()),
+            () = self.shared.stop_newcomers.cancelled() => return Err(shutting_down()),
         };
         let lease = match (leased, known) {
             (Ok(lease), _) => lease,

@@ -63,6 +63,15 @@ pub struct ServerObservation {
 
 static METADATA: Metadata<'static> = Metadata::new("sidecache", Level::INFO, None);
 
+/// How many, and how long together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    pub requests: u64,
+    pub requests_took: Duration,
+    pub waits: u64,
+    pub waits_took: Duration,
+}
+
 pub struct Exporter {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
@@ -104,6 +113,14 @@ impl Exporter {
 
     pub fn pool_wait(&self, waited: Duration) {
         self.pool_wait.record(waited);
+    }
+
+    /// Of all requests, and of all waits for connections.
+    pub fn times(&self) -> Times {
+        let all = self.request.iter().map(Histogram::total);
+        let (requests, requests_took) = all.fold((0, Duration::ZERO), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let (waits, waits_took) = self.pool_wait.total();
+        Times { requests, requests_took, waits, waits_took }
     }
 
     pub fn counter(&self, name: Name, labels: &[(&'static str, &str)], value: u64) {

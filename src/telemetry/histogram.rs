@@ -25,6 +25,12 @@ impl Histogram {
         self.micros.fetch_add(micros, Relaxed);
     }
 
+    /// How many were recorded, and how long they were together.
+    pub fn total(&self) -> (u64, Duration) {
+        let count = self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum();
+        (count, Duration::from_micros(self.micros.load(Relaxed)))
+    }
+
     /// Writes the series of one label, or none while nothing was recorded.
     fn render(&self, out: &mut String, name: &str, label: Option<(&str, &str)>) -> std::fmt::Result {
         let (first, alone) = match label {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-pub use self::export::{CacheObservation, Observation, RedisObservation, ServerObservation};
+pub use self::export::{CacheObservation, Observation, RedisObservation, ServerObservation, Times};
 
 /// Who answers requests: the tiers, the upstream servers, and Sidecache itself (its own settings),
 /// which also stands for any other label.
@@ -206,6 +206,11 @@ impl Telemetry {
             sessions: self.sessions.load(Relaxed),
             saved: Duration::from_nanos(self.saved_nanoseconds.load(Relaxed)),
         }
+    }
+
+    /// How long requests and waits for connections took, all together.
+    pub fn times(&self) -> Times {
+        self.exporter.times()
     }
 
     /// The text that Prometheus reads.

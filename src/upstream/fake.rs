@@ -1,7 +1,9 @@
 //! A server that says what a test tells it to, for tests that need no PostgreSQL: a listener, and bytes.
 
-use super::{Account, LoginProof, Server, Target, message, server::Limits};
-use crate::config::{Secret, ServerUrl, SslMode};
+use super::pool::Terms;
+use super::{Account, LoginProof, Server, Target, message};
+use crate::config::{Live, Secret, ServerUrl, SslMode};
+use arc_swap::ArcSwap;
 use bytes::{BufMut, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// No test waits this long: it only ends one that hangs.
 pub(super) const LONG: Duration = Duration::from_secs(60);
+
+/// What pools go by, changed as a test wants it.
+pub(super) fn terms(change: impl FnOnce(&mut Live)) -> Terms {
+    let mut live = Live::example();
+    change(&mut live);
+    Terms { live: Arc::new(ArcSwap::from_pointee(live)), gate: Arc::default() }
+}
 
 pub(super) struct Fake {
     listener: TcpListener,
@@ -37,12 +46,13 @@ impl Fake {
     }
 
     pub(super) fn target(&self, ssl_mode: SslMode) -> Target {
-        Target::new(&self.url(ssl_mode), LONG)
+        Target::new(&self.url(ssl_mode), LONG, None)
     }
 
     pub(super) fn server(&self, pool_size: usize, pool_timeout: Duration) -> Arc<Server> {
-        let limits = Limits { pool_size, pool_timeout, staleness: Duration::from_secs(1) };
-        Server::new("primary".into(), None, true, self.target(SslMode::Disable), limits)
+        let terms = terms(|live| (live.pool_size, live.pool_timeout) = (pool_size, pool_timeout));
+        let staleness = Duration::from_secs(1);
+        Server::new("primary".into(), None, true, self.target(SslMode::Disable), staleness, terms)
     }
 
     pub(super) async fn accept(&self) -> TcpStream {

@@ -1,13 +1,15 @@
 //! PostgreSQL's side: connect, authenticate, pool, watch health, role and lag, cancel, and the replication protocol.
 //! Knows no client and no cache. The only module that names `tokio_postgres`.
 //!
-//! A server is reached (`transport`), logged in to (`login`) and pooled (`pool`) for sessions, who read and write the
+//! A server is reached (`transport`), logged in to (`login`) and pooled (`pool`, behind a `gate`) for sessions, who read and write the
 //! stream themselves. Beside them stand Sidecache's own connections: [`Control`] for questions, one for each server
 //! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it.
 
 mod admission;
 mod cancel;
+mod connection;
 mod control;
+mod gate;
 mod lag;
 mod leading;
 mod login;
@@ -23,16 +25,20 @@ mod watch;
 #[cfg(test)]
 mod fake;
 
+pub use connection::Facts;
 pub use control::{Control, ControlError, Identity};
+pub use gate::Gate;
 pub use login::{Opened, connect};
+pub use pool::PoolCounts;
 pub use server::{Lease, RequestGuard, Server};
 pub use status::{PassedOver, Role, ServerState, ServerStatus};
 pub use transport::Target;
 
-use crate::config::{Config, Secret, ServerUrl};
+use crate::config::{Config, Live, Secret, ServerUrl};
 use crate::types::{Epoch, Lsn, Moment};
 use crate::wire::stream::Stream;
 use admission::Admissions;
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use leading::Leading;
 use parking_lot::Mutex;
@@ -40,7 +46,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Who logs in upstream: the client's own user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +134,10 @@ pub struct Connection {
     pub carried: Carried,
     /// The server's generation when this was opened: another life of the server voids it.
     generation: u64,
+    /// When it was opened, and the share of its last days that it is spared.
+    born: Instant,
+    wear: f64,
+    facts: Arc<Facts>,
 }
 
 /// Why no connection could be had.
@@ -180,6 +190,7 @@ pub struct Upstream {
     primary: AtomicUsize,
     leading: Mutex<Leading>,
     staleness: Duration,
+    terms: pool::Terms,
     /// Counts how often what sessions start with has changed.
     defaults: AtomicU64,
     admissions: Admissions,
@@ -193,24 +204,32 @@ struct Site {
     database: String,
 }
 
+/// Opens the gate again if whoever closed it does not stay.
+struct Unpause<'a>(Option<&'a Gate>);
+
+impl Drop for Unpause<'_> {
+    fn drop(&mut self) {
+        if let Some(gate) = self.0 {
+            gate.open();
+        }
+    }
+}
+
 impl Upstream {
     /// The servers that are configured. Connects to none.
     pub fn new(config: &Config) -> Arc<Self> {
-        let limits = server::Limits {
-            pool_size: config.pool_size,
-            pool_timeout: config.pool_timeout,
-            staleness: config.staleness,
-        };
+        let live = Arc::new(ArcSwap::from_pointee(config.live.clone()));
+        let terms = pool::Terms { live, gate: Arc::default() };
         let site = |name: String, url: &ServerUrl| {
-            let target = Target::new(url, config.connect_timeout);
             let is_near = config.zone.is_none() || config.zone == url.zone;
+            let target = Target::new(url, config.connect_timeout, config.keepalive);
             let inherited = config.primary.password.as_ref().filter(|_| url.user == config.primary.user);
             let proof = match url.password.as_ref().or(inherited) {
                 Some(password) => LoginProof::Password(password.clone()),
                 None => LoginProof::Nothing,
             };
             Site {
-                server: Server::new(name, url.zone.clone(), is_near, target, limits),
+                server: Server::new(name, url.zone.clone(), is_near, target, config.staleness, terms.clone()),
                 account: Account { user: url.user.clone(), proof },
                 database: url.database.clone(),
             }
@@ -223,6 +242,7 @@ impl Upstream {
             primary: AtomicUsize::new(0),
             leading: Mutex::new(Leading::new(config.staleness)),
             staleness: config.staleness,
+            terms,
             defaults: AtomicU64::new(0),
             admissions: Admissions::default(),
         })
@@ -246,6 +266,41 @@ impl Upstream {
     /// The life of the primary that the watch last saw; none (the default) before the first answer.
     pub fn epoch(&self) -> Epoch {
         self.leading.lock().epoch()
+    }
+
+    /// The settings that may change, as they are now.
+    pub fn live(&self) -> arc_swap::Guard<Arc<Live>> {
+        self.terms.live.load()
+    }
+
+    /// Other settings from now on, for every pool and session.
+    pub fn change(&self, live: Live) {
+        self.terms.live.store(Arc::new(live));
+        self.sites.iter().for_each(|site| site.server.reconsider());
+    }
+
+    /// Whether sessions wait for connections because an operator wants it.
+    pub fn is_paused(&self) -> bool {
+        self.terms.gate.is_closed()
+    }
+
+    /// No session gets a connection from now on. Returns once all are back and closed; dropped before, it resumes. `false`:
+    /// it was paused already.
+    pub async fn pause(&self) -> bool {
+        if !self.terms.gate.close() {
+            return false;
+        }
+        let mut unfinished = Unpause(Some(&self.terms.gate));
+        self.sites.iter().for_each(|site| site.server.close_all_idle());
+        self.terms.gate.emptied(|| self.sites.iter().all(|site| site.server.is_at_rest())).await;
+        self.sites.iter().for_each(|site| site.server.close_all_idle());
+        unfinished.0 = None;
+        true
+    }
+
+    /// Sessions get connections again. `false`: they did all the time.
+    pub fn resume(&self) -> bool {
+        self.terms.gate.open()
     }
 
     /// Connects to the present primary as the primary URL's user, to the primary URL's database.

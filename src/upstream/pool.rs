@@ -2,78 +2,32 @@
 //! holds a [`Slot`] may have a connection open; dropping it lets the next one in, however it came to be dropped. No
 //! lock is held over an await, and none while anything is dropped or sent. Knows neither how to connect nor a session.
 
-use super::login::{Opened, parameter};
-use super::{Account, Carried, Connection, message};
+use super::gate::Gate;
+use super::{Account, Connection};
+use crate::config::Live;
+use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-/// The longest message that an idle connection may have been sent, in bytes.
-const UNSOLICITED_LIMIT: usize = 65_536;
-
-/// How many reads of an idle connection find news before it is taken for broken.
-const UNSOLICITED_READS: usize = 64;
-
-/// The connection ended, or the server said what it says to no idle connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Broken;
-
-impl Connection {
-    /// Boxed, since it goes from hand to hand with every statement.
-    pub(super) fn new(opened: Opened, generation: u64) -> Box<Self> {
-        let Opened { stream, input, key, parameters } = opened;
-        Box::new(Connection { stream, input, key, parameters, carried: Carried::default(), generation })
-    }
-
-    /// Reads, without waiting, what the server sent while nobody listened: notices and notifications are for nobody,
-    /// changed parameters are kept, all else ends the connection.
-    pub(super) fn check(&mut self) -> Result<(), Broken> {
-        let mut context = Context::from_waker(Waker::noop());
-        let mut chunk = [0u8; 512];
-        for _ in 0..UNSOLICITED_READS {
-            let mut read = ReadBuf::new(&mut chunk);
-            match Pin::new(&mut self.stream).poll_read(&mut context, &mut read) {
-                Poll::Pending => return self.absorb(),
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => self.input.extend_from_slice(read.filled()),
-                Poll::Ready(_) => return Err(Broken),
-            }
-        }
-        Err(Broken)
-    }
-
-    fn absorb(&mut self) -> Result<(), Broken> {
-        while let Some(message) = message::take(&mut self.input, UNSOLICITED_LIMIT).map_err(|_| Broken)? {
-            match message.tag {
-                b'N' | b'A' => {}
-                b'S' => {
-                    let (name, value) = parameter(message.body()).ok_or(Broken)?;
-                    self.parameters.insert(name, value);
-                }
-                _ => return Err(Broken),
-            }
-        }
-        if self.input.is_empty() { Ok(()) } else { Err(Broken) }
-    }
-
-    /// Says goodbye if that needs no waiting, so that the server logs no lost connection.
-    pub(super) fn close(&mut self) {
-        let mut context = Context::from_waker(Waker::noop());
-        // Best effort: a connection that cannot take five bytes is closed all the same.
-        let _ = Pin::new(&mut self.stream).poll_write(&mut context, b"X\0\0\0\x04");
-    }
+/// What all pools go by.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    pub live: Arc<ArcSwap<Live>>,
+    pub gate: Arc<Gate>,
 }
 
 /// The pool of one user, proof and database.
 #[derive(Debug)]
 pub(super) struct Pool {
-    size: usize,
+    terms: Terms,
     state: Mutex<State>,
+    /// The last login succeeded: what is missing may be opened before anyone asks.
+    proven: AtomicBool,
 }
 
 /// Where there are waiters, nothing is idle and every slot is taken.
@@ -99,6 +53,15 @@ pub(super) struct Grant {
     pub parked: Option<Box<Connection>>,
 }
 
+impl Grant {
+    /// Closes the connection, and then frees its slot.
+    pub(super) fn forgo(self) {
+        let Grant { slot, parked } = self;
+        drop(parked);
+        drop(slot);
+    }
+}
+
 /// What a pool answers.
 #[derive(Debug)]
 pub(super) enum Claim {
@@ -106,19 +69,28 @@ pub(super) enum Claim {
     Wait(Waiting),
 }
 
+/// What becomes of a slot that was given back.
+enum Next {
+    Waiter(oneshot::Sender<Grant>),
+    /// The connection is not to be kept.
+    Close(Box<Connection>),
+    Done,
+}
+
 impl Pool {
-    pub(super) fn new(size: usize) -> Arc<Self> {
-        Arc::new(Pool { size, state: Mutex::default() })
+    pub(super) fn new(terms: Terms) -> Arc<Self> {
+        Arc::new(Pool { terms, state: Mutex::default(), proven: AtomicBool::new(false) })
     }
 
     /// An idle connection, or the right to open one, or a place in the queue.
     pub(super) fn claim(self: &Arc<Self>) -> Claim {
+        let size = self.terms.live.load().pool_size;
         let mut state = self.state.lock();
         if let Some(idle) = state.idle.pop() {
             drop(state);
             return Claim::Granted(Grant { slot: Slot::of(self), parked: Some(idle.parked) });
         }
-        if state.taken < self.size {
+        if state.taken < size {
             state.taken += 1;
             drop(state);
             return Claim::Granted(Grant { slot: Slot::of(self), parked: None });
@@ -134,41 +106,97 @@ impl Pool {
         Some(Grant { slot: Slot::of(self), parked: Some(idle.parked) })
     }
 
-    /// Closes connections that have been idle since before `limit`.
-    fn close_idle(self: &Arc<Self>, limit: Duration) {
+    /// The right to open one more where fewer are open than are kept.
+    pub(super) fn claim_missing(self: &Arc<Self>) -> Option<Slot> {
+        let least = self.terms.live.load().pool_min;
+        let mut state = self.state.lock();
+        let missing = self.proven.load(Ordering::Relaxed) && state.taken < least && !self.terms.gate.is_closed();
+        missing.then(|| {
+            state.taken += 1;
+            Slot::of(self)
+        })
+    }
+
+    /// Whether the last login succeeded.
+    pub(super) fn prove(&self, succeeded: bool) {
+        self.proven.store(succeeded, Ordering::Relaxed);
+    }
+
+    /// Closes what has been idle for `limit`, but for `keep` connections, and what is worn.
+    fn close_idle(self: &Arc<Self>, limit: Option<Duration>, keep: usize) {
+        let live = self.terms.live.load();
         let old: Vec<Idle> = {
             let mut state = self.state.lock();
-            let count = state.idle.iter().take_while(|idle| idle.since.elapsed() >= limit).count();
-            state.idle.drain(..count).collect()
+            let surplus = state.taken.saturating_sub(keep);
+            let is_old = |idle: &&Idle| limit.is_some_and(|limit| idle.since.elapsed() >= limit);
+            let count = state.idle.iter().take_while(is_old).count().min(surplus);
+            let beyond = state.taken.saturating_sub(live.pool_size).min(state.idle.len());
+            let mut old: Vec<Idle> = state.idle.drain(..count.max(beyond)).collect();
+            old.extend(state.idle.extract_if(.., |idle| idle.parked.is_worn(live.pool_lifetime)));
+            old
         };
-        for mut idle in old {
+        for idle in old {
             // Freed only after the connection has been closed.
             let _slot = Slot::of(self);
             idle.parked.close();
-            drop(idle);
         }
     }
 
-    /// Gives to the first waiter who still waits; says what is left if there is none.
-    fn offer(self: &Arc<Self>, mut parked: Option<Box<Connection>>) {
+    /// The pool may have become larger: the first waiters get what is free now.
+    fn admit(self: &Arc<Self>) {
+        let size = self.terms.live.load().pool_size;
         loop {
             let waiter = {
                 let mut state = self.state.lock();
-                let Some(waiter) = state.waiters.pop_front() else {
-                    match parked {
-                        Some(parked) => state.idle.push(Idle { parked, since: Instant::now() }),
-                        None => state.taken -= 1,
-                    }
+                if state.taken >= size {
                     return;
-                };
+                }
+                let Some(waiter) = state.waiters.pop_front() else { return };
+                state.taken += 1;
                 waiter
             };
-            match waiter.send(Grant { slot: Slot::of(self), parked }) {
-                Ok(()) => return,
-                Err(mut unwanted) => {
-                    unwanted.slot.pool = None;
-                    parked = unwanted.parked;
-                }
+            // Who has left gives the slot back by dropping it.
+            drop(waiter.send(Grant { slot: Slot::of(self), parked: None }));
+        }
+    }
+
+    /// Gives to the first waiter who still waits; keeps or frees what is left if there is none.
+    fn offer(self: &Arc<Self>, mut parked: Option<Box<Connection>>) {
+        loop {
+            match self.next(&mut parked) {
+                Next::Waiter(waiter) => match waiter.send(Grant { slot: Slot::of(self), parked: parked.take() }) {
+                    Ok(()) => return,
+                    Err(mut unwanted) => {
+                        unwanted.slot.pool = None;
+                        parked = unwanted.parked;
+                    }
+                },
+                // Before its slot is free.
+                Next::Close(surplus) => surplus.close(),
+                Next::Done => return self.terms.gate.returned(),
+            }
+        }
+    }
+
+    fn next(&self, parked: &mut Option<Box<Connection>>) -> Next {
+        let live = self.terms.live.load();
+        let mut state = self.state.lock();
+        // After a reload with a smaller size there may be more than anyone may have.
+        if state.taken <= live.pool_size + live.pool_reserve
+            && let Some(waiter) = state.waiters.pop_front()
+        {
+            return Next::Waiter(waiter);
+        }
+        match parked.take() {
+            // What the reserve gave is not kept once nobody waits.
+            Some(parked) if state.taken > live.pool_size || self.terms.gate.is_closed() => Next::Close(parked),
+            Some(parked) => {
+                state.idle.push(Idle { parked, since: Instant::now() });
+                Next::Done
+            }
+            None => {
+                state.taken -= 1;
+                Next::Done
             }
         }
     }
@@ -177,11 +205,21 @@ impl Pool {
         self.state.lock().taken == 0
     }
 
-    /// Connections open or being opened, and how many of them are idle.
-    fn counts(&self) -> (usize, usize) {
+    pub(super) fn counts(&self) -> PoolCounts {
         let state = self.state.lock();
-        (state.taken, state.idle.len())
+        PoolCounts { open: state.taken, idle: state.idle.len(), waiting: state.waiters.len() }
     }
+}
+
+/// A pool at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolCounts {
+    /// Connections open or being opened.
+    pub open: usize,
+    /// Those of them that wait for a session.
+    pub idle: usize,
+    /// Sessions that wait for a connection.
+    pub waiting: usize,
 }
 
 /// The right to have one connection open in a pool.
@@ -226,8 +264,22 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// What the pool gave by `deadline`, if anything.
+    /// What the pool gave by `deadline`, if anything; who has waited long enough may have one of the reserve.
     pub(super) async fn granted(mut self, deadline: tokio::time::Instant) -> Option<Grant> {
+        let reserved = self.pool.as_ref().and_then(|pool| {
+            let live = pool.terms.live.load();
+            (live.pool_reserve > 0).then(|| tokio::time::Instant::now() + live.pool_reserve_after)
+        });
+        if let Some(reserved) = reserved.filter(|at| *at < deadline) {
+            match tokio::time::timeout_at(reserved, &mut self.receiver).await {
+                Ok(grant) => return self.took(grant.ok()),
+                Err(_) => {
+                    if let Some(grant) = self.of_reserve() {
+                        return Some(grant);
+                    }
+                }
+            }
+        }
         let grant = match tokio::time::timeout_at(deadline, &mut self.receiver).await {
             Ok(grant) => grant.ok(),
             Err(_) => {
@@ -236,10 +288,27 @@ impl Waiting {
                 self.receiver.try_recv().ok()
             }
         };
+        self.took(grant)
+    }
+
+    fn took(&mut self, grant: Option<Grant>) -> Option<Grant> {
         if grant.is_some() {
             self.pool = None;
         }
         grant
+    }
+
+    /// A slot beyond the pool's size. What was sent meanwhile goes on to the next when this place is left.
+    fn of_reserve(&self) -> Option<Grant> {
+        let pool = self.pool.as_ref()?;
+        let live = pool.terms.live.load();
+        let mut state = pool.state.lock();
+        if state.taken >= live.pool_size + live.pool_reserve {
+            return None;
+        }
+        state.taken += 1;
+        drop(state);
+        Some(Grant { slot: Slot::of(pool), parked: None })
     }
 }
 
@@ -258,14 +327,21 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 /// All pools of one server.
 #[derive(Debug)]
 pub(super) struct Pools {
-    size: usize,
+    terms: Terms,
     /// By account, then database: so that looking one up copies neither.
     pools: Mutex<Map<Account, Map<String, Arc<Pool>>>>,
 }
 
+/// A pool and whose it is.
+pub(super) struct Named {
+    pub account: Account,
+    pub database: String,
+    pub pool: Arc<Pool>,
+}
+
 impl Pools {
-    pub(super) fn new(size: usize) -> Self {
-        Pools { size, pools: Mutex::default() }
+    pub(super) fn new(terms: Terms) -> Self {
+        Pools { terms, pools: Mutex::default() }
     }
 
     /// The pool of this user, proof and database if there is one.
@@ -286,19 +362,50 @@ impl Pools {
         }
         pools.retain(|_, databases| !databases.is_empty());
         let databases = pools.entry(account.clone()).or_default();
-        Arc::clone(databases.entry(database.to_owned()).or_insert_with(|| Pool::new(self.size)))
+        Arc::clone(databases.entry(database.to_owned()).or_insert_with(|| Pool::new(self.terms.clone())))
     }
 
-    /// Closes what has been idle for so long; with no limit, everything idle.
-    pub(super) fn close_idle(&self, limit: Duration) {
+    /// Closes everything idle.
+    pub(super) fn close_all_idle(&self) {
+        self.all().iter().for_each(|pool| pool.close_idle(Some(Duration::ZERO), 0));
+    }
+
+    /// Closes what has been idle or alive for longer than it may.
+    pub(super) fn close_old(&self) {
+        let live = self.terms.live.load();
+        self.all().iter().for_each(|pool| pool.close_idle(live.pool_idle_timeout, live.pool_min));
+    }
+
+    /// The terms have changed.
+    pub(super) fn reconsider(&self) {
         for pool in self.all() {
-            pool.close_idle(limit);
+            // Whether a user may still log in is seen when that user does.
+            pool.prove(false);
+            pool.admit();
         }
+        self.close_old();
     }
 
-    /// Connections open or being opened, and how many of them are idle.
-    pub(super) fn counts(&self) -> (usize, usize) {
-        self.all().iter().map(|pool| pool.counts()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    /// Over all of them.
+    pub(super) fn counts(&self) -> PoolCounts {
+        self.all().iter().map(|pool| pool.counts()).fold(PoolCounts::default(), |sum, one| PoolCounts {
+            open: sum.open + one.open,
+            idle: sum.idle + one.idle,
+            waiting: sum.waiting + one.waiting,
+        })
+    }
+
+    /// Each with its user and database.
+    pub(super) fn named(&self) -> Vec<Named> {
+        let pools = self.pools.lock();
+        let each = pools.iter().flat_map(|(account, databases)| {
+            databases.iter().map(|(database, pool)| Named {
+                account: account.clone(),
+                database: database.clone(),
+                pool: Arc::clone(pool),
+            })
+        });
+        each.collect()
     }
 
     #[cfg(test)]

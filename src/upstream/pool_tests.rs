@@ -1,12 +1,23 @@
 //! The queue and its slots, without a server; idle connections over a socket pair.
 
 use super::*;
-use crate::upstream::fake::{LONG, account, frame};
+use crate::upstream::connection::{Broken, Facts};
+use crate::upstream::fake::{LONG, account, frame, terms};
+use crate::upstream::login::Opened;
 use crate::wire::stream::Stream;
 use bytes::BytesMut;
 use std::collections::BTreeMap;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
+
+fn pool(size: usize) -> Arc<Pool> {
+    Pool::new(terms(|live| live.pool_size = size))
+}
+
+fn counts(pool: &Pool) -> (usize, usize) {
+    let PoolCounts { open, idle, .. } = pool.counts();
+    (open, idle)
+}
 
 fn granted(pool: &Arc<Pool>) -> Grant {
     match pool.claim() {
@@ -30,12 +41,13 @@ fn parked() -> (Box<Connection>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let key = crate::upstream::BackendKey { process: 1, secret: bytes::Bytes::new() };
     let opened = Opened { stream: Stream::Unix(ours), input: BytesMut::new(), key, parameters: BTreeMap::new() };
-    (Connection::new(opened, 0), theirs)
+    let facts = Facts::new(&account(None), "shop", &opened.key);
+    (Connection::new(opened, 0, facts), theirs)
 }
 
 #[tokio::test]
 async fn r24_who_came_first_is_served_first() {
-    let pool = Pool::new(1);
+    let pool = pool(1);
     let first = granted(&pool);
     let (second, third) = (waiting(&pool), waiting(&pool));
     drop(first);
@@ -50,19 +62,19 @@ async fn r24_who_came_first_is_served_first() {
 
 #[tokio::test]
 async fn r24_who_left_the_queue_is_passed_over_and_leaves_no_trace() {
-    let pool = Pool::new(1);
+    let pool = pool(1);
     let first = granted(&pool);
     let (second, third) = (waiting(&pool), waiting(&pool));
     drop(second);
     assert_eq!(pool.state.lock().waiters.len(), 1);
     drop(first);
     drop(third.granted(later()).await.unwrap());
-    assert_eq!(pool.counts(), (0, 0));
+    assert_eq!(counts(&pool), (0, 0));
 }
 
 #[tokio::test]
 async fn r24_waiting_ends_at_the_deadline() {
-    let pool = Pool::new(1);
+    let pool = pool(1);
     let first = granted(&pool);
     assert!(waiting(&pool).granted(tokio::time::Instant::now()).await.is_none());
     assert!(pool.state.lock().waiters.is_empty());
@@ -72,7 +84,7 @@ async fn r24_waiting_ends_at_the_deadline() {
 
 #[tokio::test]
 async fn what_was_given_to_one_who_then_left_goes_to_the_next() {
-    let pool = Pool::new(1);
+    let pool = pool(1);
     let first = granted(&pool);
     let (second, third) = (waiting(&pool), waiting(&pool));
     drop(first);
@@ -82,19 +94,19 @@ async fn what_was_given_to_one_who_then_left_goes_to_the_next() {
 
 #[tokio::test]
 async fn a_connection_given_back_goes_to_the_first_who_waits() {
-    let pool = Pool::new(1);
+    let pool = pool(1);
     let first = granted(&pool);
     let second = waiting(&pool);
     let (connection, _peer) = parked();
     first.slot.give_back(connection);
-    assert_eq!(pool.counts(), (1, 0));
+    assert_eq!(counts(&pool), (1, 0));
     let second = second.granted(later()).await.unwrap();
     assert!(second.parked.is_some());
 }
 
 #[tokio::test]
 async fn the_connection_used_last_is_used_first_and_the_oldest_closed_first() {
-    let pool = Pool::new(3);
+    let pool = pool(3);
     let grants = [granted(&pool), granted(&pool), granted(&pool)];
     let mut peers = Vec::new();
     for (process, grant) in (1..).zip(grants) {
@@ -105,9 +117,9 @@ async fn the_connection_used_last_is_used_first_and_the_oldest_closed_first() {
     }
     let last = granted(&pool);
     assert_eq!(last.parked.as_ref().unwrap().key.process, 3);
-    assert_eq!(pool.counts(), (3, 2));
-    pool.close_idle(Duration::ZERO);
-    assert_eq!(pool.counts(), (1, 0));
+    assert_eq!(counts(&pool), (3, 2));
+    pool.close_idle(Some(Duration::ZERO), 0);
+    assert_eq!(counts(&pool), (1, 0));
     let mut goodbye = [0; 5];
     tokio::io::AsyncReadExt::read_exact(&mut peers[0], &mut goodbye).await.unwrap();
     assert_eq!(&goodbye, b"X\0\0\0\x04");
@@ -155,7 +167,7 @@ async fn r22_a_connection_that_ended_is_broken() {
 
 #[test]
 fn pools_are_parted_by_proof_and_database_and_forgotten_when_empty() {
-    let pools = Pools::new(1);
+    let pools = Pools::new(terms(|live| live.pool_size = 1));
     let (old, new) = (account(Some("old")), account(Some("new")));
     let held = [pools.of(&old, "shop"), pools.of(&new, "shop"), pools.of(&old, "other")];
     assert_eq!(pools.len(), 3);
@@ -165,4 +177,70 @@ fn pools_are_parted_by_proof_and_database_and_forgotten_when_empty() {
     pools.of(&new, "another");
     assert_eq!(pools.len(), 2, "one that holds a slot and the new one");
     drop(slot);
+}
+
+#[tokio::test]
+async fn r24_who_has_waited_long_enough_gets_one_of_the_reserve_which_goes_when_nobody_waits() {
+    let pool = Pool::new(terms(|live| {
+        (live.pool_size, live.pool_reserve) = (1, 1);
+        live.pool_reserve_after = Duration::ZERO;
+    }));
+    let first = granted(&pool);
+    let second = waiting(&pool).granted(later()).await.unwrap();
+    let soon = tokio::time::Instant::now() + Duration::from_millis(50);
+    assert!(waiting(&pool).granted(soon).await.is_none(), "one, not two");
+    assert_eq!(counts(&pool), (2, 0));
+    let (connection, mut peer) = parked();
+    second.slot.give_back(connection);
+    assert_eq!(counts(&pool), (1, 0), "not kept");
+    let mut goodbye = [0; 5];
+    tokio::io::AsyncReadExt::read_exact(&mut peer, &mut goodbye).await.unwrap();
+    drop(first);
+    assert!(pool.is_empty());
+}
+
+#[tokio::test]
+async fn a_pool_that_grows_lets_the_first_waiters_in_and_one_that_shrinks_closes_what_comes_back() {
+    let pool = pool(1);
+    let resize = |size| {
+        let live = Live { pool_size: size, ..(**pool.terms.live.load()).clone() };
+        pool.terms.live.store(Arc::new(live));
+    };
+    let first = granted(&pool);
+    let (left, second, third) = (waiting(&pool), waiting(&pool), waiting(&pool));
+    drop(left);
+    resize(2);
+    pool.admit();
+    let second = second.granted(later()).await.unwrap();
+    assert_eq!((pool.counts().open, pool.counts().waiting), (2, 1));
+    resize(1);
+    let (connection, _peer) = parked();
+    second.slot.give_back(connection);
+    assert_eq!((pool.counts().open, pool.counts().waiting), (1, 1), "there were more than anyone may have");
+    drop(first);
+    assert!(third.granted(later()).await.is_some());
+}
+
+#[tokio::test]
+async fn the_least_is_kept_though_idle_and_what_is_worn_is_not() {
+    let pool = Pool::new(terms(|live| (live.pool_size, live.pool_min) = (3, 2)));
+    let grants = [granted(&pool), granted(&pool), granted(&pool)];
+    let mut peers = Vec::new();
+    for grant in grants {
+        let (connection, peer) = parked();
+        peers.push(peer);
+        grant.slot.give_back(connection);
+    }
+    assert!(pool.claim_missing().is_none());
+    pool.close_idle(Some(Duration::ZERO), 2);
+    assert_eq!(counts(&pool), (2, 2));
+    let live = Live { pool_lifetime: Some(Duration::ZERO), ..(**pool.terms.live.load()).clone() };
+    pool.terms.live.store(Arc::new(live));
+    pool.close_idle(None, 2);
+    assert_eq!(counts(&pool), (0, 0));
+    assert!(pool.claim_missing().is_none(), "nobody has logged in yet");
+    pool.prove(true);
+    let kept = [pool.claim_missing().unwrap(), pool.claim_missing().unwrap()];
+    assert!(pool.claim_missing().is_none());
+    drop(kept);
 }

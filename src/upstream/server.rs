@@ -1,16 +1,17 @@
 //! One configured server: its pools, the requests it has in hand, and what the watch saw of it. Judges whether a read
 //! may go here; does not choose between servers.
 
+use super::connection::Facts;
 use super::login;
-use super::pool::{Claim, Grant, Pools, Slot};
+use super::pool::{Claim, Grant, Named, Pool, PoolCounts, Pools, Slot, Terms};
 use super::status::{PassedOver, Role, ServerState, ServerStatus};
 use super::transport::Target;
 use super::{Account, Connection, LeaseError};
 use crate::types::{Epoch, Lsn, Moment};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -47,15 +48,6 @@ impl Seen {
     };
 }
 
-/// How many connections a pool may have, and how long one waits for them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub pool_size: usize,
-    pub pool_timeout: Duration,
-    /// How late a replica may be.
-    pub staleness: Duration,
-}
-
 /// One configured server, its pools and what is known of it.
 #[derive(Debug)]
 pub struct Server {
@@ -64,8 +56,12 @@ pub struct Server {
     /// In this instance's zone, or that has none.
     is_near: bool,
     target: Target,
-    limits: Limits,
+    /// How late a replica may be.
+    staleness: Duration,
+    terms: Terms,
     pools: Pools,
+    /// Of every connection that is open. Those that have closed are forgotten when the next one opens.
+    facts: Mutex<Vec<Weak<Facts>>>,
     /// Counts the lives of this server that were noticed: connections from an earlier one are not used again.
     generation: AtomicU64,
     outstanding: AtomicUsize,
@@ -78,14 +74,23 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) fn new(name: String, zone: Option<String>, is_near: bool, target: Target, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(
+        name: String,
+        zone: Option<String>,
+        is_near: bool,
+        target: Target,
+        staleness: Duration,
+        terms: Terms,
+    ) -> Arc<Self> {
         Arc::new(Server {
             name,
             zone,
             is_near,
             target,
-            limits,
-            pools: Pools::new(limits.pool_size),
+            staleness,
+            pools: Pools::new(terms.clone()),
+            terms,
+            facts: Mutex::default(),
             generation: AtomicU64::new(0),
             outstanding: AtomicUsize::new(0),
             statements: AtomicU64::new(0),
@@ -172,7 +177,7 @@ impl Server {
             return Err(PassedOver::OtherEpoch);
         }
         match seen.fresh_at {
-            Some(fresh_at) if now.since(fresh_at) <= self.limits.staleness => {}
+            Some(fresh_at) if now.since(fresh_at) <= self.staleness => {}
             _ if seen.primary == PrimaryHeard::NotLately || seen.lag_bytes.is_none() => {
                 return Err(PassedOver::LagUnknown);
             }
@@ -196,7 +201,7 @@ impl Server {
                 Err(reason) => ServerState::PassedOver(reason),
             },
         };
-        let (connections, idle) = self.pools.counts();
+        let PoolCounts { open: connections, idle, .. } = self.pools.counts();
         ServerStatus {
             name: self.name.clone(),
             address: self.target.to_string(),
@@ -211,26 +216,56 @@ impl Server {
         }
     }
 
-    /// Waits for a free connection of this user and database, or opens one; first come, first served.
+    /// Waits for a free connection of this user and database, or opens one; first come, first served. While paused, as
+    /// long as that lasts.
     ///
     /// # Errors
     /// The pool stayed full, the server cannot be reached, or it refuses the login.
     pub async fn lease(self: &Arc<Self>, account: &Account, database: &str) -> Result<Lease, LeaseError> {
-        let grant = match self.pools.of(account, database).claim() {
-            Claim::Granted(grant) => grant,
-            Claim::Wait(waiting) => {
-                let saturated = LeaseError::Saturated(self.limits.pool_timeout);
-                waiting.granted(Instant::now() + self.limits.pool_timeout).await.ok_or(saturated)?
-            }
-        };
+        let pool = self.pools.of(account, database);
+        let grant = self.granted(&pool).await?;
         let slot = match self.usable(grant) {
             Ok(lease) => return Ok(lease),
             Err(slot) => slot,
         };
-        let generation = self.generation.load(Ordering::Acquire);
         // Seldom needed and large: it would take its room in the future of every statement.
-        let opened = Box::pin(login::connect(&self.target, account, database, &[])).await?;
-        Ok(self.lend(slot, Connection::new(opened, generation)))
+        let opened = Box::pin(self.open(account, database)).await;
+        pool.prove(opened.is_ok());
+        Ok(self.lend(slot, opened?))
+    }
+
+    async fn granted(&self, pool: &Arc<Pool>) -> Result<Grant, LeaseError> {
+        loop {
+            self.terms.gate.pass().await;
+            let grant = match pool.claim() {
+                Claim::Granted(grant) => Some(grant),
+                Claim::Wait(waiting) => {
+                    let most = self.terms.live.load().pool_timeout;
+                    let grant = waiting.granted(Instant::now() + most).await;
+                    if grant.is_none() && !self.terms.gate.is_closed() {
+                        return Err(LeaseError::Saturated(most));
+                    }
+                    grant
+                }
+            };
+            match grant {
+                Some(grant) if !self.terms.gate.is_closed() => return Ok(grant),
+                // Paused meanwhile: whoever paused may have counted already.
+                Some(grant) => grant.forgo(),
+                None => {}
+            }
+        }
+    }
+
+    async fn open(&self, account: &Account, database: &str) -> Result<Box<Connection>, LeaseError> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let opened = login::connect(&self.target, account, database, &[]).await?;
+        let facts = Facts::new(account, database, &opened.key);
+        let mut known = self.facts.lock();
+        known.retain(|facts| facts.strong_count() > 0);
+        known.push(Arc::downgrade(&facts));
+        drop(known);
+        Ok(Connection::new(opened, generation, facts))
     }
 
     /// Logs in anew, however many connections are idle: what the server says now. The connection is kept if the pool has
@@ -239,9 +274,7 @@ impl Server {
     /// # Errors
     /// The server cannot be reached, or it refuses the login.
     pub(super) async fn try_login(&self, account: &Account, database: &str) -> Result<(), LeaseError> {
-        let generation = self.generation.load(Ordering::Acquire);
-        let opened = Box::pin(login::connect(&self.target, account, database, &[])).await?;
-        let mut connection = Connection::new(opened, generation);
+        let connection = Box::pin(self.open(account, database)).await?;
         match self.pools.of(account, database).claim() {
             Claim::Granted(Grant { slot, parked: None }) => slot.give_back(connection),
             Claim::Granted(Grant { slot, parked: Some(parked) }) => {
@@ -256,6 +289,10 @@ impl Server {
     /// A connection that is idle and alive, without waiting: nothing if there is none.
     pub fn try_lease(self: &Arc<Self>, account: &Account, database: &str) -> Option<Lease> {
         let grant = self.pools.existing(account, database)?.claim_idle()?;
+        if self.terms.gate.is_closed() {
+            grant.forgo();
+            return None;
+        }
         self.usable(grant).ok()
     }
 
@@ -275,6 +312,7 @@ impl Server {
     }
 
     fn lend(self: &Arc<Self>, slot: Slot, connection: Box<Connection>) -> Lease {
+        connection.lent();
         Lease { connection, server: Arc::clone(self), losses: *self.losses.lock(), slot }
     }
 
@@ -302,12 +340,57 @@ impl Server {
     /// begun another life.
     pub(super) fn retire_connections(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        self.pools.close_idle(Duration::ZERO);
+        self.pools.close_all_idle();
     }
 
-    /// Closes connections that nobody has used for so long.
-    pub(super) fn close_idle(&self, limit: Duration) {
-        self.pools.close_idle(limit);
+    /// Closes connections that have been idle or alive for longer than they may, and opens those that are to be kept.
+    pub(super) async fn tend(self: &Arc<Self>) {
+        self.pools.close_old();
+        if self.terms.live.load().pool_min == 0 {
+            return;
+        }
+        for Named { account, database, pool } in self.pools.named() {
+            while let Some(slot) = pool.claim_missing() {
+                match self.open(&account, &database).await {
+                    Ok(connection) => slot.give_back(connection),
+                    Err(error) => {
+                        tracing::debug!(server = self.name, %error, "a connection could not be kept ready");
+                        pool.prove(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The pool of Sidecache's own account, which is kept ready though nobody has asked for one yet.
+    pub(super) fn own_pool(&self, account: &Account, database: &str) -> Arc<Pool> {
+        self.pools.of(account, database)
+    }
+
+    /// The limits have changed.
+    pub(super) fn reconsider(&self) {
+        self.pools.reconsider();
+    }
+
+    /// No connection is lent, nor about to be.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let counts = self.pools.counts();
+        counts.open == counts.idle
+    }
+
+    /// Closes every connection that nobody uses.
+    pub(super) fn close_all_idle(&self) {
+        self.pools.close_all_idle();
+    }
+
+    /// Every pool, by user and database.
+    pub fn pool_counts(&self) -> Vec<(String, String, PoolCounts)> {
+        self.pools.named().into_iter().map(|named| (named.account.user, named.database, named.pool.counts())).collect()
+    }
+
+    /// Every connection that is open.
+    pub fn connections(&self) -> Vec<Arc<Facts>> {
+        self.facts.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     #[cfg(test)]
@@ -358,7 +441,9 @@ impl Lease {
     /// Gives the connection back. Only for a connection that is idle (ReadyForQuery `I`) with nothing unread.
     pub fn release(self) {
         let Lease { mut connection, server, slot, .. } = self;
-        let current = connection.generation == server.generation.load(Ordering::Acquire);
+        let current = connection.generation == server.generation.load(Ordering::Acquire)
+            && !connection.is_worn(server.terms.live.load().pool_lifetime);
+        connection.returned();
         // Bytes unread are looked at once, here: the next session must not find an answer to this one's question.
         if current && (connection.input.is_empty() || connection.check().is_ok()) {
             slot.give_back(connection);

@@ -123,7 +123,7 @@ async fn r22_a_connection_that_broke_while_idle_is_replaced() {
     one.release();
     // The broken one was used last and is tried first; the other takes its place.
     assert_eq!(server.lease(&shop, "shop").await.unwrap().carried.unnamed, Some(2));
-    assert_eq!(server.pools().counts(), (0, 0));
+    assert_eq!(server.pools().counts(), PoolCounts::default());
     let (_lease, _peer) = open(&fake, &server).await;
 }
 
@@ -134,7 +134,7 @@ async fn bytes_left_unread_keep_a_connection_from_the_next_session() {
     let (mut lease, _peer) = open(&fake, &server).await;
     lease.input.extend_from_slice(b"Z\0\0\0\x05I");
     lease.release();
-    assert_eq!(server.pools().counts(), (0, 0));
+    assert_eq!(server.pools().counts(), PoolCounts::default());
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn r11_connections_of_an_earlier_life_are_not_used_again() {
     server.retire_connections();
     assert!(!lent.is_current());
     lent.release();
-    assert_eq!(server.pools().counts(), (0, 0));
+    assert_eq!(server.pools().counts(), PoolCounts::default());
     let mut goodbye = Vec::new();
     idle_peer.read_to_end(&mut goodbye).await.unwrap();
     assert_eq!(goodbye, b"X\0\0\0\x04");

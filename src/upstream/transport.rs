@@ -2,20 +2,14 @@
 //! SSLRequest; who logs in is another file's.
 
 use crate::config::{ServerUrl, SslMode};
-use crate::wire::stream::Stream;
+use crate::wire::stream::{Stream, keep_alive};
 use crate::wire::tls::{self, TlsConnector, TlsError};
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-
-/// A peer that vanished without a word is noticed after about a minute: 30 s of silence, then three probes.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_PROBES: u32 = 3;
 
 /// Where a server listens and how it is reached.
 pub struct Target {
@@ -26,6 +20,7 @@ pub struct Target {
     tls: Result<TlsConnector, TlsError>,
     /// For everything up to the first ReadyForQuery.
     pub(super) connect_timeout: Duration,
+    keepalive: Option<Duration>,
 }
 
 impl std::fmt::Debug for Target {
@@ -42,14 +37,20 @@ impl std::fmt::Display for Target {
 
 impl Target {
     /// The server that a URL names.
-    pub fn new(url: &ServerUrl, connect_timeout: Duration) -> Self {
+    pub fn new(url: &ServerUrl, connect_timeout: Duration, keepalive: Option<Duration>) -> Self {
         Target {
             host: url.host.clone(),
             port: url.port,
             ssl_mode: url.ssl_mode,
             tls: tls::client_connector(url.ssl_mode, url.ssl_root_cert.as_deref()),
             connect_timeout,
+            keepalive,
         }
+    }
+
+    /// Host or directory, and port.
+    pub fn place(&self) -> (&str, u16) {
+        (&self.host, self.port)
     }
 
     /// Whether a password may be sent as it is: inside TLS, to this very host, or where the owner switched TLS off.
@@ -78,11 +79,7 @@ impl Target {
     async fn tcp(&self) -> io::Result<TcpStream> {
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
         tcp.set_nodelay(true)?;
-        let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_IDLE)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_PROBES);
-        SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
+        keep_alive(&tcp, self.keepalive)?;
         Ok(tcp)
     }
 

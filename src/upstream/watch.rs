@@ -27,9 +27,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
-/// Sessions' connections that nobody has used for so long are closed.
-const IDLE_LIMIT: Duration = Duration::from_secs(600);
-const IDLE_CHECK: Duration = Duration::from_secs(30);
+/// How often sessions' connections are looked through: what is too old is closed, what is to be kept is opened.
+const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Watches until told to stop.
 pub(super) async fn watch(upstream: Arc<Upstream>, stop: CancellationToken) {
@@ -37,17 +36,24 @@ pub(super) async fn watch(upstream: Arc<Upstream>, stop: CancellationToken) {
     for index in 0..upstream.sites.len() {
         tasks.spawn(watch_one(Arc::clone(&upstream), index));
     }
-    tasks.spawn(close_idle(Arc::clone(&upstream)));
+    for index in 0..upstream.sites.len() {
+        tasks.spawn(tend(Arc::clone(&upstream), index));
+    }
     // Dropping the set ends them: each holds nothing that needs a farewell.
     stop.cancelled().await;
 }
 
-async fn close_idle(upstream: Arc<Upstream>) {
+async fn tend(upstream: Arc<Upstream>, index: usize) {
+    let Site { server, account, database } = &upstream.sites[index];
+    // Held, so that it is not forgotten while it is empty.
+    let own = server.own_pool(account, database);
     loop {
-        tokio::time::sleep(IDLE_CHECK).await;
-        for site in &upstream.sites {
-            site.server.close_idle(IDLE_LIMIT);
+        if server.role() != Role::Unknown {
+            // The watch has just logged in with it.
+            own.prove(true);
         }
+        server.tend().await;
+        tokio::time::sleep(TEND_INTERVAL).await;
     }
 }
 
@@ -140,9 +146,13 @@ impl Upstream {
 
 /// Between half and all of `wait`.
 fn jittered(wait: Duration) -> Duration {
-    // A hasher with keys of its own is randomness enough to part the instances.
-    let random = RandomState::new().build_hasher().finish() % 512;
-    wait.mul_f64(0.5 + random as f64 / 1024.0)
+    wait.mul_f64(0.5 + random_share() / 2.0)
+}
+
+/// Between nothing and all.
+pub(super) fn random_share() -> f64 {
+    // A hasher with keys of its own is randomness enough to part instances and connections.
+    (RandomState::new().build_hasher().finish() % 1024) as f64 / 1024.0
 }
 
 /// Tells of each change once.

@@ -66,6 +66,14 @@ pub fn put_failure(out: &mut BytesMut, failure: &Failure) {
     put_frame(out, b'E', &body);
 }
 
+/// Writes a `NoticeResponse` of severity NOTICE.
+pub fn put_notice(out: &mut BytesMut, message: &str) {
+    let mut body = b"SNOTICE\0VNOTICE\0C00000\0M".to_vec();
+    body.extend(message.bytes().filter(|byte| *byte != 0));
+    body.extend_from_slice(b"\0\0");
+    put_frame(out, b'N', &body);
+}
+
 /// Writes a server's `ErrorResponse` as one that ends the session: its body with the severity raised.
 pub fn put_raised(out: &mut BytesMut, body: &[u8]) {
     let mut raised = Vec::with_capacity(body.len());

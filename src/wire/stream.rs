@@ -1,8 +1,11 @@
 //! A byte stream to a client or an upstream server, whatever carries it.
 
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -17,6 +20,45 @@ pub enum Stream {
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS in which we are the client.
     TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// Probes sent to a silent peer before it is given up.
+const PROBES: u32 = 3;
+
+/// Lets the system notice a peer that has vanished without a word: probed after this time of silence, given up after twice
+/// as long, and after as long where sent data stays unacknowledged. `None` leaves it to the system.
+///
+/// # Errors
+/// The socket is closed already.
+pub fn keep_alive(tcp: &TcpStream, after: Option<Duration>) -> io::Result<()> {
+    let Some(after) = after else { return Ok(()) };
+    let socket = SockRef::from(tcp);
+    // The system counts whole seconds.
+    let seconds = after.max(Duration::from_secs(1));
+    let interval = (after / PROBES).max(Duration::from_secs(1));
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(seconds).with_interval(interval).with_retries(PROBES))?;
+    // While data is unacknowledged the system sends no probes (tcp(7), TCP_USER_TIMEOUT).
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(seconds * 2))?;
+    Ok(())
+}
+
+impl Stream {
+    /// The other end's address; none on a Unix socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        let tcp = match self {
+            Stream::Tcp(tcp) => tcp,
+            Stream::Unix(_) => return None,
+            Stream::TlsServer(tls) => tls.get_ref().0,
+            Stream::TlsClient(tls) => tls.get_ref().0,
+        };
+        tcp.peer_addr().ok()
+    }
+
+    /// Whether TLS carries it.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Stream::TlsServer(_) | Stream::TlsClient(_))
+    }
 }
 
 macro_rules! each {
@@ -55,5 +97,25 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, s => Pin::new(s).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_peer_is_probed_and_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        keep_alive(&tcp, None).unwrap();
+        assert!(!SockRef::from(&tcp).keepalive().unwrap());
+        keep_alive(&tcp, Some(Duration::from_secs(9))).unwrap();
+        let socket = SockRef::from(&tcp);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(9));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(3));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(18)));
     }
 }

@@ -256,6 +256,19 @@ impl Sidecache {
         });
     }
 
+    /// Writes one of the files that it was started with, `users` or `config.toml`, anew.
+    pub fn rewrite(&self, name: &str, text: &str) {
+        let path = self.scratch.path().join(name);
+        assert!(path.is_file(), "{name} was not among its files");
+        fs::write(path, text).expect("our own directory");
+    }
+
+    /// SIGHUP, and waits until `/status` says what became of it.
+    pub fn reload(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        self.signal(Signal::HUP);
+        self.await_status(what, |status| holds(&status["reload"]))
+    }
+
     /// The port for clients.
     pub fn port(&self) -> u16 {
         self.builder.port

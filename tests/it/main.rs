@@ -21,9 +21,11 @@ mod harness;
 mod authentication;
 mod cacheable;
 mod cancels;
+mod client_death;
 mod coherent;
 #[path = "../consistency/mod.rs"]
 mod consistency;
+mod console;
 #[path = "../corpus/mod.rs"]
 mod corpus;
 mod delivery;
@@ -35,6 +37,7 @@ mod feed;
 mod fuzz;
 mod harness_smoke;
 mod inputs;
+mod limits;
 mod odd;
 mod operating;
 mod protocol;
@@ -42,6 +45,7 @@ mod query_cache;
 mod races;
 #[path = "../regress/mod.rs"]
 mod regress;
+mod reload;
 mod replication;
 mod routing;
 mod scripts;
@@ -55,4 +59,5 @@ mod told;
 mod transactions;
 mod ttl;
 mod twins;
+mod upgrade;
 mod watched;

@@ -23,7 +23,7 @@ fn farewell(wire: &mut Wire) -> String {
     frame.field(b'C').expect("an error has a SQLSTATE")
 }
 
-fn refusal(result: Result<Wire, WireError>) -> String {
+pub(super) fn refusal(result: Result<Wire, WireError>) -> String {
     match result {
         Ok(_) => panic!("the client was let in"),
         Err(error) => error.sqlstate().unwrap_or_else(|| panic!("no SQLSTATE: {error:?}")),
@@ -425,12 +425,12 @@ fn secrets_show_nowhere() {
 // TLS, and users known by secrets.
 
 /// An authority, and what it signed for one name.
-struct Certificates {
+pub(super) struct Certificates {
     scratch: Scratch,
 }
 
 impl Certificates {
-    fn for_name(name: &str) -> Certificates {
+    pub(super) fn for_name(name: &str) -> Certificates {
         let scratch = Scratch::new();
         let mut authority = CertificateParams::new(vec![]).expect("no name");
         // OpenSSL takes a certificate for self-signed if it bears its issuer's name.
@@ -450,17 +450,17 @@ impl Certificates {
         std::fs::write(self.path(name), text).expect("our own directory");
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
 }
 
 /// psql's answer through `sidecache`, or its error.
-fn psql(cluster: &Cluster, sidecache: &Sidecache, host: &str, parameters: &str) -> Result<String, String> {
+pub(super) fn psql(cluster: &Cluster, sidecache: &Sidecache, host: &str, parameters: &str) -> Result<String, String> {
     let port = sidecache.port();
     let mut psql = cluster.program("psql");
     psql.arg(format!("host={host} port={port} user=app dbname=shop connect_timeout=60 {parameters}"));

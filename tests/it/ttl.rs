@@ -68,6 +68,29 @@ fn without_a_stream_and_without_rules_nothing_is_cached() {
     assert!(out.contains("> ALTER ROLE app REPLICATION;"), "{out}");
 }
 
+/// A reload brings rules and takes them; what was kept by others is void.
+#[test]
+fn rules_come_and_go_with_a_reload() {
+    let (sidecache, mut client, mut beside) = start("ttl_reload", "# nothing yet");
+    assert_eq!(client.value(READ), "10");
+    assert_eq!(hits(&sidecache), 0);
+    sidecache.rewrite("config.toml", HOUR);
+    sidecache.reload("rules", |reload| reload["done"] == 1);
+    assert_eq!((client.value(READ), client.value(READ)), ("10".to_owned(), "10".to_owned()));
+    assert_eq!(hits(&sidecache), 1);
+    beside.rows("UPDATE rates SET v = 11");
+    assert_eq!(client.value(READ), "10", "as the rule allows");
+    sidecache.rewrite("config.toml", &HOUR.replace("1h", "2h"));
+    sidecache.reload("other rules", |reload| reload["done"] == 2);
+    assert_eq!(client.value(READ), "11", "kept by a rule that is no more");
+    assert_eq!(sidecache.status()["cache"]["basis"], "ttl");
+    sidecache.rewrite("config.toml", "");
+    sidecache.reload("no rules", |reload| reload["done"] == 3);
+    beside.rows("UPDATE rates SET v = 12");
+    assert_eq!(client.value(READ), "12");
+    assert_eq!(sidecache.status()["cache"]["basis"], "none");
+}
+
 /// What a rule names is served by the clock, in both protocols, and status, metrics, log, explain and check say `ttl`.
 #[test]
 fn what_a_rule_names_is_served_by_the_clock_and_said_to_be() {

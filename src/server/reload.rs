@@ -1,0 +1,104 @@
+//! Reading settings and users anew while the process runs. All of what is read counts, or nothing of it: what cannot be
+//! used leaves everything as it is, and is said in the log and in `/status`.
+
+use super::picture::ReloadPicture;
+use crate::config::users::Users;
+use crate::config::{Config, ConfigError};
+use crate::route::ttl::TtlRules;
+use crate::session;
+use crate::telemetry::logs::Filter;
+use crate::wire::tls::{self, Acceptor};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// Reads what the process was started with once more.
+pub type Reread = Box<dyn Fn() -> Result<(Config, Users), ConfigError> + Send + Sync>;
+
+/// What a reload needs.
+pub struct Reloader {
+    shared: Arc<session::Shared>,
+    reread: Reread,
+    filter: Filter,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// As it is in force.
+    config: Config,
+    picture: ReloadPicture,
+}
+
+/// The settings of these names were changed as well; they count after a restart.
+pub type RestartNeeded = Vec<&'static str>;
+
+impl Reloader {
+    pub fn new(shared: Arc<session::Shared>, reread: Reread, filter: Filter) -> Self {
+        let state = State { config: Config::clone(&shared.config), picture: ReloadPicture::default() };
+        Reloader { shared, reread, filter, state: Mutex::new(state) }
+    }
+
+    /// Reads everything and puts it to use.
+    ///
+    /// # Errors
+    /// Why nothing was changed, in a line that holds no secret.
+    pub fn reload(&self) -> Result<RestartNeeded, String> {
+        // Held throughout: two reloads at once would mix.
+        let mut state = self.state.lock();
+        match self.change(&mut state.config) {
+            Ok(needed) => {
+                let picture = &mut state.picture;
+                (picture.done, picture.error) = (picture.done + 1, None);
+                picture.restart_needed.clone_from(&needed);
+                tracing::info!("settings and users were read anew");
+                if !needed.is_empty() {
+                    tracing::warn!(settings = needed.join(", "), "these settings count after a restart only");
+                }
+                Ok(needed)
+            }
+            Err(reason) => {
+                tracing::error!(reason, "settings could not be read anew: everything stays as it is");
+                state.picture.error = Some(reason.clone());
+                Err(reason)
+            }
+        }
+    }
+
+    fn change(&self, present: &mut Config) -> Result<RestartNeeded, String> {
+        let (config, users) = (self.reread)().map_err(|wrong| wrong.to_string())?;
+        Filter::check(&config.log_level).map_err(|wrong| wrong.to_string())?;
+        let tls = acceptor(&config).map_err(|cause| format!("tls_certificate: {cause}"))?;
+        // From here on nothing fails.
+        let shared = &self.shared;
+        let needed = present.needs_restart_for(&config);
+        shared.users.store(Arc::new(users));
+        shared.tls.store(tls.map(Arc::new));
+        if config.ttl_rules != present.ttl_rules {
+            shared.ttl.store(Arc::new(TtlRules::new(&config.ttl_rules)));
+            // What was kept by other rules may be older than the new ones allow.
+            shared.wrote();
+        }
+        shared.upstream.change(config.live.clone());
+        self.filter.change(&config.log_level).map_err(|wrong| wrong.to_string())?;
+        present.adopt(config);
+        Ok(needed)
+    }
+
+    /// What is in force.
+    pub fn config(&self) -> Config {
+        self.state.lock().config.clone()
+    }
+
+    pub fn picture(&self) -> ReloadPicture {
+        self.state.lock().picture.clone()
+    }
+}
+
+/// TLS towards clients, as configured.
+///
+/// # Errors
+/// Certificate or key cannot be used.
+pub fn acceptor(config: &Config) -> Result<Option<Acceptor>, String> {
+    let files = config.client_tls.as_ref();
+    let made = files.map(|files| tls::server_acceptor(&files.certificate, &files.key)).transpose();
+    made.map_err(|cause| cause.to_string())
+}

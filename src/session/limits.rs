@@ -1,0 +1,106 @@
+//! What ends a session or a request that takes too long: requests are cancelled on their server, sessions that leave a
+//! transaction open or say nothing are told and ended. Does not know what a request is.
+
+use super::exchange::{Broken, Held, Round};
+use super::{End, Session};
+use crate::wire::backend::Failure;
+use bytes::BytesMut;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+/// How long a cancelled request may take to end before its connection is given up.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// Measures silence. Armed again only when it has run down, since arming it takes a lock that all sessions share.
+#[derive(Debug, Default)]
+pub(super) struct Silence(Option<Pin<Box<Sleep>>>);
+
+impl Silence {
+    /// Returns once so much time has passed from now; never without a limit.
+    pub(super) async fn lasts(&mut self, limit: Option<Duration>) {
+        let Some(limit) = limit else { return std::future::pending().await };
+        let end = Instant::now() + limit;
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        if sleep.deadline() > end {
+            sleep.as_mut().reset(end);
+        }
+        loop {
+            sleep.as_mut().await;
+            if Instant::now() >= end {
+                return;
+            }
+            sleep.as_mut().reset(end);
+        }
+    }
+}
+
+impl Session {
+    /// How long the client may say nothing, as things stand, and what it is told then.
+    pub(super) fn patience(&self) -> (Option<Duration>, Silent) {
+        let live = self.shared.upstream.live();
+        if self.status != b'I' || self.is_mid_batch() {
+            (live.transaction_idle_timeout, Silent::InTransaction)
+        } else {
+            (live.client_idle_timeout, Silent::Idle)
+        }
+    }
+
+    /// Relays as [`Session::relay`] does, and cancels what takes longer than it may.
+    pub(super) async fn relay_in_time(
+        &mut self,
+        held: &mut Held,
+        out: &mut BytesMut,
+        round: &mut Round,
+    ) -> Result<(), Broken> {
+        let Some(limit) = self.shared.upstream.live().query_timeout else {
+            return self.relay(held, out, round).await;
+        };
+        let (running, upstream) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared.upstream));
+        let mut relaying = std::pin::pin!(self.relay(held, out, round));
+        if let Ok(relayed) = timeout(limit, &mut relaying).await {
+            return relayed;
+        }
+        tracing::info!(?limit, "a request takes too long and is cancelled");
+        let (relayed, ()) = tokio::join!(timeout(CANCEL_GRACE, relaying), running.cancel(&upstream));
+        relayed.unwrap_or(Err(Broken::TooLate))
+    }
+}
+
+/// In which state the client says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Silent {
+    InTransaction,
+    Idle,
+}
+
+impl Silent {
+    /// In PostgreSQL's words (`ProcessInterrupts` in postgres.c).
+    pub(super) fn end(self) -> End {
+        let failure = match self {
+            Silent::InTransaction => {
+                Failure::fatal("25P03", "terminating connection due to idle-in-transaction timeout")
+            }
+            Silent::Idle => Failure::fatal("57P05", "terminating connection due to idle-session timeout"),
+        };
+        failure.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn silence_is_measured_anew_however_it_was_measured_before() {
+        let mut silence = Silence::default();
+        let hour = Some(Duration::from_secs(3600));
+        assert!(timeout(Duration::ZERO, silence.lasts(hour)).await.is_err());
+        assert!(timeout(Duration::ZERO, silence.lasts(None)).await.is_err());
+        // Armed for later: pulled forward.
+        silence.lasts(Some(Duration::ZERO)).await;
+        // Run down: armed anew.
+        assert!(timeout(Duration::from_millis(1), silence.lasts(hour)).await.is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! One pooled connection at rest: what it is told while nobody listens, how old it may grow, and what operators are told of
+//! it. Does not know the pool.
+
+use super::login::{Opened, parameter};
+use super::{Account, BackendKey, Carried, Connection, message};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The longest message that an idle connection may have been sent, in bytes.
+const UNSOLICITED_LIMIT: usize = 65_536;
+
+/// How many reads of an idle connection find news before it is taken for broken.
+const UNSOLICITED_READS: usize = 64;
+
+/// The connection ended, or the server said what it says to no idle connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Broken;
+
+/// What operators are told of one connection, as long as it lives.
+#[derive(Debug)]
+pub struct Facts {
+    pub user: String,
+    pub database: String,
+    /// The backend's process.
+    pub process: u32,
+    pub opened: SystemTime,
+    leased: AtomicBool,
+}
+
+impl Facts {
+    pub(super) fn new(account: &Account, database: &str, key: &BackendKey) -> Arc<Self> {
+        Arc::new(Facts {
+            user: account.user.clone(),
+            database: database.to_owned(),
+            process: key.process,
+            opened: SystemTime::now(),
+            leased: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether a session has it.
+    pub fn is_leased(&self) -> bool {
+        self.leased.load(Ordering::Relaxed)
+    }
+}
+
+impl Connection {
+    /// Boxed, since it goes from hand to hand with every statement. `since`: when the server's present life was noticed, as
+    /// its generation.
+    pub(super) fn new(opened: Opened, generation: u64, facts: Arc<Facts>) -> Box<Self> {
+        let Opened { stream, input, key, parameters } = opened;
+        let (born, wear) = (Instant::now(), super::watch::random_share());
+        Box::new(Connection {
+            stream,
+            input,
+            key,
+            parameters,
+            carried: Carried::default(),
+            generation,
+            born,
+            wear,
+            facts,
+        })
+    }
+
+    pub(super) fn lent(&self) {
+        self.facts.leased.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn returned(&self) {
+        self.facts.leased.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it is older than it may grow: the last tenth of that is up to chance, so that connections opened together are
+    /// not closed together.
+    pub(super) fn is_worn(&self, lifetime: Option<Duration>) -> bool {
+        lifetime.is_some_and(|most| self.born.elapsed() >= most.mul_f64(1.0 - 0.1 * self.wear))
+    }
+
+    /// Reads, without waiting, what the server sent while nobody listened: notices and notifications are for nobody,
+    /// changed parameters are kept, all else ends the connection.
+    pub(super) fn check(&mut self) -> Result<(), Broken> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut chunk = [0u8; 512];
+        for _ in 0..UNSOLICITED_READS {
+            let mut read = ReadBuf::new(&mut chunk);
+            match Pin::new(&mut self.stream).poll_read(&mut context, &mut read) {
+                Poll::Pending => return self.absorb(),
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => self.input.extend_from_slice(read.filled()),
+                Poll::Ready(_) => return Err(Broken),
+            }
+        }
+        Err(Broken)
+    }
+
+    fn absorb(&mut self) -> Result<(), Broken> {
+        while let Some(message) = message::take(&mut self.input, UNSOLICITED_LIMIT).map_err(|_| Broken)? {
+            match message.tag {
+                b'N' | b'A' => {}
+                b'S' => {
+                    let (name, value) = parameter(message.body()).ok_or(Broken)?;
+                    self.parameters.insert(name, value);
+                }
+                _ => return Err(Broken),
+            }
+        }
+        if self.input.is_empty() { Ok(()) } else { Err(Broken) }
+    }
+
+    /// Says goodbye if that needs no waiting, so that the server logs no lost connection.
+    pub(super) fn close(mut self: Box<Self>) {
+        let mut context = Context::from_waker(Waker::noop());
+        // Best effort: a connection that cannot take five bytes is closed all the same.
+        let _ = Pin::new(&mut self.stream).poll_write(&mut context, b"X\0\0\0\x04");
+    }
+}
