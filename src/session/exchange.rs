@@ -252,8 +252,15 @@ impl Held {
     pub async fn pull(&mut self, round: &mut Round) -> Result<BytesMut, Broken> {
         self.progress(&mut BytesMut::new()).await?;
         let mut output = BytesMut::new();
-        self.digest(&mut output, round)?;
-        Ok(output)
+        match self.digest(&mut output, round) {
+            Ok(()) => Ok(output),
+            // What came before the server's last word is the client's too.
+            Err(Broken::Fatal(last)) => {
+                output.extend_from_slice(&last);
+                Err(Broken::Fatal(output.freeze()))
+            }
+            Err(broken) => Err(broken),
+        }
     }
 
     /// Whether another session may have the connection: nothing owed, nothing unread, no open transaction's settings.

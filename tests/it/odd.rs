@@ -1,7 +1,7 @@
 //! The protocol's rarer sides: encodings other than UTF-8, names that SQL takes away, statements that come and go.
 
 use crate::harness::wire::{Batch, Format, tags};
-use crate::twins::{Step, Twins, play, queries, ready, told};
+use crate::twins::{Step, Twins, play, queries, ready, told, until};
 
 fn b() -> Batch {
     Batch::new()
@@ -186,4 +186,18 @@ fn r13_an_error_between_eviction_and_bind_leaves_the_names_right() {
     ]);
     twins.same("evicterror", "", &script);
     twins.same_in_turns("evicterror", &script);
+}
+
+/// A message that has no place in a copy ends the connection with two errors, of which neither is lost.
+#[test]
+fn r7_what_has_no_place_in_a_copy_ends_the_connection_as_directly() {
+    let twins = Twins::new("copyends", WORDS);
+    let copy = b().parse("", "COPY kept FROM STDIN", &[]).bind("", "", &[], Format::Text).execute("", 0);
+    // What stands behind the Execute is on its way already when the copy begins; or it comes once it has begun.
+    let script = [ready(copy.clone().close_statement("x").flush())];
+    let answers = twins.same("at once", "", &script);
+    assert_eq!(tags(&answers[0]), "12GEE!");
+    let script = [until(copy.flush(), b'G'), ready(b().close_statement("x").sync())];
+    let answers = twins.same("later", "", &script);
+    assert_eq!(tags(&answers[1]), "EE!");
 }

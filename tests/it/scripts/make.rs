@@ -312,10 +312,12 @@ impl Maker {
         let (head, tail) = data.split_at(data.len() / 2);
         let batch = batch.copy_data(head).copy_data(tail);
         let shown = String::from_utf8_lossy(data).into_owned();
-        match self.dice.below(4) {
-            0 => part(format!("{says} {shown:?}, failed"), batch.copy_fail("changed my mind")),
-            1 => part(format!("{says} {shown:?}, done and late"), batch.copy_done().copy_data(b"9\tlate\n")),
-            _ => part(format!("{says} {shown:?}, done"), batch.copy_done()),
-        }
+        let (how, batch) = match self.dice.below(4) {
+            0 => ("failed", batch.copy_fail("changed my mind")),
+            1 => ("done and late", batch.copy_done().copy_data(b"9\tlate\n")),
+            _ => ("done", batch.copy_done()),
+        };
+        // Bound again, it would take what comes next for data, and end the connection.
+        part(format!("{says} {shown:?}, {how}"), batch.sync().close_statement(""))
     }
 }
