@@ -54,9 +54,21 @@ impl Session {
         out: &mut BytesMut,
         round: &mut Round,
     ) -> Result<(), Broken> {
-        let Some(limit) = self.shared.upstream.live().query_timeout else {
-            return self.relay(held, out, round).await;
-        };
+        let limit = self.shared.upstream.live().query_timeout;
+        match limit {
+            None => self.relay(held, out, round).await,
+            // Boxed, since every session would keep room for both.
+            Some(limit) => Box::pin(self.relay_within(limit, held, out, round)).await,
+        }
+    }
+
+    async fn relay_within(
+        &mut self,
+        limit: Duration,
+        held: &mut Held,
+        out: &mut BytesMut,
+        round: &mut Round,
+    ) -> Result<(), Broken> {
         let (running, upstream) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared.upstream));
         let mut relaying = std::pin::pin!(self.relay(held, out, round));
         if let Ok(relayed) = timeout(limit, &mut relaying).await {

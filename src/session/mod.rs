@@ -220,7 +220,7 @@ pub async fn run<S>(stream: Stream, peer: Option<SocketAddr>, seat: Option<S>, s
 async fn begin(stream: Stream, seated: bool, shared: Arc<Shared>) -> Option<Session> {
     let mut client = Client::new(stream);
     let end = match startup::start(&mut client, &shared, seated).await {
-        Ok(startup::Started::Session(seed)) if replicate::is_asked(&seed) => {
+        Ok(startup::Started::Session(seed)) if replicate::is_asked(&seed.startup) => {
             match replicate::run(&mut client, &shared, *seed).await {
                 Ok(()) => return None,
                 Err(end) => {

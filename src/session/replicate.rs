@@ -55,8 +55,8 @@ fn boolean(value: &str) -> Option<bool> {
 }
 
 /// Whether this client is served here, be it by a refusal.
-pub fn is_asked(seed: &Seed) -> bool {
-    asked(&seed.startup) != Ok(Asked::Nothing)
+pub fn is_asked(startup: &Startup) -> bool {
+    asked(startup) != Ok(Asked::Nothing)
 }
 
 /// Serves the client until either side ends, or the process does: where a message ends is not known, so nobody is told.

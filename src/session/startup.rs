@@ -13,7 +13,7 @@ use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
-use super::{Block, End, Session, Shared, proof, shutting_down};
+use super::{Block, End, Session, Shared, proof, replicate, shutting_down};
 use crate::catalog::CatalogVersion;
 use crate::types::Moment;
 use crate::upstream::{Account, Lease, LeaseError};
@@ -173,6 +173,8 @@ async fn authenticate(
             let text = format!("user \"{user}\" is not among admin_users");
             return Err(Failure::fatal("28000", text).into());
         }
+        // It gets a connection of its own, whose login says as much.
+        Entry::Elsewhere if replicate::is_asked(&startup) => {}
         Entry::Elsewhere => proof::admit(client, shared, &account, &database).await?,
     }
     Ok(Started::Session(Box::new(Seed { startup, user, database, account })))

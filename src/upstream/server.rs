@@ -275,7 +275,9 @@ impl Server {
     /// The server cannot be reached, or it refuses the login.
     pub(super) async fn try_login(&self, account: &Account, database: &str) -> Result<(), LeaseError> {
         let connection = Box::pin(self.open(account, database)).await?;
-        match self.pools.of(account, database).claim() {
+        let pool = self.pools.of(account, database);
+        pool.prove(true);
+        match pool.claim() {
             Claim::Granted(Grant { slot, parked: None }) => slot.give_back(connection),
             Claim::Granted(Grant { slot, parked: Some(parked) }) => {
                 slot.give_back(parked);

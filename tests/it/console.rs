@@ -220,6 +220,7 @@ fn who_gives_up_a_pause_has_not_paused() {
         .start();
     let (mut busy, mut next) = (sidecache.connect("app"), sidecache.connect("app"));
     busy.rows("BEGIN");
+    busy.rows("SAVEPOINT here");
     let mut operator = enter(&sidecache);
     operator.send(&Batch::new().query("PAUSE")).expect("a connection that lives");
     sidecache.await_status("the pause to begin", |status| status["paused"] == true);

@@ -37,6 +37,7 @@ fn r24_the_reserve_is_for_those_who_have_waited() {
     let sidecache = build().flag("--pool-reserve", "1").flag("--pool-reserve-after", "20ms").start();
     let (mut first, mut second) = (sidecache.connect("app"), sidecache.connect("app"));
     first.rows("BEGIN");
+    first.rows("SAVEPOINT here");
     assert_eq!(second.value("SELECT 1"), "1");
     first.rows("COMMIT");
     drop(sidecache);
@@ -45,6 +46,7 @@ fn r24_the_reserve_is_for_those_who_have_waited() {
     let strict = build().flag("--pool-timeout", "50ms").start();
     let (mut first, mut second, mut third) = (strict.connect("app"), strict.connect("app"), strict.connect("app"));
     first.rows("BEGIN");
+    first.rows("SAVEPOINT here");
     assert_eq!(second.error("SELECT 1"), "53300");
     assert_eq!(third.error("SELECT 1"), "53300");
     first.rows("COMMIT");

@@ -21,6 +21,7 @@ fn a_reload_changes_users_limits_and_logs_under_living_sessions() {
     let (mut first, mut second) = (sidecache.connect("app"), sidecache.connect("app"));
     assert_eq!(refusal(sidecache.try_connect("app")), "53300");
     first.rows("BEGIN");
+    first.rows("SAVEPOINT here");
     second.send(&Batch::new().query("SELECT 'in'")).expect("a connection that lives");
     let console = Login { database: "sidecache".to_owned(), ..sidecache.login("sidecache") };
     let mut operator = Wire::connect(&console).expect("an operator");
