@@ -8,6 +8,8 @@ use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::own;
 use super::portal::Prepared;
 use super::serve::Understood;
+use super::shape;
+use crate::catalog::CatalogVersion;
 use crate::route::plan::{Kind, PinReason, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
 use crate::upstream::Carried;
 use crate::wire::backend::Failure;
@@ -88,6 +90,14 @@ pub struct Survey {
     pub partial: bool,
     /// What its executions set by `set_config`, by their number; `None` where that is not certain.
     pub set: Vec<(usize, Option<Vec<SettingChange>>)>,
+    /// The statements that it describes, by themselves or by a portal, in order; `None` for what is not known.
+    pub described: SmallVec<[Option<Arc<Prepared>>; 2]>,
+    /// The statements that it runs without asking again what the client was told of their results before.
+    pub blind: SmallVec<[Arc<Prepared>; 2]>,
+    /// Those of them whose results have another shape now.
+    pub reshaped: SmallVec<[u64; 1]>,
+    /// The catalog's version when the unit was read.
+    pub catalog: CatalogVersion,
     /// Named statements that it binds and that were prepared before.
     pub earlier: SmallVec<[Arc<Prepared>; 4]>,
 }
@@ -134,7 +144,7 @@ pub struct Composer<'a> {
     /// Statements that these bytes prepare (`true`) or close, the latest last.
     changed: Vec<(u64, bool)>,
     /// Statements of clients that the connection may keep.
-    limit: usize,
+    pub limit: usize,
     tick: u64,
 }
 
@@ -263,6 +273,18 @@ impl<'a> Composer<'a> {
         }
     }
 
+    /// Parses a statement anew and asks for its description, in a group of our own.
+    pub fn inspect(&mut self, statement: &Prepared) {
+        if statement.is_named && self.has(statement.number) {
+            self.close_own(statement.number);
+        }
+        self.inject(statement);
+        let name = if statement.is_named { server_name(statement.number) } else { SmallVec::new() };
+        frontend::put_subject(&mut self.out, b'D', Subject::Statement, &name);
+        self.flow.sent(Step::Describe(Owner::Own(Probe::Shape)));
+        self.sync_own();
+    }
+
     /// Makes room for one more. A portal outlives the statement that it was made of.
     fn evict(&mut self) {
         let mut kept: Vec<(u64, u64)> = self.carried.prepared.iter().map(|(number, tick)| (*tick, *number)).collect();
@@ -334,6 +356,10 @@ fn unknown_statement(name: &[u8]) -> Failure {
     Failure::error("26000", format!("prepared statement \"{}\" does not exist", String::from_utf8_lossy(name)))
 }
 
+fn bound_here(portals: &[(&[u8], Arc<Prepared>)], name: &[u8]) -> Option<Arc<Prepared>> {
+    portals.iter().rev().find(|(portal, _)| *portal == name).map(|(_, statement)| Arc::clone(statement))
+}
+
 /// What calls of `set_config` set with these parameters, if all of them are texts.
 fn changes(calls: &[SetConfig], bind: &Bind<'_>, statement: &Prepared) -> Option<Vec<SettingChange>> {
     /// unspecified, text, unknown, varchar: sent alike as text and binary.
@@ -352,7 +378,7 @@ impl Session {
     /// # Errors
     /// A message whose fields do not fill its frame.
     pub(super) fn survey(&mut self, unit: &Bytes, end: UnitEnd, mut known: Understood) -> Result<Survey, Malformed> {
-        let mut survey = Survey::default();
+        let mut survey = Survey { catalog: self.shared.catalog.load().version, ..Survey::default() };
         let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
         let mut bound: Vec<(&[u8], Option<Vec<SettingChange>>)> = Vec::new();
         for (header, body) in frames(unit) {
@@ -388,11 +414,17 @@ impl Session {
                 }
                 b'D' | b'C' => {
                     let (subject, name) = frontend::subject(body)?;
-                    if header.tag == b'D'
-                        && subject == Subject::Statement
-                        && let Some(statement) = self.statement(&survey, name)
-                    {
-                        survey.touches.push(self.plan_of(&statement));
+                    if header.tag == b'D' {
+                        let statement = match subject {
+                            Subject::Statement => self.statement(&survey, name),
+                            Subject::Portal => {
+                                bound_here(&portals, name).or_else(|| self.statements.portal(name).cloned())
+                            }
+                        };
+                        if let Some(statement) = statement.as_ref().filter(|_| subject == Subject::Statement) {
+                            survey.touches.push(self.plan_of(statement));
+                        }
+                        survey.described.push(statement);
                     }
                     if header.tag == b'C' {
                         let name = unit.slice_ref(name);
@@ -405,7 +437,12 @@ impl Session {
                 b'E' => {
                     let (name, rows) = frontend::execute(body)?;
                     survey.partial |= rows != 0;
-                    let here = portals.iter().rev().find(|(portal, _)| *portal == name).map(|(_, s)| Arc::clone(s));
+                    let here = bound_here(&portals, name);
+                    if let Some(here) = here.as_ref().filter(|here| here.told.shape().is_some())
+                        && !survey.described.iter().flatten().any(|described| Arc::ptr_eq(described, here))
+                    {
+                        survey.blind.push(Arc::clone(here));
+                    }
                     let statement = here.or_else(|| self.statements.portal(name).cloned());
                     // Taken away: a portal runs once.
                     if let Some(at) = bound.iter().rposition(|(portal, _)| *portal == name) {
@@ -497,6 +534,10 @@ impl Session {
                         }
                         continue;
                     };
+                    if survey.reshaped.contains(&statement.number) {
+                        composer.fail(shape::reshaped(), round);
+                        continue;
+                    }
                     if own.is_none() || statement.is_named {
                         composer.inject(&statement);
                     }
@@ -554,14 +595,14 @@ impl Session {
         let (subject, name) = frontend::subject(body).expect("the survey has read it");
         if subject == Subject::Portal {
             composer.copy(b'D', body);
-            composer.flow.sent(Step::Describe);
+            composer.flow.sent(Step::Describe(Owner::Client));
             return;
         }
         let own = named(here, name);
         let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)) else {
             if self.may_be_sql(name) {
                 composer.copy(b'D', body);
-                composer.flow.sent(Step::Describe);
+                composer.flow.sent(Step::Describe(Owner::Client));
             } else {
                 composer.fail(unknown_statement(name), round);
             }
@@ -572,7 +613,7 @@ impl Session {
         }
         let server = if statement.is_named { server_name(statement.number) } else { SmallVec::new() };
         frontend::put_subject(&mut composer.out, b'D', Subject::Statement, &server);
-        composer.flow.sent(Step::Describe);
+        composer.flow.sent(Step::Describe(Owner::Client));
     }
 }
 

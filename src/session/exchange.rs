@@ -132,6 +132,9 @@ pub struct Round {
     pub behind: bool,
     /// What decides answers on the connection.
     pub state: Option<Bytes>,
+    /// What the client was told by its Describes, in order, and what we were told by ours.
+    pub shapes: SmallVec<[u64; 2]>,
+    pub shape: Option<u64>,
     /// How many of the client's Parses and Closes succeeded.
     pub named: usize,
     /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
@@ -361,6 +364,7 @@ impl Held {
                 if tag == b'C' && matches!(backend::tag(body), b"DEALLOCATE ALL" | b"DISCARD ALL") {
                     // One statement of several may have done it.
                     self.lease.carried.prepared.clear();
+                    self.lease.carried.shapes.clear();
                     round.deallocated_all = true;
                 }
                 if let Some(capture) = &mut round.capture {
@@ -427,11 +431,14 @@ impl Held {
             }
             (Some(Step::Parse(_, Slot::Named(number))), b'1') => {
                 self.lease.carried.prepared.insert(number, round.tick);
+                self.lease.carried.shapes.remove(&number);
             }
             (Some(Step::Parse(_, Slot::Unnamed(number))), b'1') => self.lease.carried.unnamed = Some(number),
             (Some(Step::Close(_, Some(number))), b'3') => {
                 self.lease.carried.prepared.remove(&number);
+                self.lease.carried.shapes.remove(&number);
             }
+            (Some(Step::Describe(Owner::Client)), b'T' | b'n') => round.shapes.push(backend::shape(body)),
             _ => {}
         }
         Ok(())
@@ -449,6 +456,7 @@ fn learn(probe: Probe, body: &[u8], round: &mut Round) {
         Probe::Replayed => round.replayed = if text(1) == Some("t") { lsn(0) } else { None },
         Probe::High => round.high = lsn(0),
         Probe::State => round.state = column(body, 0).map(Bytes::copy_from_slice),
+        Probe::Shape => round.shape = Some(backend::shape(body)),
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Probe {
     High,
     /// The settings that decide answers, as one text.
     State,
+    /// A statement's description.
+    Shape,
 }
 
 /// Whose message it was.
@@ -39,7 +41,7 @@ pub enum Slot {
 pub enum Step {
     Parse(Owner, Slot),
     Bind(Owner),
-    Describe,
+    Describe(Owner),
     Execute(Owner),
     /// Close of a portal, or of the statement with this number.
     Close(Owner, Option<u64>),
@@ -134,10 +136,12 @@ impl Flow {
     /// Whether the client is owed more than a ReadyForQuery.
     pub fn owes_client(&self) -> bool {
         self.queue.iter().any(|step| match step {
-            Step::Parse(owner, _) | Step::Bind(owner) | Step::Execute(owner) | Step::Close(owner, _) => {
-                *owner == Owner::Client
-            }
-            Step::Describe | Step::Fail | Step::Call => true,
+            Step::Parse(owner, _)
+            | Step::Bind(owner)
+            | Step::Describe(owner)
+            | Step::Execute(owner)
+            | Step::Close(owner, _) => *owner == Owner::Client,
+            Step::Fail | Step::Call => true,
             Step::Query(_) | Step::Sync(_) => false,
         })
     }
@@ -187,9 +191,9 @@ impl Flow {
             (Step::Parse(owner, _), b'1') | (Step::Bind(owner), b'2') | (Step::Close(owner, _), b'3') => {
                 (owner, true, Verdict::Relay)
             }
-            (Step::Describe, b't') => (Owner::Client, false, Verdict::Relay),
-            (Step::Describe, b'T') => (Owner::Client, true, Verdict::RelayRow),
-            (Step::Describe, b'n') => (Owner::Client, true, Verdict::Relay),
+            (Step::Describe(owner), b't') => (owner, false, Verdict::Relay),
+            (Step::Describe(owner), b'T') => (owner, true, Verdict::RelayRow),
+            (Step::Describe(owner), b'n') => (owner, true, Verdict::Relay),
             (Step::Execute(owner), b'C' | b'I' | b's') => (owner, true, Verdict::RelayDone),
             (Step::Execute(owner) | Step::Query(owner), b'D') => (owner, false, Verdict::RelayRow),
             (Step::Query(owner), b'T') => (owner, false, Verdict::RelayRow),
@@ -211,6 +215,7 @@ impl Flow {
             (Owner::Client, verdict) => verdict,
             (Owner::Own(_), Verdict::RelayReady(status)) => Verdict::OwnReady(status),
             (Owner::Own(probe), Verdict::RelayRow) if tag == b'D' => Verdict::Probed(probe),
+            (Owner::Own(Probe::Shape), _) if matches!(tag, b'T' | b'n') => Verdict::Probed(Probe::Shape),
             (Owner::Own(_), Verdict::RelayCopyIn) => return Err(Unexpected(tag)),
             (Owner::Own(_), _) => Verdict::Swallow,
         })
@@ -268,7 +273,7 @@ mod tests {
             Step::Execute(OWN),
             Step::Parse(Owner::Client, Slot::Unnamed(1)),
             Step::Bind(Owner::Client),
-            Step::Describe,
+            Step::Describe(Owner::Client),
             Step::Execute(Owner::Client),
             Step::Sync(Owner::Client),
         ]);

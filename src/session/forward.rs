@@ -134,6 +134,9 @@ impl Session {
             if may_move && !self.knows_state() {
                 Box::pin(self.know_state()).await?;
             }
+            if !self.knows_shapes(&errand.survey) {
+                Box::pin(self.ask_shapes(&mut errand.survey)).await?;
+            }
             let reported = self.reported_before_reset(&errand.survey, end);
             let sent = Moment::now();
             let mut round = Round {

@@ -29,6 +29,7 @@ mod secrets;
 mod serve;
 mod settings;
 mod settle;
+mod shape;
 mod startup;
 
 use crate::cache::Cache;

@@ -26,6 +26,7 @@ impl Session {
         if round.unnamed_lost || (end == UnitEnd::Query && round.status.is_some()) {
             self.statements.close(b"");
         }
+        self.told(survey, round);
         let mut in_block = self.status != b'I';
         for (at, plan) in survey.runs.iter().enumerate() {
             match plan {
@@ -63,6 +64,21 @@ impl Session {
             }
             Some(status) => self.transaction_status(status, round),
             None => {}
+        }
+    }
+
+    /// What the client knows of the shape of results by now, and the connection of its statements.
+    fn told(&mut self, survey: &Survey, round: &Round) {
+        for (statement, shape) in survey.described.iter().zip(&round.shapes) {
+            let Some(statement) = statement else { continue };
+            statement.told.tell(*shape, survey.catalog);
+            if let Some(held) = self.held.as_mut().filter(|_| statement.is_named) {
+                held.lease.carried.shapes.insert(statement.number, *shape);
+            }
+        }
+        if !round.failed {
+            // PostgreSQL would have refused another shape.
+            survey.blind.iter().for_each(|statement| statement.told.confirm(survey.catalog));
         }
     }
 
@@ -159,6 +175,7 @@ impl Session {
         self.pins.remove(&PinReason::SqlPrepare);
         if let Some(held) = &mut self.held {
             held.lease.carried.prepared.clear();
+            held.lease.carried.shapes.clear();
         }
     }
 

@@ -2,11 +2,14 @@
 //! connection: a connection that lacks one gets it when it is bound.
 
 use super::plans::Names;
+use crate::catalog::CatalogVersion;
 use crate::route::plan::Plan;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A statement as the client prepared it.
 #[derive(Debug, Clone)]
@@ -22,6 +25,44 @@ pub struct Prepared {
     /// How names were read when the plan was made.
     pub names: Arc<Names>,
     pub is_named: bool,
+    pub told: Told,
+}
+
+/// What the client was last told of the shape of a statement's result, and the catalog's version for which that is known to hold. A client
+/// that does not ask again reads rows by it.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Zero: nothing yet.
+    shape: AtomicU64,
+    catalog: AtomicU64,
+}
+
+impl Clone for Told {
+    fn clone(&self) -> Self {
+        let told = Told::default();
+        told.tell(self.shape().unwrap_or(0), self.catalog());
+        told
+    }
+}
+
+impl Told {
+    pub fn shape(&self) -> Option<u64> {
+        Some(self.shape.load(Relaxed)).filter(|shape| *shape != 0)
+    }
+
+    pub fn catalog(&self) -> CatalogVersion {
+        CatalogVersion(self.catalog.load(Relaxed))
+    }
+
+    pub fn tell(&self, shape: u64, catalog: CatalogVersion) {
+        self.shape.store(shape, Relaxed);
+        self.confirm(catalog);
+    }
+
+    /// It holds in this version too.
+    pub fn confirm(&self, catalog: CatalogVersion) {
+        self.catalog.store(catalog.0, Relaxed);
+    }
 }
 
 /// All of a session's statements and portals.

@@ -3,7 +3,7 @@
 
 use super::Session;
 use super::client::{UnitEnd, frames};
-use super::portal::Prepared;
+use super::portal::{Prepared, Told};
 use crate::route::plan::{Hint, Plan};
 use crate::sql::identity::strip;
 use crate::wire::frontend::{self, Bind, Parse, Subject};
@@ -97,6 +97,7 @@ impl Session {
             plan: self.plan(parse.sql),
             names: Arc::clone(&self.names),
             is_named,
+            told: Told::default(),
         })
     }
 

@@ -11,7 +11,8 @@ use crate::config::CacheMode;
 use crate::route::plan::{PinReason, Plan, Recipe};
 use crate::telemetry::{KIND_TTL, Outcome, Record};
 use crate::types::{Level, Moment};
-use crate::wire::backend::{BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE, put_ready};
+use crate::wire::backend::{BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE, put_ready, shape};
+use crate::wire::frame::HEADER;
 use crate::wire::frontend::{self, Subject};
 use bytes::BufMut;
 use std::sync::Arc;
@@ -117,6 +118,14 @@ impl Session {
         if let Some(reason) = self.uncached(plan, recipe, request) {
             return Served::No(Intent::Pass(reason));
         }
+        // Who does not ask again reads rows as it was told, which may have been before the catalog changed.
+        if let Some(told) = request.statement.as_ref().map(|statement| &statement.told)
+            && !request.form.describe
+            && told.shape().is_some()
+            && told.catalog() != plan.catalog_version
+        {
+            return Served::No(Intent::Pass("shape_in_doubt"));
+        }
         self.key.clear();
         compose(
             &mut self.key,
@@ -153,6 +162,11 @@ impl Session {
         let form = request.form;
         if let Some((name, statement)) = &request.parsed {
             self.statements.insert(name, Arc::clone(statement));
+        }
+        if let (Some(statement), Some(frame), true) = (&request.statement, &entry.row_description, form.describe)
+            && statement.told.catalog() != request.plan.catalog_version
+        {
+            statement.told.tell(shape(&frame[HEADER..]), request.plan.catalog_version);
         }
         self.hit(&entry, form, Tier::Memory, end, now);
         if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }

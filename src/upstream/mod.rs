@@ -115,6 +115,8 @@ pub struct Carried {
     pub state: Option<(BTreeMap<String, Arc<str>>, Bytes)>,
     /// Prepared statements that exist there: our number for the statement, least recently used last.
     pub prepared: HashMap<u64, u64, foldhash::fast::RandomState>,
+    /// The shape of their results, as far as it was told since they were parsed there.
+    pub shapes: HashMap<u64, u64, foldhash::fast::RandomState>,
     /// The identity of the unnamed statement that was parsed last, if known.
     pub unnamed: Option<u64>,
 }

@@ -146,6 +146,23 @@ pub fn parameter(body: &[u8]) -> Option<(String, String)> {
     Some((name, value))
 }
 
+/// What a client was told of a result: a hash of its columns' names and types, never zero. Formats and origins do not count, as
+/// PostgreSQL does not compare them (`RevalidateCachedQuery` in plancache.c, `equalTupleDescs` in tupdesc.c).
+/// `body`: of a RowDescription; empty for NoData.
+pub fn shape(body: &[u8]) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hash = foldhash::quality::FixedState::default().build_hasher();
+    let mut rest = body.get(2..).unwrap_or_default();
+    while let Some(end) = memchr::memchr(0, rest) {
+        // Behind the name: origin (6 bytes), type (4), length (2), modifier (4), format (2).
+        let Some((fixed, next)) = rest[end + 1..].split_first_chunk::<18>() else { break };
+        hash.write(&rest[..=end]);
+        hash.write(&fixed[6..16]);
+        rest = next;
+    }
+    hash.finish().max(1)
+}
+
 /// The text of a `DataRow`'s column, if it is there and not NULL.
 pub fn column(body: &[u8], index: usize) -> Option<&[u8]> {
     let (&count, mut rest) = body.split_first_chunk::<2>()?;

@@ -154,6 +154,28 @@ async def pool():
         await attempt("sum", pool.fetchval("SELECT n FROM ap.t WHERE id = 2"))
 
 
+async def altered(conn):
+    # The plan that asyncpg holds no longer fits; outside a transaction it forgets it and asks again.
+    star = "SELECT * FROM (SELECT id, s FROM ap.u) x WHERE id = $1"
+    await conn.execute("CREATE TABLE ap.u AS SELECT 1 AS id, 'one' AS s")
+    await attempt("before", conn.fetchrow("SELECT * FROM ap.u WHERE id = $1", 1))
+    await conn.execute("ALTER TABLE ap.u ADD COLUMN more int DEFAULT 3")
+    await attempt("altered", conn.fetchrow("SELECT * FROM ap.u WHERE id = $1", 1))
+    await attempt("altered", conn.fetchrow("SELECT * FROM ap.u WHERE id = $1", 1))
+    await attempt("other", conn.fetchrow(star, 1))
+    async with conn.transaction():
+        await attempt("inside", conn.fetchrow("SELECT * FROM ap.u WHERE id = $1", 1))
+    await conn.execute("ALTER TABLE ap.u ALTER COLUMN s TYPE varchar(7)")
+    try:
+        async with conn.transaction():
+            await attempt("stale inside", conn.fetchrow("SELECT * FROM ap.u WHERE id = $1", 1))
+    except asyncpg.PostgresError as e:
+        out("transaction", type(e).__name__)
+    await attempt("after", conn.fetchrow("SELECT * FROM ap.u WHERE id = $1", 1))
+    await conn.execute("DROP TABLE ap.u")
+    await attempt("dropped", conn.fetchrow("SELECT * FROM ap.u WHERE id = $1", 1))
+
+
 async def main():
     conn = await asyncpg.connect(URL, server_settings={"jit": "on"})
     out(conn.get_server_version(), conn.get_settings().client_encoding, conn.get_settings().TimeZone)
@@ -161,6 +183,7 @@ async def main():
     await types(conn)
     await statements(conn)
     await transactions(conn)
+    await altered(conn)
     await bulk(conn)
     await talk(conn)
     await attempt("reset", conn.reset())

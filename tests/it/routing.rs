@@ -438,3 +438,38 @@ fn r24_reads_go_on_when_replicas_stop() {
         }
     });
 }
+
+/// A statement whose result has changed since its description was told is refused, as PostgreSQL does, if the client
+/// does not ask again what it will get: rows of another shape would be misread.
+#[test]
+fn r15_rows_of_another_shape_than_was_told_are_never_sent() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("reshape");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')");
+    for cache in ["on", "off"] {
+        let sidecache = Sidecache::build(cluster, &database).cache(cache).start();
+        sidecache.await_stream(cluster);
+        let (mut client, mut other) = (sidecache.connect("app"), sidecache.connect("app"));
+        let prepare = Batch::new().parse("s", "SELECT * FROM t WHERE id = 1", &[]).describe_statement("s").sync();
+        let run = Batch::new().bind("", "s", &[], Format::Text).execute("", 0).sync();
+        for client in [&mut client, &mut direct, &mut other] {
+            client.run(&prepare).expect("it lives");
+            client.run(&run).expect("it lives");
+        }
+        client.rows(&format!("ALTER TABLE t ADD COLUMN c_{cache} int DEFAULT 3"));
+        cluster.catch_up();
+        // Another session has prepared it since, and has filled the cache.
+        let fresh =
+            Batch::new().close_statement("s").parse("s", "SELECT * FROM t WHERE id = 1", &[]).describe_statement("s");
+        other.run(&fresh.sync()).expect("it lives");
+        for _ in 0..3 {
+            other.run(&run).expect("it lives");
+        }
+        let right = direct.run(&run).expect("it lives");
+        assert_eq!(tags(&right), "EZ", "{right:?}");
+        let answer = client.run(&run).expect("it lives");
+        assert_eq!(tags(&answer), "EZ", "cache {cache}: {answer:?}");
+        direct.run(&Batch::new().close_statement("s").sync()).expect("it lives");
+    }
+}

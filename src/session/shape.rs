@@ -1,0 +1,69 @@
+//! Rows never have another shape than the client was told. PostgreSQL refuses to run a prepared statement whose result has changed since it
+//! was parsed; here a connection may have parsed it later than the client was told, or must parse it now. A client that asks
+//! for the description each time hears of it; one that does not would misread the rows, so the connection is asked first.
+
+use super::compose::{Composer, Survey};
+use super::exchange::{Held, Round};
+use super::portal::Prepared;
+use super::{End, Session};
+use crate::types::Moment;
+use crate::wire::backend::Failure;
+use std::sync::Arc;
+
+/// In PostgreSQL's words (`RevalidateCachedQuery` in plancache.c).
+pub(super) fn reshaped() -> Failure {
+    Failure::error("0A000", "cached plan must not change result type")
+}
+
+impl Session {
+    /// Whether the held connection is known to give what the client was told, or to refuse.
+    pub(super) fn knows_shapes(&self, survey: &Survey) -> bool {
+        // What goes on in an open batch cannot be interrupted, and in a failed transaction nothing runs.
+        survey.blind.iter().all(|statement| self.knows_shape(statement)) || self.is_mid_batch() || self.status == b'E'
+    }
+
+    fn knows_shape(&self, statement: &Prepared) -> bool {
+        let Some(held) = &self.held else { return true };
+        let carried = &held.lease.carried;
+        match statement.is_named {
+            true => carried.shapes.get(&statement.number).copied() == statement.told.shape(),
+            false => carried.unnamed == Some(statement.number),
+        }
+    }
+
+    /// Has the held connection parse and describe what it is not known to have parsed as the client was told.
+    pub(super) async fn ask_shapes(&mut self, survey: &mut Survey) -> Result<(), End> {
+        survey.reshaped.clear();
+        for statement in &survey.blind {
+            if self.knows_shape(statement) {
+                continue;
+            }
+            let shape = self.ask_shape(statement).await?;
+            if shape.is_some_and(|shape| Some(shape) != statement.told.shape()) {
+                survey.reshaped.push(statement.number);
+            }
+        }
+        Ok(())
+    }
+
+    /// `None`: it can no longer be parsed, of which its Bind will tell.
+    async fn ask_shape(&mut self, statement: &Arc<Prepared>) -> Result<Option<u64>, End> {
+        let limit = self.shared.config.max_prepared_statements;
+        let Some(held) = &mut self.held else { return Ok(None) };
+        let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
+        let Held { lease, flow, .. } = held;
+        let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
+        composer.limit = limit;
+        composer.inspect(statement);
+        let mut out = composer.out;
+        if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
+            return Err(self.lost(broken).await);
+        }
+        if let (Some(shape), Some(held)) = (round.shape, &mut self.held)
+            && statement.is_named
+        {
+            held.lease.carried.shapes.insert(statement.number, shape);
+        }
+        Ok(round.shape)
+    }
+}
