@@ -10,9 +10,10 @@ use crate::types::Moment;
 use crate::wire::backend::Failure;
 use std::sync::Arc;
 
-/// In PostgreSQL's words (`RevalidateCachedQuery` in plancache.c).
+/// In PostgreSQL's words (plancache.c). asyncpg and pgjdbc know by the routine that they may prepare again.
 pub(super) fn reshaped() -> Failure {
-    Failure::error("0A000", "cached plan must not change result type")
+    let routine = Some("RevalidateCachedQuery");
+    Failure { routine, ..Failure::error("0A000", "cached plan must not change result type") }
 }
 
 impl Session {

@@ -21,6 +21,8 @@ pub struct Failure {
     pub sqlstate: &'static str,
     /// One line, in PostgreSQL's words where it has them.
     pub message: String,
+    /// The function that raises it in PostgreSQL: drivers tell errors of one SQLSTATE apart by it.
+    pub routine: Option<&'static str>,
 }
 
 impl fmt::Display for Failure {
@@ -32,12 +34,12 @@ impl fmt::Display for Failure {
 impl Failure {
     /// An error after which the session goes on.
     pub fn error(sqlstate: &'static str, message: impl Into<String>) -> Self {
-        Failure { severity: Severity::Error, sqlstate, message: message.into() }
+        Failure { severity: Severity::Error, sqlstate, message: message.into(), routine: None }
     }
 
     /// An error that ends the session.
     pub fn fatal(sqlstate: &'static str, message: impl Into<String>) -> Self {
-        Failure { severity: Severity::Fatal, sqlstate, message: message.into() }
+        Failure { severity: Severity::Fatal, sqlstate, message: message.into(), routine: None }
     }
 }
 
@@ -55,9 +57,10 @@ pub fn put_failure(out: &mut BytesMut, failure: &Failure) {
         Severity::Fatal => b"FATAL",
     };
     let mut body = Vec::with_capacity(64 + failure.message.len());
-    for (field, value) in
-        [(b'S', severity), (b'V', severity), (b'C', failure.sqlstate.as_bytes()), (b'M', failure.message.as_bytes())]
-    {
+    let fields =
+        [(b'S', severity), (b'V', severity), (b'C', failure.sqlstate.as_bytes()), (b'M', failure.message.as_bytes())];
+    let routine = failure.routine.map(|routine| (b'R', routine.as_bytes()));
+    for (field, value) in fields.into_iter().chain(routine) {
         body.push(field);
         body.extend(value.iter().filter(|byte| **byte != 0));
         body.push(0);
