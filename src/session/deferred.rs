@@ -2,7 +2,8 @@
 //! brings it along. Until then each statement would see a snapshot of its own in any case (READ COMMITTED), so that hits need no
 //! server, and a read that could be a hit runs alone, outside the transaction, and fills the cache.
 
-use super::compose::{Side, Survey};
+use super::compose::Side;
+use super::survey::Survey;
 use super::{Block, Session};
 use crate::config::PoolMode;
 use crate::route::plan::{Isolation, Plan, TransactionControl};

@@ -1,12 +1,14 @@
 //! The way of a unit that needs a server: what it does, where it goes, what is learned beside its answer.
 
 use super::client::{Unit, UnitEnd};
-use super::compose::{Beside, Composer, Side, Survey};
+use super::compose::{Beside, Side};
+use super::composer::Composer;
 use super::deferred::Standing;
 use super::exchange::{Again, Broken, Capture, Held, Round};
 use super::flow::Probe;
 use super::serve::{Intent, Understood};
 use super::settle::Fill;
+use super::survey::Survey;
 use super::{End, Session};
 use crate::config::PoolMode;
 use crate::route::plan::{Kind, Place, Plan};

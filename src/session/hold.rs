@@ -2,10 +2,12 @@
 //! the session has seen.
 
 use super::client::UnitEnd;
-use super::compose::{Composer, Side, Survey};
+use super::compose::Side;
+use super::composer::Composer;
 use super::exchange::{Held, Round};
 use super::flow::Probe;
 use super::settings::Setting;
+use super::survey::Survey;
 use super::{End, Session};
 use crate::coherence::StreamState;
 use crate::route::destination::{Choice, Reason, choose};

@@ -8,6 +8,7 @@ mod answer;
 mod cancel;
 mod client;
 mod compose;
+mod composer;
 pub mod console;
 mod copy;
 mod deferred;
@@ -31,6 +32,7 @@ mod settings;
 mod settle;
 mod shape;
 mod startup;
+mod survey;
 
 use crate::cache::Cache;
 use crate::catalog::Catalog;

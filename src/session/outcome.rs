@@ -1,9 +1,9 @@
 //! What a server's answers mean for the session: settings, transaction, pins, floor, and whether it has written.
 
 use super::client::UnitEnd;
-use super::compose::{Naming, Survey};
 use super::deferred::Standing;
 use super::exchange::Round;
+use super::survey::{Naming, Survey};
 use super::{Block, Session};
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, SettingChange, TransactionControl};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! After the client has its answer: what was filled is stored, what was written gets a position, and a clean connection goes
 //! back to its pool.
 
-use super::compose::{Composer, Side};
+use super::compose::Side;
+use super::composer::Composer;
 use super::exchange::{Held, Round};
 use super::{End, Session};
 use crate::cache::{Filled, Permit, StoreRefusal, TimedPermit, TimedReply};

@@ -2,9 +2,10 @@
 //! was parsed; here a connection may have parsed it later than the client was told, or must parse it now. A client that asks
 //! for the description each time hears of it; one that does not would misread the rows, so the connection is asked first.
 
-use super::compose::{Composer, Survey};
+use super::composer::Composer;
 use super::exchange::{Held, Round};
 use super::portal::Prepared;
+use super::survey::Survey;
 use super::{End, Session};
 use crate::types::Moment;
 use crate::wire::backend::Failure;

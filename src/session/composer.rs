@@ -1,0 +1,245 @@
+//! Bytes for a server and the answers that they are owed: each kind of message that a session sends, with the names that connections know
+//! statements by. Does not know why anything is sent; does no I/O.
+
+use super::compose::Side;
+use super::exchange::Round;
+use super::flow::{Flow, Owner, Probe, Slot, Step};
+use super::portal::Prepared;
+use crate::upstream::Carried;
+use crate::wire::backend::Failure;
+use crate::wire::frontend::{self, Subject};
+use bytes::BytesMut;
+use smallvec::SmallVec;
+
+/// Our own statements, prepared on a connection when first needed. Numbers below `plans::FIRST_NUMBER`.
+const SNAPSHOT: (u64, &str) = (1, "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text");
+const INSERTED: (u64, &str) = (2, "SELECT pg_catalog.pg_current_wal_insert_lsn()");
+const REPLAYED: (u64, &str) = (3, "SELECT pg_catalog.pg_last_wal_replay_lsn(), pg_catalog.pg_is_in_recovery()");
+const RECEIVED: (u64, &str) =
+    (4, "SELECT GREATEST(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())");
+
+/// What PostgreSQL's own functions and types read of a session, so that answers depend on it.
+const STATE: (u64, &str) = (
+    5,
+    "SELECT pg_catalog.concat_ws('|', CURRENT_USER, SESSION_USER, pg_catalog.current_setting('search_path'), \
+     pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('timezone_abbreviations'), \
+     pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('IntervalStyle'), \
+     pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('bytea_output'), \
+     pg_catalog.current_setting('client_encoding'), pg_catalog.current_setting('lc_monetary'), \
+     pg_catalog.current_setting('lc_numeric'), pg_catalog.current_setting('lc_time'), \
+     pg_catalog.current_setting('default_text_search_config'), pg_catalog.current_setting('xmlbinary'), \
+     pg_catalog.current_setting('xmloption'), pg_catalog.current_setting('array_nulls'), \
+     pg_catalog.current_setting('transform_null_equals'), pg_catalog.current_setting('row_security'), \
+     pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('gin_fuzzy_search_limit'), \
+     pg_catalog.current_setting('default_transaction_isolation'), \
+     pg_catalog.current_setting('default_transaction_read_only'))",
+);
+
+/// Bytes that a unit usually grows by on its way to a server: names, and questions of our own.
+const OUT_MARGIN: usize = 192;
+
+/// Bytes to send and the answers they are owed.
+pub struct Composer<'a> {
+    pub out: BytesMut,
+    pub flow: &'a mut Flow,
+    /// What the connection is known to have: changed by answers alone, since an error skips what stands behind it.
+    pub carried: &'a mut Carried,
+    /// Statements that these bytes prepare (`true`) or close, the latest last.
+    changed: Vec<(u64, bool)>,
+    /// Statements of clients that the connection may keep.
+    pub limit: usize,
+    tick: u64,
+}
+
+/// What a statement is called on connections.
+pub fn server_name(mut number: u64) -> SmallVec<[u8; 24]> {
+    let mut name = SmallVec::new();
+    loop {
+        name.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    name.extend_from_slice(b"_cs");
+    name.reverse();
+    name
+}
+
+impl<'a> Composer<'a> {
+    pub fn new(flow: &'a mut Flow, carried: &'a mut Carried, tick: u64) -> Self {
+        let out = BytesMut::with_capacity(OUT_MARGIN);
+        Composer { out, flow, carried, changed: Vec::new(), limit: usize::MAX, tick }
+    }
+
+    /// Whether the connection has this statement when it comes to what is written next.
+    pub fn has(&self, number: u64) -> bool {
+        let changed = self.changed.iter().rev().find(|(changed, _)| *changed == number);
+        changed.map_or_else(|| self.carried.prepared.contains_key(&number), |(_, exists)| *exists)
+    }
+
+    fn put_named(&mut self, owner: Owner, number: u64, sql: &[u8], types: &[u8]) {
+        frontend::put_parse(&mut self.out, &server_name(number), sql, types);
+        self.flow.sent(Step::Parse(owner, Slot::Named(number)));
+        self.changed.push((number, true));
+    }
+
+    fn own(&mut self, (number, sql): (u64, &str), probe: Probe) {
+        let name = server_name(number);
+        if !self.has(number) {
+            self.put_named(Owner::Own(Probe::Effect), number, sql.as_bytes(), b"");
+        }
+        frontend::put_run(&mut self.out, &name);
+        self.flow.sent(Step::Bind(Owner::Own(probe)));
+        self.flow.sent(Step::Execute(Owner::Own(probe)));
+    }
+
+    pub fn before(&mut self, side: Side) {
+        match side {
+            Side::Primary => self.own(SNAPSHOT, Probe::Snapshot),
+            Side::Replica => self.own(REPLAYED, Probe::Replayed),
+        }
+    }
+
+    pub fn after(&mut self, side: Side) {
+        match side {
+            Side::Primary => self.own(INSERTED, Probe::High),
+            Side::Replica => self.own(RECEIVED, Probe::High),
+        }
+    }
+
+    /// What [`Beside::Behind`] asks.
+    pub fn behind(&mut self, side: Side, position: bool, state: bool) {
+        if position {
+            self.after(side);
+        }
+        if state {
+            self.state();
+        }
+        self.sync_own();
+    }
+
+    /// Asks for what decides answers there.
+    pub fn state(&mut self) {
+        self.own(STATE, Probe::State);
+    }
+
+    /// Ends a group of our own.
+    pub fn sync_own(&mut self) {
+        frontend::put_sync(&mut self.out);
+        self.flow.sent(Step::Sync(Owner::Own(Probe::Effect)));
+    }
+
+    /// A text of our own as a simple query.
+    pub fn query_own(&mut self, sql: &str, probe: Probe) {
+        frontend::put_query(&mut self.out, sql.as_bytes());
+        self.flow.sent(Step::Query(Owner::Own(probe)));
+        self.carried.unnamed = None;
+    }
+
+    /// Begins the transaction that the client was told of, and makes it fail if the client was told that it has failed.
+    pub fn begin(&mut self, begin: &str, failed: bool) {
+        self.query_own(begin, Probe::Effect);
+        if failed {
+            self.put_failing();
+            self.sync_own();
+        }
+    }
+
+    /// A message that the server answers with an error.
+    fn put_failing(&mut self) {
+        frontend::put_subject(&mut self.out, b'D', Subject::Statement, b"sc_none");
+        self.flow.sent(Step::Fail);
+    }
+
+    /// Makes room for, then prepares, a statement of the client's that this connection lacks.
+    pub fn inject(&mut self, statement: &Prepared) {
+        if statement.is_named {
+            if let Some(used) = self.carried.prepared.get_mut(&statement.number) {
+                *used = self.tick;
+            }
+            if !self.has(statement.number) {
+                self.evict();
+                self.put_named(Owner::Own(Probe::Effect), statement.number, &statement.sql, &statement.types);
+            }
+        } else if self.carried.unnamed != Some(statement.number) {
+            frontend::put_parse(&mut self.out, b"", &statement.sql, &statement.types);
+            self.flow.sent(Step::Parse(Owner::Own(Probe::Effect), Slot::Unnamed(statement.number)));
+        }
+    }
+
+    /// Parses a statement anew and asks for its description, in a group of our own.
+    pub fn inspect(&mut self, statement: &Prepared) {
+        if statement.is_named && self.has(statement.number) {
+            self.close_own(statement.number);
+        }
+        self.inject(statement);
+        let name = if statement.is_named { server_name(statement.number) } else { SmallVec::new() };
+        frontend::put_subject(&mut self.out, b'D', Subject::Statement, &name);
+        self.flow.sent(Step::Describe(Owner::Own(Probe::Shape)));
+        self.sync_own();
+    }
+
+    /// Makes room for one more. A portal outlives the statement that it was made of.
+    fn evict(&mut self) {
+        let mut kept: Vec<(u64, u64)> = self.carried.prepared.iter().map(|(number, tick)| (*tick, *number)).collect();
+        for (changed, exists) in &self.changed {
+            kept.retain(|(_, number)| number != changed);
+            if *exists {
+                kept.push((self.tick, *changed));
+            }
+        }
+        kept.retain(|(_, number)| *number >= super::plans::FIRST_NUMBER);
+        let Some(many) = (kept.len() + 1).checked_sub(self.limit) else { return };
+        kept.sort_by_key(|(tick, _)| *tick);
+        for (_, number) in kept.into_iter().take(many) {
+            self.close_own(number);
+        }
+    }
+
+    /// Drops a statement from the connection.
+    pub fn close_own(&mut self, number: u64) {
+        frontend::put_subject(&mut self.out, b'C', Subject::Statement, &server_name(number));
+        self.flow.sent(Step::Close(Owner::Own(Probe::Effect), Some(number)));
+        self.changed.push((number, false));
+    }
+
+    /// The client's Parse.
+    pub fn parse(&mut self, statement: &Prepared) {
+        if !statement.is_named {
+            frontend::put_parse(&mut self.out, b"", &statement.sql, &statement.types);
+            self.flow.sent(Step::Parse(Owner::Client, Slot::Unnamed(statement.number)));
+            return;
+        }
+        if self.has(statement.number) {
+            // Parsed anew, since the client is owed the errors that parsing finds today.
+            self.close_own(statement.number);
+        } else {
+            self.evict();
+        }
+        self.put_named(Owner::Client, statement.number, &statement.sql, &statement.types);
+    }
+
+    /// The client's Parse of a name that it has given already. PostgreSQL finds that out last: so it is asked to parse the text
+    /// under a name that is taken on the connection, which is returned.
+    pub fn parse_twice(&mut self, known: &Prepared, statement: &Prepared) -> u64 {
+        let there = if self.has(known.number) { None } else { self.carried.prepared.keys().find(|n| self.has(**n)) };
+        let taken = there.copied().unwrap_or(known.number);
+        if there.is_none() {
+            self.inject(known);
+        }
+        frontend::put_parse(&mut self.out, &server_name(taken), &statement.sql, &statement.types);
+        self.flow.sent(Step::Parse(Owner::Client, Slot::Named(taken)));
+        taken
+    }
+
+    /// A message that fails, in whose place the client gets `failure`.
+    pub fn fail(&mut self, failure: Failure, round: &mut Round) {
+        self.put_failing();
+        round.substitutes.push_back(failure);
+    }
+
+    pub fn copy(&mut self, tag: u8, body: &[u8]) {
+        crate::wire::backend::put_frame(&mut self.out, tag, body);
+    }
+}

@@ -1,0 +1,198 @@
+//! What a unit's messages run, prepare, describe and set, as far as their plans and parameters tell. Sends nothing and decides
+//! nothing.
+
+use super::Session;
+use super::client::{UnitEnd, frames};
+use super::own;
+use super::portal::Prepared;
+use super::serve::Understood;
+use crate::catalog::CatalogVersion;
+use crate::route::plan::{Kind, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
+use crate::wire::backend::Failure;
+use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A message that gives a name or takes one away, once the server has answered it.
+#[derive(Debug)]
+pub enum Naming {
+    Prepared(Bytes, Arc<Prepared>),
+    Closed(Bytes),
+    ClosedPortal(Bytes),
+}
+
+/// What the messages of a unit do, as far as their plans tell.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The plan of each execution, in order; `None` for a portal that is not known.
+    pub runs: SmallVec<[Option<Arc<Plan>>; 4]>,
+    /// What the unit does to names, in order.
+    pub namings: Vec<Naming>,
+    /// Plans that are prepared, described or bound without being run here.
+    pub touches: SmallVec<[Arc<Plan>; 4]>,
+    /// Every execution is a proven read that may run anywhere.
+    pub reads: bool,
+    /// It has the form of one request, which leaves nothing behind.
+    pub is_request: bool,
+    /// An Execute asked for a part of the rows.
+    pub partial: bool,
+    /// What its executions set by `set_config`, by their number; `None` where that is not certain.
+    pub set: Vec<(usize, Option<Vec<SettingChange>>)>,
+    /// The statements that it describes, by themselves or by a portal, in order; `None` for what is not known.
+    pub described: SmallVec<[Option<Arc<Prepared>>; 2]>,
+    /// The statements that it runs without asking again what the client was told of their results before.
+    pub blind: SmallVec<[Arc<Prepared>; 2]>,
+    /// Those of them whose results have another shape now.
+    pub reshaped: SmallVec<[u64; 1]>,
+    /// The catalog's version when the unit was read.
+    pub catalog: CatalogVersion,
+    /// Named statements that it binds and that were prepared before.
+    pub earlier: SmallVec<[Arc<Prepared>; 4]>,
+}
+
+impl Survey {
+    /// What the unit's own messages so far have made of a statement's name; `None` if nothing.
+    pub fn named(&self, name: &[u8]) -> Option<Option<&Arc<Prepared>>> {
+        named(&self.namings, name)
+    }
+
+    /// The error of ours that an execution ends with: of a setting that no server knows.
+    pub fn own_failure(&self, run: usize) -> Option<Failure> {
+        self.runs.get(run).and_then(Option::as_ref).and_then(|plan| own::failure(plan))
+    }
+
+    /// Whether it touches no row, but the session and its transaction alone.
+    pub fn is_control(&self) -> bool {
+        self.runs.iter().all(|plan| plan.as_ref().is_some_and(|plan| plan.kind.is_control()))
+    }
+
+    /// Whether it sets the modes of the transaction that it is in.
+    pub fn sets_modes(&self) -> bool {
+        let modes = Kind::Transaction(TransactionControl::Modes);
+        self.runs.iter().flatten().any(|plan| plan.kind == modes)
+    }
+
+    /// Whether it may have seen rows that others write.
+    pub fn reads_rows(&self) -> bool {
+        let blind = [Refusal::NoRelation, Refusal::SystemCatalog, Refusal::NotARead];
+        let sees = |plan: &Arc<Plan>| !matches!(&plan.cache, Err(refusal) if blind.contains(refusal));
+        self.runs.iter().any(|plan| plan.as_ref().is_none_or(sees))
+    }
+}
+
+pub fn named<'n>(namings: &'n [Naming], name: &[u8]) -> Option<Option<&'n Arc<Prepared>>> {
+    namings.iter().rev().find_map(|naming| match naming {
+        Naming::Prepared(prepared, statement) if prepared == name => Some(Some(statement)),
+        Naming::Closed(closed) if closed == name => Some(None),
+        _ => None,
+    })
+}
+
+fn bound_here(portals: &[(&[u8], Arc<Prepared>)], name: &[u8]) -> Option<Arc<Prepared>> {
+    portals.iter().rev().find(|(portal, _)| *portal == name).map(|(_, statement)| Arc::clone(statement))
+}
+
+/// What calls of `set_config` set with these parameters, if all of them are texts.
+fn changes(calls: &[SetConfig], bind: &Bind<'_>, statement: &Prepared) -> Option<Vec<SettingChange>> {
+    /// unspecified, text, unknown, varchar: sent alike as text and binary.
+    const TEXTS: [u32; 4] = [0, 25, 705, 1043];
+    if !statement.oids.iter().all(|oid| TEXTS.contains(oid)) {
+        return None;
+    }
+    let values = bind.values().map(|(_, value)| value.map(std::str::from_utf8).transpose());
+    let values: Vec<Option<&str>> = values.collect::<Result<_, _>>().ok()?;
+    calls.iter().map(|call| call.change(&values)).collect()
+}
+
+impl Session {
+    /// Reads a unit's messages: what they run and prepare.
+    ///
+    /// # Errors
+    /// A message whose fields do not fill its frame.
+    pub(super) fn survey(&mut self, unit: &Bytes, end: UnitEnd, mut known: Understood) -> Result<Survey, Malformed> {
+        let mut survey = Survey { catalog: self.shared.catalog.load().version, ..Survey::default() };
+        let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
+        let mut bound: Vec<(&[u8], Option<Vec<SettingChange>>)> = Vec::new();
+        for (header, body) in frames(unit) {
+            match header.tag {
+                b'Q' => {
+                    let text = frontend::query(body)?;
+                    let known = known.plan.take().filter(|plan| self.is_current(plan));
+                    let plan = known.unwrap_or_else(|| self.plan(text));
+                    if let Kind::SetConfig(calls) = &plan.kind {
+                        survey.set.push((0, calls.iter().map(|call| call.change(&[])).collect()));
+                    }
+                    survey.runs.push(Some(plan));
+                }
+                b'P' => {
+                    let parse = Parse::read(body)?;
+                    let statement = known.parsed.take().unwrap_or_else(|| self.prepare(&parse));
+                    survey.touches.push(Arc::clone(&statement.plan));
+                    survey.namings.push(Naming::Prepared(unit.slice_ref(parse.name), statement));
+                }
+                b'B' => {
+                    let bind = Bind::read(body)?;
+                    if let Some(statement) = self.statement(&survey, bind.statement) {
+                        if statement.is_named && survey.named(bind.statement).is_none() {
+                            survey.earlier.push(Arc::clone(&statement));
+                        }
+                        let plan = self.plan_of(&statement);
+                        if let Kind::SetConfig(calls) = &plan.kind {
+                            bound.push((bind.portal, changes(calls, &bind, &statement)));
+                        }
+                        survey.touches.push(plan);
+                        portals.push((bind.portal, statement));
+                    }
+                }
+                b'D' | b'C' => {
+                    let (subject, name) = frontend::subject(body)?;
+                    if header.tag == b'D' {
+                        let statement = match subject {
+                            Subject::Statement => self.statement(&survey, name),
+                            Subject::Portal => {
+                                bound_here(&portals, name).or_else(|| self.statements.portal(name).cloned())
+                            }
+                        };
+                        if let Some(statement) = statement.as_ref().filter(|_| subject == Subject::Statement) {
+                            survey.touches.push(self.plan_of(statement));
+                        }
+                        survey.described.push(statement);
+                    }
+                    if header.tag == b'C' {
+                        let name = unit.slice_ref(name);
+                        survey.namings.push(match subject {
+                            Subject::Statement => Naming::Closed(name),
+                            Subject::Portal => Naming::ClosedPortal(name),
+                        });
+                    }
+                }
+                b'E' => {
+                    let (name, rows) = frontend::execute(body)?;
+                    survey.partial |= rows != 0;
+                    let here = bound_here(&portals, name);
+                    if let Some(here) = here.as_ref().filter(|here| here.told.shape().is_some())
+                        && !survey.described.iter().flatten().any(|described| Arc::ptr_eq(described, here))
+                    {
+                        survey.blind.push(Arc::clone(here));
+                    }
+                    let statement = here.or_else(|| self.statements.portal(name).cloned());
+                    // Taken away: a portal runs once.
+                    if let Some(at) = bound.iter().rposition(|(portal, _)| *portal == name) {
+                        survey.set.push((survey.runs.len(), bound.remove(at).1));
+                    }
+                    survey.runs.push(statement.map(|statement| self.plan_of(&statement)));
+                }
+                _ => {}
+            }
+        }
+        if end == UnitEnd::Call {
+            survey.runs.push(None);
+        }
+        Ok(survey)
+    }
+
+    fn statement(&self, survey: &Survey, name: &[u8]) -> Option<Arc<Prepared>> {
+        survey.named(name).unwrap_or_else(|| self.statements.get(name)).cloned()
+    }
+}
