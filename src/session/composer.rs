@@ -108,7 +108,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// What [`Beside::Behind`] asks.
+    /// What is asked behind a write.
     pub fn behind(&mut self, side: Side, position: bool, state: bool) {
         if position {
             self.after(side);
