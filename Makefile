@@ -1,6 +1,6 @@
 # Every task of this project by name. `make test` is what CI runs (by way of .ci/run).
 
-.PHONY: help test test-all demo bench figures ci install-deps install-servers
+.PHONY: help test test-all test-versions demo bench figures ci install-deps install-servers
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -19,6 +19,11 @@ test: install-deps ## all tests but the long ones
 test-all: install-deps ## all tests, the long ones and PostgreSQL's own suite too
 	.ci/install-regress
 	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked -- --include-ignored
+
+# VERSIONS: other PostgreSQLs than the installed one, of 16, 17 and 18.
+test-versions: install-deps ## the tests that need servers, on other versions of PostgreSQL
+	@set -e; for version in $${VERSIONS:-16 17 18}; do \
+	  SIDECACHE_PG_BIN=$$(.ci/install-postgres $$version) cargo test --locked --test it --test catalog; done
 
 # SECONDS shortens or lengthens its two phases; KEEP=1 keeps its servers until Ctrl-C.
 demo: install-servers ## a real workload on a real cluster, direct and through Sidecache
