@@ -68,6 +68,7 @@ fn live(from: &Sources<'_>) -> Result<Live, ConfigError> {
         client_idle_timeout: from.required("client_idle_timeout", values::limit)?,
         max_clients: from.required("max_clients", values::count)?,
         auth_timeout: from.required("auth_timeout", values::some_duration)?,
+        auth_failure_delay: from.required("auth_failure_delay", values::duration)?,
         drain_timeout: from.required("drain_timeout", values::duration)?,
         tls_required: from.required("tls_required", values::boolean)?,
         admin_users: from.list("admin_users", |text| Ok(text.to_owned()))?,

@@ -186,6 +186,8 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("max_clients", "max-clients", "N", Value("10000"),
         "Sessions at a time; more are told 53300 (sorry, too many clients already).").form(Form::Number).live(),
     Setting::new("auth_timeout", "auth-timeout", "DURATION", Value("10s"), "How long a client may take to prove itself.").live(),
+    Setting::new("auth_failure_delay", "auth-failure-delay", "DURATION", Value("5s"),
+        "The longest that an attempt to log in waits after failed ones of the same user from the same address (IPv6: the same /64). The first few cost nothing, then the wait doubles from 250ms up to this, or to half of auth_timeout. 0s for no wait.").live(),
     Setting::new("drain_timeout", "drain-timeout", "DURATION", Value("30s"),
         "How long SIGTERM waits for transactions to end.").live(),
     Setting::new("tls_certificate", "tls-certificate", "FILE", Absent("/etc/sidecache/server.crt"),

@@ -7,6 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use std::collections::HashMap;
 use std::path::Path;
 
+/// Rounds of PBKDF2 that a secret may ask of clients: a count beyond is a mistake, or meant to keep them busy.
+const MOST_ITERATIONS: u32 = 10_000_000;
+
 /// What is known of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
@@ -132,7 +135,7 @@ fn scram(rest: &str) -> Option<ScramSecret> {
         stored_key: key(stored)?,
         server_key: key(server)?,
     };
-    (secret.iterations > 0 && !secret.salt.is_empty()).then_some(secret)
+    ((1..=MOST_ITERATIONS).contains(&secret.iterations) && !secret.salt.is_empty()).then_some(secret)
 }
 
 #[cfg(test)]
@@ -168,6 +171,14 @@ mod tests {
             write!(file, "ok:fine\n{wrong}\n").unwrap();
             let error = Users::from_file(file.path()).unwrap_err().to_string();
             assert!(error.contains("line 2") && !error.contains("hunter2"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_may_not_keep_clients_busy() {
+        assert!(ScramSecret::read(&SCRAM.replace("4096", "10000000")).is_some());
+        for absurd in ["0", "10000001", "4294967295", "4294967296", "-1"] {
+            assert_eq!(ScramSecret::read(&SCRAM.replace("4096", absurd)), None, "{absurd}");
         }
     }
 

@@ -1,22 +1,27 @@
 //! SCRAM secrets of users who are in no file, as `auth_query` gives them on the primary: asked once in a while, kept in
 //! bounds. What is known of nobody is kept as well, so that a name that is unknown takes the time of one that is known.
 
+use super::generations::Generations;
 use super::{End, Shared};
 use crate::config::users::ScramSecret;
 use crate::types::Moment;
 use crate::upstream::{Control, ControlError};
 use crate::wire::backend::Failure;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::time::Duration;
 
-/// Names kept; they come from whoever can connect. Past it, all are asked anew.
-const KEPT: usize = 4_096;
+/// Half of the names kept; they come from whoever can connect.
+const KEPT_HALF: usize = 2_048;
+
+/// How often a name may be asked for anew within [`ANEW_WITHIN`] because its proof failed: a changed password is learned at once, and
+/// who guesses does not make the primary work.
+const ANEW: u32 = 3;
+const ANEW_WITHIN: Duration = Duration::from_secs(10);
 
 /// What `auth_query` said of names, and the connection that asks.
 #[derive(Debug, Default)]
 pub struct Secrets {
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<Generations<String, Known, KEPT_HALF>>,
     /// Made when somebody is asked for. Who holds it asks, and of many who wait for one name the first asks.
     asking: tokio::sync::Mutex<Option<Asking>>,
 }
@@ -26,6 +31,29 @@ struct Known {
     /// None: nobody of that name may connect.
     secret: Option<ScramSecret>,
     asked: Moment,
+    doubts: Doubts,
+}
+
+/// Proofs of one name that failed, or that the primary did not take.
+#[derive(Debug, Clone, Copy, Default)]
+struct Doubts {
+    /// What is known is not to be used any more.
+    standing: bool,
+    /// Since then.
+    times: u32,
+    since: Moment,
+}
+
+impl Doubts {
+    fn add(&mut self, now: Moment) {
+        if now.since(self.since) >= ANEW_WITHIN {
+            (self.times, self.since) = (0, now);
+        }
+        if self.times < ANEW && !self.standing {
+            self.times += 1;
+            self.standing = true;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -52,7 +80,7 @@ impl Secrets {
         let asked = Moment::now();
         match ask(&mut asking, shared, query, user).await {
             Ok(secret) => {
-                self.keep(user, Known { secret: secret.clone(), asked });
+                self.keep(user, secret.clone(), asked);
                 Ok(secret)
             }
             Err(cause) => {
@@ -63,23 +91,25 @@ impl Secrets {
         }
     }
 
-    /// The next who asks for this user is told what the primary says then.
-    pub(super) fn forget(&self, user: &str) {
-        self.known.lock().remove(user);
+    /// What is known of this user may be outdated: the next who asks is told what the primary says then, if that was not so
+    /// just before.
+    pub(super) fn doubt(&self, user: &str) {
+        if let Some(known) = self.known.lock().touch(&user.to_owned()) {
+            known.doubts.add(Moment::now());
+        }
     }
 
     fn fresh(&self, user: &str, age: Duration) -> Option<Option<ScramSecret>> {
-        let known = self.known.lock();
-        let known = known.get(user)?;
-        (Moment::now().since(known.asked) < age).then(|| known.secret.clone())
+        let mut known = self.known.lock();
+        let known = known.touch(&user.to_owned())?;
+        let is_fresh = !known.doubts.standing && Moment::now().since(known.asked) < age;
+        is_fresh.then(|| known.secret.clone())
     }
 
-    fn keep(&self, user: &str, what: Known) {
+    fn keep(&self, user: &str, secret: Option<ScramSecret>, asked: Moment) {
         let mut known = self.known.lock();
-        if known.len() >= KEPT {
-            known.clear();
-        }
-        known.insert(user.to_owned(), what);
+        let before = known.touch(&user.to_owned()).map(|known| known.doubts).unwrap_or_default();
+        known.insert(user.to_owned(), Known { secret, asked, doubts: Doubts { standing: false, ..before } });
     }
 }
 
@@ -145,11 +175,22 @@ mod tests {
     }
 
     #[test]
-    fn names_are_kept_in_bounds() {
+    fn a_name_is_asked_for_anew_a_few_times_only() {
         let secrets = Secrets::default();
-        for name in 0..KEPT * 2 + 1 {
-            secrets.keep(&name.to_string(), Known { secret: None, asked: Moment::now() });
+        let hour = Duration::from_secs(3600);
+        let mut asked = 0;
+        for _ in 0..1_000 {
+            if secrets.fresh("ann", hour).is_none() {
+                asked += 1;
+                secrets.keep("ann", None, Moment::now());
+            }
+            secrets.doubt("ann");
         }
-        assert!(secrets.known.lock().len() <= KEPT);
+        assert_eq!(asked, 1 + ANEW);
+        let mut doubts = Doubts { standing: false, times: ANEW, since: Moment::START };
+        doubts.add(Moment::from_micros(1));
+        assert!(!doubts.standing);
+        doubts.add(Moment::from_micros(10_000_000));
+        assert!(doubts.standing, "and again after a while");
     }
 }

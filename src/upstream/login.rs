@@ -8,6 +8,7 @@ use super::transport::Target;
 use super::{Account, BackendKey, LeaseError, LoginProof};
 use crate::wire::binding;
 use crate::wire::stream::Stream;
+use crate::wire::toil;
 use bytes::{Bytes, BytesMut};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
@@ -225,7 +226,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         let mut out = BytesMut::new();
         frontend::sasl_initial_response(mechanism, scram.message(), &mut out)?;
         self.send(&out).await?;
-        scram.update(&self.sasl_continue().await?)?;
+        // The server says how many rounds of PBKDF2; postgres-protocol takes up to 100,000.
+        let server_first = self.sasl_continue().await?;
+        let mut scram = toil::heavy(move || scram.update(&server_first).map(|()| scram)).await?;
         out.clear();
         frontend::sasl_response(scram.message(), &mut out)?;
         self.send(&out).await?;

@@ -9,3 +9,4 @@ pub mod scram;
 pub mod startup;
 pub mod stream;
 pub mod tls;
+pub mod toil;

@@ -35,6 +35,7 @@ mod drivers;
 mod feed;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
+mod guessing;
 mod harness_smoke;
 mod inputs;
 mod limits;
