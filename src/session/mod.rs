@@ -6,6 +6,7 @@
 
 mod answer;
 mod cancel;
+mod challenge;
 mod client;
 mod compose;
 mod composer;

@@ -1,15 +1,20 @@
 //! A client proves who it is, always, however warm the pool is; and the primary lets that user in. Who is unknown goes through
-//! the same motions as who is known, and who fails too often waits (`throttle`). The messages are another file's (`sasl`).
+//! the same motions as who is known, and who fails too often waits (`throttle`). Knows what proves whom; the messages are other
+//! files' (`sasl`, `challenge`), and the certificate was checked by TLS.
 
+use super::challenge::md5;
 use super::client::Client;
 use super::sasl::{Proof, scram};
-use super::throttle::{Attempt, Origin, TooMany};
+use super::throttle::{Origin, TooMany};
 use super::{End, Shared};
 use crate::config::users::Credential;
+use crate::config::{AuthMethod, ClientAuth};
 use crate::upstream::{Account, LeaseError, LoginProof};
 use crate::wire::backend::Failure;
-use crate::wire::scram::{EndPoint, Verifier};
-use crate::wire::toil;
+use crate::wire::scram::Verifier;
+use crate::wire::stream::Stream;
+use crate::wire::tls::Acceptor;
+use crate::wire::{binding, challenge, toil};
 use bytes::BufMut;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -24,6 +29,14 @@ enum Unproven {
     WrongPassword,
     /// Nobody of that name may connect. The client is told the same.
     UnknownUser,
+    /// It showed no certificate, where one is needed.
+    NoCertificate,
+    /// Its certificate is another's, or of a user who may not connect.
+    OthersCertificate,
+    /// Its certificate is another's, and the password was right.
+    OthersCertificateBesidePassword,
+    /// Nobody of that name may connect, though no proof is asked for.
+    NotTrusted,
     /// So many attempts wait already, after failed ones, that this one was not looked at.
     TooManyFailures,
 }
@@ -34,14 +47,24 @@ impl Unproven {
         match self {
             Unproven::WrongPassword => "wrong_password",
             Unproven::UnknownUser => "unknown_user",
+            Unproven::NoCertificate => "no_certificate",
+            Unproven::OthersCertificate | Unproven::OthersCertificateBesidePassword => "wrong_certificate",
+            Unproven::NotTrusted => "not_trusted",
             Unproven::TooManyFailures => "too_many_failures",
         }
     }
 
-    /// What the client is told.
+    /// What the client is told: as `ClientAuthentication` and `auth_failed` in PostgreSQL's auth.c.
     fn told(self, user: &str) -> Failure {
         match self {
-            Unproven::WrongPassword | Unproven::UnknownUser => {
+            Unproven::NoCertificate => Failure::fatal("28000", "connection requires a valid client certificate"),
+            Unproven::OthersCertificate => {
+                Failure::fatal("28000", format!("certificate authentication failed for user \"{user}\""))
+            }
+            Unproven::NotTrusted => {
+                Failure::fatal("28000", format!("\"trust\" authentication failed for user \"{user}\""))
+            }
+            Unproven::WrongPassword | Unproven::UnknownUser | Unproven::OthersCertificateBesidePassword => {
                 Failure::fatal("28P01", format!("password authentication failed for user \"{user}\""))
             }
             Unproven::TooManyFailures => {
@@ -51,21 +74,15 @@ impl Unproven {
     }
 }
 
-/// Lets the client prove that it is this user; gives what logs in upstream. `end_point`: of this connection's TLS.
+/// Lets the client prove that it is this user; gives what logs in upstream. `acceptor`: what this connection's TLS was made by.
 pub(super) async fn prove(
     client: &mut Client,
     shared: &Shared,
     user: String,
-    end_point: Option<&EndPoint>,
+    acceptor: Option<&Acceptor>,
 ) -> Result<Account, End> {
-    let live = shared.upstream.live();
-    let longest_wait = live.auth_failure_delay.min(live.auth_timeout / 2);
-    let mut attempt = shared.common.throttle.attempt(Origin::of(&client.stream), &user, longest_wait);
-    match by_password(client, shared, &user, end_point, &mut attempt).await? {
-        Ok(proof) => {
-            attempt.proven();
-            Ok(Account { user, proof })
-        }
+    match proven(client, shared, &user, acceptor).await? {
+        Ok(proof) => Ok(Account { user, proof }),
         Err(why) => {
             shared.telemetry.proof_failed(why.label());
             let shown = &user[..user.floor_char_boundary(NAME_SHOWN)];
@@ -75,48 +92,132 @@ pub(super) async fn prove(
     }
 }
 
+async fn proven(
+    client: &mut Client,
+    shared: &Shared,
+    user: &str,
+    acceptor: Option<&Acceptor>,
+) -> Result<Result<LoginProof, Unproven>, End> {
+    let is_local = matches!(client.stream, Stream::Unix(_));
+    let client_auth = acceptor.filter(|_| !is_local).map_or(ClientAuth::Off, |acceptor| acceptor.client_auth);
+    let shown = binding::shown_by_client(&client.stream);
+    if client_auth != ClientAuth::Off && shown.is_none() {
+        return Ok(Err(Unproven::NoCertificate));
+    }
+    let is_named = shown.is_some_and(|shown| shown.common_name.as_deref() == Some(user));
+    if client_auth == ClientAuth::Cert {
+        let listed = shared.users.load().lookup(user).filter(|_| is_named).map(unaided);
+        return Ok(listed.ok_or(Unproven::OthersCertificate));
+    }
+    let outcome = match shared.config.auth_method {
+        AuthMethod::Trust => by_word(shared, user).await?,
+        AuthMethod::Scram | AuthMethod::Md5 => by_password(client, shared, user, acceptor).await?,
+    };
+    Ok(match outcome {
+        Ok(_) if client_auth == ClientAuth::VerifyFull && !is_named => Err(Unproven::OthersCertificateBesidePassword),
+        outcome => outcome,
+    })
+}
+
+/// What is known of this user beside what it would prove here.
+fn unaided(credential: &Credential) -> LoginProof {
+    match credential {
+        Credential::Password(password) => LoginProof::Password(password.clone()),
+        Credential::Md5(hash) => LoginProof::Md5Hash(hash.clone()),
+        Credential::Scram(_) => LoginProof::Nothing,
+    }
+}
+
+/// What is known of a user; nothing of who may not connect.
+async fn known(shared: &Shared, user: &str) -> Result<Option<Credential>, End> {
+    let listed = shared.users.load().lookup(user).cloned();
+    match listed {
+        Some(listed) => Ok(Some(listed)),
+        None => shared.common.secrets.of(shared, user).await,
+    }
+}
+
+/// Whoever can connect is trusted; still it must be a user who may.
+async fn by_word(shared: &Shared, user: &str) -> Result<Result<LoginProof, Unproven>, End> {
+    let own = shared.upstream.own_account();
+    Ok(match known(shared, user).await? {
+        Some(credential) => Ok(unaided(&credential)),
+        None if own.user == user && shared.config.users.is_none() => Ok(own.proof.clone()),
+        None => Err(Unproven::NotTrusted),
+    })
+}
+
 async fn by_password(
     client: &mut Client,
     shared: &Shared,
     user: &str,
-    end_point: Option<&EndPoint>,
-    attempt: &mut Attempt<'_>,
+    acceptor: Option<&Acceptor>,
 ) -> Result<Result<LoginProof, Unproven>, End> {
+    let longest_wait = {
+        let live = shared.upstream.live();
+        live.auth_failure_delay.min(live.auth_timeout / 2)
+    };
+    let mut attempt = shared.common.throttle.attempt(Origin::of(&client.stream), user, longest_wait);
     if let Err(TooMany) = attempt.turn().await {
         return Ok(Err(Unproven::TooManyFailures));
     }
-    let listed = shared.users.load().lookup(user).cloned();
-    let credential = match listed {
-        Some(listed) => Some(listed),
-        None => shared.common.secrets.of(shared, user).await?.map(Credential::Scram),
-    };
-    let verifier = match &credential {
-        Some(Credential::Password(password)) => shared.common.verifiers.of_password(user, &password.0).await,
-        Some(Credential::Scram(secret)) => Verifier {
-            iterations: secret.iterations,
-            salt: secret.salt.clone(),
-            stored_key: secret.stored_key,
-            server_key: secret.server_key,
-        },
-        // An unknown user goes through the same motions, so that nothing tells that it is unknown (as
-        // `mock_scram_secret` in PostgreSQL's auth-scram.c).
-        None => shared.common.verifiers.mock(user),
-    };
-    let server_key = verifier.server_key;
-    let client_key = match scram(client, verifier, end_point, attempt).await? {
-        Proof::Right(client_key) => client_key,
-        Proof::TooMany => return Ok(Err(Unproven::TooManyFailures)),
-        Proof::Wrong => {
-            // The secret may have been changed since it was asked for.
-            shared.common.secrets.doubt(user);
-            return Ok(Err(credential.map_or(Unproven::UnknownUser, |_| Unproven::WrongPassword)));
+    // An unknown user goes through the same motions as others, so that nothing tells that it is unknown (as
+    // `mock_scram_secret` in PostgreSQL's auth-scram.c).
+    let proof = match (shared.config.auth_method, known(shared, user).await?) {
+        (AuthMethod::Md5, Some(Credential::Password(password))) => {
+            let kept = challenge::kept(user, &password.0);
+            md5(client, Some(&kept), &mut attempt).await?.teaches(|()| LoginProof::Password(password))
+        }
+        (AuthMethod::Md5, Some(Credential::Md5(hash))) => {
+            md5(client, hash.0.strip_prefix("md5"), &mut attempt).await?.teaches(|()| LoginProof::Md5Hash(hash))
+        }
+        (AuthMethod::Md5, None) => md5(client, None, &mut attempt).await?.unknown(),
+        (_, Some(Credential::Password(password))) => {
+            let verifier = shared.common.verifiers.of_password(user, &password.0).await;
+            let proof = scram(client, verifier, acceptor, &mut attempt).await?;
+            proof.teaches(|_| LoginProof::Password(password))
+        }
+        (_, Some(Credential::Scram(secret))) => {
+            let server = secret.server_key;
+            let verifier = Verifier {
+                iterations: secret.iterations,
+                salt: secret.salt,
+                stored_key: secret.stored_key,
+                server_key: secret.server_key,
+            };
+            let proof = scram(client, verifier, acceptor, &mut attempt).await?;
+            proof.teaches(|client| LoginProof::ScramKeys { client, server })
+        }
+        // An md5 hash proves nothing in SCRAM.
+        (_, Some(Credential::Md5(_)) | None) => {
+            scram(client, shared.common.verifiers.mock(user), acceptor, &mut attempt).await?.unknown()
         }
     };
-    Ok(match credential {
-        Some(Credential::Password(password)) => Ok(LoginProof::Password(password)),
-        Some(Credential::Scram(_)) => Ok(LoginProof::ScramKeys { client: client_key, server: server_key }),
-        None => Err(Unproven::UnknownUser),
-    })
+    match proof {
+        Ok(_) => attempt.proven(),
+        // The secret may have been changed since it was asked for.
+        Err(Unproven::WrongPassword | Unproven::UnknownUser) => shared.common.secrets.doubt(user),
+        Err(_) => {}
+    }
+    Ok(proof)
+}
+
+impl<T> Proof<T> {
+    fn teaches(self, proof: impl FnOnce(T) -> LoginProof) -> Result<LoginProof, Unproven> {
+        match self {
+            Proof::Right(taught) => Ok(proof(taught)),
+            Proof::Wrong => Err(Unproven::WrongPassword),
+            Proof::TooMany => Err(Unproven::TooManyFailures),
+        }
+    }
+
+    /// Of a user of whom nothing is known.
+    fn unknown(self) -> Result<LoginProof, Unproven> {
+        match self {
+            Proof::Right(_) | Proof::Wrong => Err(Unproven::UnknownUser),
+            Proof::TooMany => Err(Unproven::TooManyFailures),
+        }
+    }
 }
 
 /// Lets PostgreSQL say that it lets this user in.

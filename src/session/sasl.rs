@@ -5,8 +5,9 @@ use super::client::Client;
 use super::throttle::{Attempt, TooMany};
 use crate::wire::backend::{Failure, put_frame};
 use crate::wire::frame::{HEADER, header};
-use crate::wire::scram::{BadFirst, Chosen, EndPoint, Exchange, Verifier};
+use crate::wire::scram::{BadFirst, Chosen, Exchange, Verifier};
 use crate::wire::stream::Stream;
+use crate::wire::tls::Acceptor;
 use crate::wire::toil;
 use bytes::{Buf, BytesMut};
 use std::io;
@@ -15,21 +16,22 @@ use std::io;
 const AUTH_LIMIT: usize = 8 * 1024;
 
 /// What an exchange came to.
-pub(super) enum Proof {
-    /// Right: the client's key.
-    Right([u8; 32]),
+pub(super) enum Proof<T> {
+    /// Right, with what it taught us.
+    Right(T),
     Wrong,
     /// It was not looked at.
     TooMany,
 }
 
-/// Runs the exchange. `end_point`: of this connection's TLS.
+/// Runs the exchange, which teaches us the client's key. `acceptor`: what this connection's TLS was made by.
 pub(super) async fn scram(
     client: &mut Client,
     verifier: Verifier,
-    end_point: Option<&EndPoint>,
+    acceptor: Option<&Acceptor>,
     attempt: &mut Attempt<'_>,
-) -> Result<Proof, End> {
+) -> Result<Proof<[u8; 32]>, End> {
+    let end_point = acceptor.and_then(|acceptor| acceptor.end_point.as_ref());
     let bindable = end_point.filter(|_| matches!(client.stream, Stream::TlsServer(_)));
     let offer: &[u8] = match bindable {
         Some(_) => b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0",
@@ -38,7 +40,7 @@ pub(super) async fn scram(
     put_frame(&mut client.output, b'R', offer);
     client.flush().await?;
     let malformed = || End::from(Failure::fatal("08P01", "malformed SASL message"));
-    let body = read_proof(client).await?;
+    let body = read_proof(client, "SASL").await?;
     let end = body.iter().position(|byte| *byte == 0).ok_or_else(malformed)?;
     let chosen = match (&body[..end], bindable) {
         (b"SCRAM-SHA-256-PLUS", Some(end_point)) => Chosen::Bound(end_point),
@@ -61,7 +63,7 @@ pub(super) async fn scram(
     reply.extend_from_slice(server_first.as_bytes());
     put_frame(&mut client.output, b'R', &reply);
     client.flush().await?;
-    let body = read_proof(client).await?;
+    let body = read_proof(client, "SASL").await?;
     if let Err(TooMany) = attempt.turn().await {
         return Ok(Proof::TooMany);
     }
@@ -76,12 +78,12 @@ pub(super) async fn scram(
 }
 
 /// Reads one `p` message.
-async fn read_proof(client: &mut Client) -> Result<BytesMut, End> {
+pub(super) async fn read_proof(client: &mut Client, awaited: &str) -> Result<BytesMut, End> {
     loop {
         let next = header(&client.input, |_| AUTH_LIMIT).map_err(|bad| Failure::fatal("08P01", bad.to_string()))?;
         match next {
             Some(next) if next.tag != b'p' => {
-                let text = format!("expected SASL response, got message type {}", next.tag);
+                let text = format!("expected {awaited} response, got message type {}", next.tag);
                 return Err(Failure::fatal("08P01", text).into());
             }
             Some(next) if client.input.len() >= next.len => {

@@ -1,9 +1,9 @@
-//! SCRAM secrets of users who are in no file, as `auth_query` gives them on the primary: asked once in a while, kept in
+//! Secrets of users who are in no file, as `auth_query` gives them on the primary: asked once in a while, kept in
 //! bounds. What is known of nobody is kept as well, so that a name that is unknown takes the time of one that is known.
 
 use super::generations::Generations;
 use super::{End, Shared};
-use crate::config::users::ScramSecret;
+use crate::config::users::Credential;
 use crate::types::Moment;
 use crate::upstream::{Control, ControlError};
 use crate::wire::backend::Failure;
@@ -29,7 +29,7 @@ pub struct Secrets {
 #[derive(Debug, Clone)]
 struct Known {
     /// None: nobody of that name may connect.
-    secret: Option<ScramSecret>,
+    secret: Option<Credential>,
     asked: Moment,
     doubts: Doubts,
 }
@@ -67,7 +67,7 @@ impl Secrets {
     ///
     /// # Errors
     /// The primary cannot be asked: then nobody can tell who this is.
-    pub(super) async fn of(&self, shared: &Shared, user: &str) -> Result<Option<ScramSecret>, End> {
+    pub(super) async fn of(&self, shared: &Shared, user: &str) -> Result<Option<Credential>, End> {
         let Some(query) = &shared.config.auth_query else { return Ok(None) };
         let age = shared.config.auth_refresh;
         if let Some(known) = self.fresh(user, age) {
@@ -99,14 +99,14 @@ impl Secrets {
         }
     }
 
-    fn fresh(&self, user: &str, age: Duration) -> Option<Option<ScramSecret>> {
+    fn fresh(&self, user: &str, age: Duration) -> Option<Option<Credential>> {
         let mut known = self.known.lock();
         let known = known.touch(&user.to_owned())?;
         let is_fresh = !known.doubts.standing && Moment::now().since(known.asked) < age;
         is_fresh.then(|| known.secret.clone())
     }
 
-    fn keep(&self, user: &str, secret: Option<ScramSecret>, asked: Moment) {
+    fn keep(&self, user: &str, secret: Option<Credential>, asked: Moment) {
         let mut known = self.known.lock();
         let before = known.touch(&user.to_owned()).map(|known| known.doubts).unwrap_or_default();
         known.insert(user.to_owned(), Known { secret, asked, doubts: Doubts { standing: false, ..before } });
@@ -118,7 +118,7 @@ async fn ask(
     shared: &Shared,
     query: &str,
     user: &str,
-) -> Result<Option<ScramSecret>, ControlError> {
+) -> Result<Option<Credential>, ControlError> {
     // Another server may be the primary by now: the connection is as old as what it says may be.
     if let Some(kept) = asking.take_if(|kept| Moment::now().since(kept.made) < shared.config.auth_refresh)
         && !kept.control.is_closed()
@@ -134,12 +134,12 @@ async fn ask(
     read(&rows, user)
 }
 
-/// One row, of the name that was asked for and its secret. A password of another kind proves nothing in SCRAM.
-fn read(rows: &[Vec<Option<String>>], user: &str) -> Result<Option<ScramSecret>, ControlError> {
+/// One row, of the name that was asked for and its secret: of SCRAM, or an md5 hash.
+fn read(rows: &[Vec<Option<String>>], user: &str) -> Result<Option<Credential>, ControlError> {
     match rows {
         [] => Ok(None),
         [row] => match row.as_slice() {
-            [Some(name), secret] if name == user => Ok(secret.as_deref().and_then(ScramSecret::read)),
+            [Some(name), secret] if name == user => Ok(secret.as_deref().and_then(Credential::of_secret)),
             // A function that returns a row of NULLs knows nobody.
             [None, _] => Ok(None),
             [_, _] => Err(ControlError("auth_query gave another user than was asked for".to_owned())),
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn one_row_of_the_user_and_its_scram_secret_is_read() {
-        assert_eq!(read(&[row(&[Some("ann"), Some(SECRET)])], "ann").unwrap(), ScramSecret::read(SECRET));
+        assert_eq!(read(&[row(&[Some("ann"), Some(SECRET)])], "ann").unwrap(), Credential::of_secret(SECRET));
         for nobody in
             [&[][..], &[row(&[None, None])], &[row(&[Some("ann"), None])], &[row(&[Some("ann"), Some("md5x")])]]
         {

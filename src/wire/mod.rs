@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod binding;
+pub mod challenge;
 pub mod frame;
 pub mod frontend;
 pub mod scram;
