@@ -269,6 +269,7 @@ async fn no_login_goes_unbound_where_that_is_required() {
     ] {
         let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
         theirs.write_all(&says).await.unwrap();
+        theirs.shutdown().await.unwrap();
         let end_point = end_point.map(|hash| hash.to_vec());
         let channel = Channel { wanted: ChannelBinding::Require, end_point };
         let outcome = login(&mut ours, Cleartext::Taken, channel, &account(Some("secret")), "shop", &[]).await;
