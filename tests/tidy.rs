@@ -33,6 +33,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls_pki_types", &["wire"]),
     ("tokio_rustls", &["wire"]),
     ("x509_certificate", &["wire"]),
+    ("md5", &["wire"]),
     ("moka", &["store"]),
     ("redis", &["store"]),
     ("sqlparser", &["sql"]),

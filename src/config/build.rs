@@ -3,7 +3,9 @@
 use super::error::ConfigError;
 use super::server_url::server_url;
 use super::sources::{Flags, Given, Sources};
-use super::{CacheMode, ClientTls, Config, Listen, Live, LogFormat, PoolMode, Secret, ServerUrl, values};
+use super::{
+    AuthMethod, CacheMode, ClientAuth, ClientTls, Config, Listen, Live, LogFormat, PoolMode, Secret, ServerUrl, values,
+};
 use crate::types::Level;
 use std::path::Path;
 
@@ -23,6 +25,7 @@ impl Config {
             primary,
             users: from.optional("users", values::path)?,
             auth_query: from.optional("auth_query", auth_query)?,
+            auth_method: from.required("auth_method", values::word(AUTH_METHODS))?,
             auth_refresh: from.required("auth_refresh", values::some_duration)?,
             redis: from.optional("redis", redis_url)?,
             redis_secret: from.optional("redis_secret", redis_secret)?,
@@ -68,6 +71,7 @@ fn live(from: &Sources<'_>) -> Result<Live, ConfigError> {
         client_idle_timeout: from.required("client_idle_timeout", values::limit)?,
         max_clients: from.required("max_clients", values::count)?,
         auth_timeout: from.required("auth_timeout", values::some_duration)?,
+        auth_failure_delay: from.required("auth_failure_delay", values::duration)?,
         drain_timeout: from.required("drain_timeout", values::duration)?,
         tls_required: from.required("tls_required", values::boolean)?,
         admin_users: from.list("admin_users", |text| Ok(text.to_owned()))?,
@@ -78,6 +82,14 @@ const LEVELS: &[(&str, Level)] = &[("session", Level::Session), ("bounded", Leve
 const CACHE_MODES: &[(&str, CacheMode)] =
     &[("on", CacheMode::On), ("off", CacheMode::Off), ("shadow", CacheMode::Shadow)];
 const POOL_MODES: &[(&str, PoolMode)] = &[("transaction", PoolMode::Transaction), ("session", PoolMode::Session)];
+const AUTH_METHODS: &[(&str, AuthMethod)] =
+    &[("scram", AuthMethod::Scram), ("md5", AuthMethod::Md5), ("trust", AuthMethod::Trust)];
+const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
+    ("off", ClientAuth::Off),
+    ("verify-ca", ClientAuth::VerifyCa),
+    ("verify-full", ClientAuth::VerifyFull),
+    ("cert", ClientAuth::Cert),
+];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 impl Sources<'_> {
@@ -146,8 +158,21 @@ fn client_tls(from: &Sources<'_>) -> Result<Option<ClientTls>, ConfigError> {
     let certificate = from.optional("tls_certificate", values::path)?;
     let key = from.optional("tls_key", values::path)?;
     let required = from.required("tls_required", values::boolean)?;
+    let client_ca = from.optional("tls_client_ca", values::path)?;
+    let client_auth = from.required("tls_client_auth", values::word(CLIENT_AUTH))?;
+    match (client_auth, &client_ca) {
+        (ClientAuth::Off, Some(_)) => {
+            return Err(from.contradiction("tls_client_ca", 0, "needs tls_client_auth, which says what it is for"));
+        }
+        (ClientAuth::Off, None) => {}
+        (_, None) => return Err(from.contradiction("tls_client_auth", 0, "needs tls_client_ca")),
+        (_, Some(_)) if certificate.is_none() => {
+            return Err(from.contradiction("tls_client_auth", 0, "needs tls_certificate and tls_key"));
+        }
+        (_, Some(_)) => {}
+    }
     match (certificate, key) {
-        (Some(certificate), Some(key)) => Ok(Some(ClientTls { certificate, key })),
+        (Some(certificate), Some(key)) => Ok(Some(ClientTls { certificate, key, client_ca, client_auth })),
         (Some(_), None) => Err(from.contradiction("tls_certificate", 0, "needs tls_key")),
         (None, Some(_)) => Err(from.contradiction("tls_key", 0, "needs tls_certificate")),
         (None, None) if required => Err(from.contradiction("tls_required", 0, "needs tls_certificate and tls_key")),
@@ -155,7 +180,27 @@ fn client_tls(from: &Sources<'_>) -> Result<Option<ClientTls>, ConfigError> {
     }
 }
 
+/// Trust is for whom the system lets connect. Anybody else would be let in as anybody.
+fn trust(config: &Config, from: &Sources<'_>) -> Result<(), ConfigError> {
+    let anywhere = from.required("auth_trust_any_address", values::boolean)?;
+    match config.auth_method {
+        AuthMethod::Trust if !anywhere => {
+            let is_open = |listen: &&Listen| matches!(listen, Listen::Tcp(address) if !address.ip().is_loopback());
+            let Some(open) = config.listen.iter().find(is_open) else { return Ok(()) };
+            let reason = format!(
+                "lets whoever reaches {open} be any user: listen on 127.0.0.1 or a Unix socket alone, or set auth_trust_any_address"
+            );
+            Err(from.contradiction("auth_method", 0, reason))
+        }
+        AuthMethod::Scram | AuthMethod::Md5 if anywhere => {
+            Err(from.contradiction("auth_trust_any_address", 0, "needs auth_method trust"))
+        }
+        AuthMethod::Trust | AuthMethod::Scram | AuthMethod::Md5 => Ok(()),
+    }
+}
+
 fn contradictions(config: &Config, from: &Sources<'_>) -> Result<(), ConfigError> {
+    trust(config, from)?;
     if config.redis.is_some() && config.redis_secret.is_none() {
         let reason =
             "needs redis_secret (SIDECACHE_REDIS_SECRET, or the configuration file), which authenticates entries";
@@ -190,7 +235,8 @@ fn contradictions(config: &Config, from: &Sources<'_>) -> Result<(), ConfigError
     }
     readable("users", config.users.as_deref(), from)?;
     readable("tls_certificate", config.client_tls.as_ref().map(|tls| tls.certificate.as_path()), from)?;
-    readable("tls_key", config.client_tls.as_ref().map(|tls| tls.key.as_path()), from)
+    readable("tls_key", config.client_tls.as_ref().map(|tls| tls.key.as_path()), from)?;
+    readable("tls_client_ca", config.client_tls.as_ref().and_then(|tls| tls.client_ca.as_deref()), from)
 }
 
 /// A file that is named must be there: better said now than at the first client.

@@ -26,6 +26,8 @@ pub struct Live {
     pub max_clients: usize,
     /// How long a client may take to prove itself.
     pub auth_timeout: Duration,
+    /// The longest wait after failed proofs; zero for none.
+    pub auth_failure_delay: Duration,
     /// How long SIGTERM waits for transactions to end.
     pub drain_timeout: Duration,
     /// Refuse plain TCP connections.

@@ -48,7 +48,17 @@ pub enum SslMode {
     VerifyFull,
 }
 
-/// A PostgreSQL server, from a URL `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&zone=…`;
+/// Whether the login is bound to the server's certificate (libpq's `channel_binding`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelBinding {
+    Disable,
+    /// Where the server offers it, on TLS.
+    Prefer,
+    /// Who cannot prove it is not logged in to.
+    Require,
+}
+
+/// A PostgreSQL server, from a URL `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&channel_binding=…&zone=…`;
 /// a host that begins with `/` (percent-encoded, or `?host=/dir`) is a Unix socket's directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUrl {
@@ -59,6 +69,7 @@ pub struct ServerUrl {
     pub database: String,
     pub ssl_mode: SslMode,
     pub ssl_root_cert: Option<PathBuf>,
+    pub channel_binding: ChannelBinding,
     pub zone: Option<String>,
 }
 
@@ -107,6 +118,32 @@ pub struct TtlRule {
 pub struct ClientTls {
     pub certificate: PathBuf,
     pub key: PathBuf,
+    /// Who signs certificates of clients; none where they are not asked for.
+    pub client_ca: Option<PathBuf>,
+    pub client_auth: ClientAuth,
+}
+
+/// What a client's certificate counts for on TCP connections, in the words of `pg_hba.conf`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// It is not asked for.
+    Off,
+    /// It is needed beside the password (`clientcert=verify-ca`).
+    VerifyCa,
+    /// And its common name is the user (`clientcert=verify-full`).
+    VerifyFull,
+    /// Its common name is the user, and no password is asked for (method `cert`).
+    Cert,
+}
+
+/// How a client proves who it is, where its certificate does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    Scram,
+    /// By an MD5 challenge, or by SCRAM where a SCRAM secret is all that is known of the user: PostgreSQL's `md5`.
+    Md5,
+    /// Not at all: whoever can connect is whom it says it is.
+    Trust,
 }
 
 /// Text or JSON.
@@ -124,6 +161,7 @@ pub struct Config {
     pub users: Option<PathBuf>,
     /// Gives name and SCRAM secret of the user `$1`.
     pub auth_query: Option<String>,
+    pub auth_method: AuthMethod,
     /// How long the primary's word on who may log in is believed.
     pub auth_refresh: Duration,
     /// `redis://` or `rediss://` (TLS), with password, and the secret that authenticates entries (required with it).

@@ -1,7 +1,7 @@
 //! A PostgreSQL server's URL, as libpq reads it, apart from what would be ignored in silence: parameters that are not
 //! known, several hosts, fragments are refused. Reasons never repeat any part that could be a piece of a password.
 
-use super::{Secret, ServerUrl, SslMode};
+use super::{ChannelBinding, Secret, ServerUrl, SslMode};
 use std::path::PathBuf;
 use url::Url;
 
@@ -40,6 +40,7 @@ pub fn server_url(text: &str, base: Option<&ServerUrl>) -> Result<ServerUrl, Str
         database,
         ssl_mode: base.map_or(SslMode::Prefer, |b| b.ssl_mode),
         ssl_root_cert: base.and_then(|b| b.ssl_root_cert.clone()),
+        channel_binding: base.map_or(ChannelBinding::Prefer, |b| b.channel_binding),
         zone: None,
     };
     for (name, value) in url.query_pairs() {
@@ -82,8 +83,13 @@ fn parameter(server: &mut ServerUrl, name: &str, value: &str) -> Result<(), Stri
         "port" => server.port = value.parse().map_err(|_| "its port is not a number below 65536")?,
         "sslmode" => server.ssl_mode = ssl_mode(value)?,
         "sslrootcert" => server.ssl_root_cert = Some(PathBuf::from(value)),
+        "channel_binding" => server.channel_binding = channel_binding(value)?,
         "zone" => server.zone = Some(value.to_owned()),
-        _ => return Err(format!("parameter {name:?} is not known (host, port, sslmode, sslrootcert, zone are)")),
+        _ => {
+            return Err(format!(
+                "parameter {name:?} is not known (host, port, sslmode, sslrootcert, channel_binding, zone are)"
+            ));
+        }
     }
     Ok(())
 }
@@ -96,6 +102,15 @@ fn ssl_mode(value: &str) -> Result<SslMode, String> {
         "verify-ca" => Ok(SslMode::VerifyCa),
         "verify-full" => Ok(SslMode::VerifyFull),
         _ => Err("its sslmode is not one of disable, prefer, require, verify-ca, verify-full".to_owned()),
+    }
+}
+
+fn channel_binding(value: &str) -> Result<ChannelBinding, String> {
+    match value {
+        "disable" => Ok(ChannelBinding::Disable),
+        "prefer" => Ok(ChannelBinding::Prefer),
+        "require" => Ok(ChannelBinding::Require),
+        _ => Err("its channel_binding is not one of disable, prefer, require".to_owned()),
     }
 }
 
@@ -115,6 +130,9 @@ fn check(server: &ServerUrl) -> Result<(), String> {
     let socket = server.host.starts_with('/');
     if socket && matches!(server.ssl_mode, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) {
         return Err("a Unix socket cannot use TLS: leave sslmode out".to_owned());
+    }
+    if server.channel_binding == ChannelBinding::Require && (socket || server.ssl_mode == SslMode::Disable) {
+        return Err("channel_binding=require needs TLS".to_owned());
     }
     Ok(())
 }
@@ -160,6 +178,18 @@ mod tests {
         let s = read("postgres://u@h/d");
         assert_eq!((s.port, s.password, s.ssl_mode, s.zone), (5432, None, SslMode::Prefer, None));
         assert_eq!(read("postgres://u@h/d?sslmode=allow").ssl_mode, SslMode::Prefer);
+    }
+
+    #[test]
+    fn channel_binding_is_libpqs_and_the_primarys() {
+        let bound = read("postgres://u@h/d?channel_binding=require");
+        assert_eq!(read("postgres://u@h/d").channel_binding, ChannelBinding::Prefer);
+        let replica = |text: &str| server_url(text, Some(&bound)).map(|server| server.channel_binding);
+        assert_eq!(replica("postgres://h2"), Ok(ChannelBinding::Require));
+        assert_eq!(replica("postgres://h2?channel_binding=disable&sslmode=disable"), Ok(ChannelBinding::Disable));
+        for wrong in ["postgres://h2?channel_binding=yes", "postgres://h2?sslmode=disable", "postgres:///d?host=/run"] {
+            assert!(replica(wrong).unwrap_err().contains("channel_binding"), "{wrong}");
+        }
     }
 
     #[test]

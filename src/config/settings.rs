@@ -121,15 +121,20 @@ use Fallback::{Absent, Required, Value};
 /// All of them, in the order of `config.toml`.
 pub static SETTINGS: &[Setting] = &[
     Setting::new("primary", "primary", "URL", Required("postgres://app:password@127.0.0.1:5432/shop"),
-        "The primary, with the user that Sidecache itself uses. Parameters: sslmode (disable, prefer, require, verify-ca, verify-full), sslrootcert, host, port, zone. A host that begins with / is a Unix socket's directory.")
+        "The primary, with the user that Sidecache itself uses. Parameters: sslmode (disable, prefer, require, verify-ca, verify-full), sslrootcert, channel_binding (disable, prefer, require), host, port, zone. A host that begins with / is a Unix socket's directory.")
         .secret(Secrecy::Url),
     Setting::new("replicas", "replica", "URL", Absent("postgres://10.0.0.2:5432?zone=eu-1a"),
-        "Replicas that take proven reads. User, password, database and sslmode that a URL leaves out are the primary's.")
+        "Replicas that take proven reads. User, password, database, sslmode and channel_binding that a URL leaves out are the primary's.")
         .many().secret(Secrecy::Url),
     Setting::new("users", "users", "FILE", Absent("/etc/sidecache/users"),
-        "Who may connect: user:password or user:SCRAM-SHA-256$... a line. Without it, the user of the primary's URL alone.").live(),
+        "Who may connect: user:password or user:SCRAM-SHA-256$... a line (with auth_method md5 or trust also user:md5...). Without it, the user of the primary's URL alone.").live(),
     Setting::new("auth_query", "auth-query", "SQL", Absent("SELECT usename, passwd FROM sidecache_auth.secret_of($1)"),
         "Asked on the primary, by the user of its URL, for users that are not in the users file: gives name and SCRAM secret of the user $1. search_path is pg_catalog: name the schema of everything else."),
+    Setting::new("auth_method", "auth-method", "METHOD", Value("scram"),
+        "How clients prove who they are: scram; md5, as weak as it is, for clients that know nothing else (needs passwords or md5 hashes; who has a SCRAM secret proves it by SCRAM); trust, not at all (on loopback addresses and Unix sockets alone)."),
+    Setting::new("auth_trust_any_address", "auth-trust-any-address", "BOOL", Value("false"),
+        "Allows auth_method trust where other machines can connect: whoever does is any user, operators included.")
+        .form(Form::Boolean),
     Setting::new("auth_refresh", "auth-refresh", "DURATION", Value("60s"),
         "How long the primary's word on who may log in is believed: past it, a client that connects is let in only after a login of its user there (or on a replica, while the primary is gone), and auth_query is asked again."),
     Setting::new("redis", "redis", "URL", Absent("rediss://:password@127.0.0.1:6379/0"),
@@ -186,6 +191,8 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("max_clients", "max-clients", "N", Value("10000"),
         "Sessions at a time; more are told 53300 (sorry, too many clients already).").form(Form::Number).live(),
     Setting::new("auth_timeout", "auth-timeout", "DURATION", Value("10s"), "How long a client may take to prove itself.").live(),
+    Setting::new("auth_failure_delay", "auth-failure-delay", "DURATION", Value("5s"),
+        "The longest that an attempt to log in waits after failed ones of the same user from the same address (IPv6: the same /64). The first few cost nothing, then the wait doubles from 250ms up to this, or to half of auth_timeout. 0s for no wait.").live(),
     Setting::new("drain_timeout", "drain-timeout", "DURATION", Value("30s"),
         "How long SIGTERM waits for transactions to end.").live(),
     Setting::new("tls_certificate", "tls-certificate", "FILE", Absent("/etc/sidecache/server.crt"),
@@ -193,6 +200,10 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("tls_key", "tls-key", "FILE", Absent("/etc/sidecache/server.key"), "PEM private key of tls_certificate.").live(),
     Setting::new("tls_required", "tls-required", "BOOL", Value("false"), "Refuse TCP clients that do not use TLS.")
         .form(Form::Boolean).live(),
+    Setting::new("tls_client_ca", "tls-client-ca", "FILE", Absent("/etc/sidecache/clients-ca.crt"),
+        "PEM certificates of those who sign certificates of clients; with tls_client_auth.").live(),
+    Setting::new("tls_client_auth", "tls-client-auth", "MODE", Value("off"),
+        "What a certificate counts for that a client shows, in pg_hba.conf's words: off, verify-ca (TCP clients need one beside their password), verify-full (and its common name is the user), cert (its common name is the user, and no password is asked for; the password in the users file logs in upstream). Unix sockets are left out.").live(),
     Setting::new("admin_users", "admin-user", "USER", Absent("ops"),
         "Who may use the console, the database sidecache, with the password of the users file. Without it, the user of the primary's URL alone, on a Unix socket.")
         .many().live(),

@@ -130,6 +130,16 @@ fn contradictions_are_refused() {
     refused(&["--tls-key", "/dev/null"], "needs tls_certificate");
     refused(&["--tls-required", "true"], "needs tls_certificate and tls_key");
     refused(&["--users", "/nonexistent/users"], "No such file");
+    refused(&["--tls-client-auth", "cert"], "tls_client_auth = \"cert\" (from --tls-client-auth): needs tls_client_ca");
+    refused(&["--tls-client-ca", "/dev/null"], "needs tls_client_auth");
+    refused(&["--tls-client-ca", "/dev/null", "--tls-client-auth", "cert"], "needs tls_certificate and tls_key");
+    refused(&["--tls-client-auth", "verify"], "not one of off, verify-ca, verify-full, cert");
+    refused(&["--auth-method", "password"], "not one of scram, md5, trust");
+    refused(&["--auth-method", "trust", "--listen", "/tmp/s", "--listen", "0.0.0.0:1"], "whoever reaches 0.0.0.0:1");
+    refused(&["--auth-trust-any-address", "true"], "needs auth_method trust");
+    let anywhere = ["--auth-method", "trust", "--listen", "[::]:1", "--auth-trust-any-address", "true"];
+    assert!(with(&anywhere).is_ok() && with(&anywhere[..2]).is_ok());
+    assert!(with(&["--auth-method", "trust", "--listen", "/tmp/s", "--listen", "[::1]:1"]).is_ok());
     let empty = file("listen = []");
     refused(&["--config", empty.path().to_str().unwrap()], "listen = \"[]\"");
     for reading in ["connect-timeout", "pool-timeout", "auth-timeout", "redis-timeout"] {

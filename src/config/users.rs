@@ -1,11 +1,14 @@
 //! Who may connect, and what proves it. Does not know the protocol of the proof. A line of the users file is a
 //! secret: errors give its number alone.
 
-use super::{Config, ConfigError, Secret};
+use super::{AuthMethod, Config, ConfigError, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::HashMap;
 use std::path::Path;
+
+/// Rounds of PBKDF2 that a secret may ask of clients: a count beyond is a mistake, or meant to keep them busy.
+const MOST_ITERATIONS: u32 = 10_000_000;
 
 /// What is known of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,20 @@ pub enum Credential {
     Password(Secret),
     /// What PostgreSQL keeps in `pg_authid.rolpassword`: enough to check a proof, not to make one.
     Scram(ScramSecret),
+    /// What PostgreSQL kept there before: enough for an MD5 challenge on either side. `md5` and 32 hexadecimal digits.
+    Md5(Secret),
+}
+
+impl Credential {
+    /// As `pg_authid.rolpassword` has it; nothing if it is of no kind that is known.
+    pub fn of_secret(text: &str) -> Option<Self> {
+        ScramSecret::read(text).map(Credential::Scram).or_else(|| md5_hash(text).map(Credential::Md5))
+    }
+}
+
+fn md5_hash(text: &str) -> Option<Secret> {
+    let digits = text.strip_prefix("md5").filter(|digits| digits.len() == 32)?;
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| Secret(text.to_ascii_lowercase()))
 }
 
 /// `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, decoded.
@@ -48,7 +65,7 @@ impl Users {
     /// From the users file if one is configured, else the user of the primary's URL alone.
     pub fn load(config: &Config) -> Result<Self, ConfigError> {
         match &config.users {
-            Some(path) => Self::from_file(path),
+            Some(path) => Self::from_file(path, config.auth_method),
             None => Ok(Self::alone(&config.primary.user, config.primary.password.as_ref())),
         }
     }
@@ -56,6 +73,14 @@ impl Users {
     /// What proves this user, or nothing if nobody of that name may connect.
     pub fn lookup(&self, user: &str) -> Option<&Credential> {
         self.known.get(user)
+    }
+
+    /// Those of whom a secret is known and not the password, by name.
+    pub fn without_password(&self) -> Vec<&str> {
+        let without = self.known.iter().filter(|(_, credential)| !matches!(credential, Credential::Password(_)));
+        let mut names: Vec<&str> = without.map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// How many there are.
@@ -69,14 +94,14 @@ impl Users {
         Users { known }
     }
 
-    fn from_file(path: &Path) -> Result<Self, ConfigError> {
+    fn from_file(path: &Path, method: AuthMethod) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Value {
             key: "users",
             shown: format!("{:?}", path.display().to_string()),
             origin: super::error::Origin::File(path.to_owned()),
             reason: cause.to_string(),
         })?;
-        parse(&text).map_err(|Wrong { line, reason }| ConfigError::Users {
+        parse(&text, method).map_err(|Wrong { line, reason }| ConfigError::Users {
             path: path.to_owned(),
             line,
             reason: reason.to_owned(),
@@ -89,7 +114,7 @@ struct Wrong {
     reason: &'static str,
 }
 
-fn parse(text: &str) -> Result<Users, Wrong> {
+fn parse(text: &str, method: AuthMethod) -> Result<Users, Wrong> {
     let mut known = HashMap::new();
     for (index, line) in text.lines().enumerate() {
         let wrong = |reason| Wrong { line: index + 1, reason };
@@ -100,7 +125,7 @@ fn parse(text: &str) -> Result<Users, Wrong> {
         if user.trim().is_empty() {
             return Err(wrong("names no user before the colon"));
         }
-        let credential = credential(secret).map_err(wrong)?;
+        let credential = credential(secret, method).map_err(wrong)?;
         if known.insert(user.to_owned(), credential).is_some() {
             return Err(wrong("gives a user a second time"));
         }
@@ -108,14 +133,20 @@ fn parse(text: &str) -> Result<Users, Wrong> {
     Ok(Users { known })
 }
 
-fn credential(secret: &str) -> Result<Credential, &'static str> {
+fn credential(secret: &str, method: AuthMethod) -> Result<Credential, &'static str> {
     if let Some(rest) = secret.strip_prefix("SCRAM-SHA-256$") {
         return scram(rest).map(Credential::Scram).ok_or("not SCRAM-SHA-256$iterations:salt$stored:server");
     }
-    let md5 = secret.len() == 35 && secret.starts_with("md5") && secret[3..].bytes().all(|b| b.is_ascii_hexdigit());
+    if let Some(hash) = md5_hash(secret) {
+        return match method {
+            AuthMethod::Scram => Err(
+                "gives an md5 hash, which proves nothing in SCRAM: give the password or its SCRAM secret, or set auth_method md5",
+            ),
+            AuthMethod::Md5 | AuthMethod::Trust => Ok(Credential::Md5(hash)),
+        };
+    }
     match secret {
         "" => Err("gives an empty password"),
-        _ if md5 => Err("gives an md5 secret, which proves nothing in SCRAM: give the password or its SCRAM secret"),
         _ if secret.contains('\0') => Err("holds a zero byte"),
         _ => Ok(Credential::Password(Secret(secret.to_owned()))),
     }
@@ -132,7 +163,7 @@ fn scram(rest: &str) -> Option<ScramSecret> {
         stored_key: key(stored)?,
         server_key: key(server)?,
     };
-    (secret.iterations > 0 && !secret.salt.is_empty()).then_some(secret)
+    ((1..=MOST_ITERATIONS).contains(&secret.iterations) && !secret.salt.is_empty()).then_some(secret)
 }
 
 #[cfg(test)]
@@ -145,7 +176,7 @@ mod tests {
     #[test]
     fn passwords_and_scram_secrets_are_read() {
         let text = format!("# who\r\n\r\nann: p:a ss \nbob:{SCRAM}\n");
-        let Ok(users) = parse(&text) else { panic!("refused") };
+        let Ok(users) = parse(&text, AuthMethod::Scram) else { panic!("refused") };
         assert_eq!(users.lookup("ann"), Some(&Credential::Password(Secret(" p:a ss ".into()))));
         let Some(Credential::Scram(bob)) = users.lookup("bob") else { panic!("bob") };
         assert_eq!((bob.iterations, bob.salt.as_slice()), (4096, b"saltsaltsaltsalt".as_slice()));
@@ -166,8 +197,28 @@ mod tests {
         ] {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             write!(file, "ok:fine\n{wrong}\n").unwrap();
-            let error = Users::from_file(file.path()).unwrap_err().to_string();
+            let error = Users::from_file(file.path(), AuthMethod::Scram).unwrap_err().to_string();
             assert!(error.contains("line 2") && !error.contains("hunter2"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_md5_hash_is_taken_where_it_proves_something() {
+        let hash = format!("md5{}", "0123456789ABCDEF".repeat(2));
+        for method in [AuthMethod::Md5, AuthMethod::Trust] {
+            assert_eq!(credential(&hash, method), Ok(Credential::Md5(Secret(hash.to_lowercase()))));
+        }
+        assert!(credential(&hash, AuthMethod::Scram).is_err());
+        for password in ["md5", &hash[..34], &hash.replace('0', "g")] {
+            assert_eq!(credential(password, AuthMethod::Scram), Ok(Credential::Password(Secret(password.into()))));
+        }
+    }
+
+    #[test]
+    fn a_secret_may_not_keep_clients_busy() {
+        assert!(ScramSecret::read(&SCRAM.replace("4096", "10000000")).is_some());
+        for absurd in ["0", "10000001", "4294967295", "4294967296", "-1"] {
+            assert_eq!(ScramSecret::read(&SCRAM.replace("4096", absurd)), None, "{absurd}");
         }
     }
 

@@ -47,6 +47,25 @@
 //! `pg_hba.conf` count within that time. Who is in stays in, as with PostgreSQL. `CONNECTION LIMIT` binds the pool's connections, which clients
 //! share. A changed password works from the first attempt after one that failed.
 //!
+//! **Who guesses waits.** Failed proofs are counted for each user and address (IPv6: each /64; all of a Unix socket are one). The first five
+//! cost nothing; then each further attempt of that user from there waits, doubling from 250ms up to `auth_failure_delay`, within
+//! `auth_timeout`, before anything is looked up. Nobody is locked out: a right password behind the same balancer waits for the bound at most, and
+//! forgets the failures; past 32 that wait together, attempts are refused with 53400. An address that fails for many users is slowed for all
+//! of them. A failure makes `auth_query` be asked again three times in ten seconds at most. `sidecache_authentication_failures_total` counts
+//! by reason, and each is a line in the log. Checking proofs and deriving keys takes half of the processors at most.
+//!
+//! **Certificates** (`tls_client_ca`, `tls_client_auth`) count on TCP connections as in `pg_hba.conf`: `verify-ca` and `verify-full` beside
+//! the password, `cert` in its place. Where no password is asked for none is learned, so the users file must hold the one that logs in upstream; a
+//! SCRAM secret does not (28000), unless the primary asks for nothing.
+//!
+//! **`auth_method`** is `scram` unless told otherwise. `md5` is PostgreSQL's: a challenge for who has a password or an `md5…` hash in the users
+//! file (or in what `auth_query` gives), SCRAM for who has a SCRAM secret. A hash logs in upstream only where `pg_hba.conf` says `md5`.
+//! `trust` asks for nothing: users must still be among those who may connect, and need a password in the file if the primary
+//! asks for one. Unless `auth_trust_any_address` is set, it is refused with a listener that other machines reach.
+//!
+//! **Towards servers** the login is bound to the server's certificate where TLS allows it, our own connections included.
+//! `channel_binding=require` in a server's URL refuses any other, `disable` forgoes it, as with libpq.
+//!
 //! `auth_query` is run by Sidecache's own user with `search_path = pg_catalog`, the name as parameter. That user needs no superuser: let a
 //! function look up, and nobody else call it.
 //!

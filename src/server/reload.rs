@@ -98,7 +98,5 @@ impl Reloader {
 /// # Errors
 /// Certificate or key cannot be used.
 pub fn acceptor(config: &Config) -> Result<Option<Acceptor>, String> {
-    let files = config.client_tls.as_ref();
-    let made = files.map(|files| tls::server_acceptor(&files.certificate, &files.key)).transpose();
-    made.map_err(|cause| cause.to_string())
+    config.client_tls.as_ref().map(tls::server_acceptor).transpose().map_err(|cause| cause.to_string())
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod cancel;
+mod challenge;
 mod client;
 mod compose;
 mod composer;
@@ -17,6 +18,7 @@ mod exchange;
 mod floor;
 mod flow;
 mod forward;
+mod generations;
 mod hold;
 mod limits;
 mod outcome;
@@ -26,6 +28,7 @@ mod portal;
 mod proof;
 mod replicate;
 mod request;
+mod sasl;
 mod secrets;
 mod serve;
 mod settings;
@@ -33,6 +36,7 @@ mod settle;
 mod shape;
 mod startup;
 mod survey;
+mod throttle;
 
 use crate::cache::Cache;
 use crate::catalog::Catalog;
@@ -69,6 +73,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use throttle::Throttle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// What all sessions share.
@@ -118,6 +123,7 @@ pub struct Common {
     greetings: Greetings,
     verifiers: Verifiers,
     secrets: Secrets,
+    throttle: Throttle,
 }
 
 impl Common {
@@ -264,6 +270,7 @@ fn unproven(end: &End) -> &'static str {
             "28P01" => "authentication",
             "28000" => "not_permitted",
             "53300" => "too_many_clients",
+            "53400" => "too_many_failures",
             "57014" => "auth_timeout",
             "08006" => "server_unreachable",
             "57P01" => "draining",

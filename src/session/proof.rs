@@ -1,64 +1,223 @@
 //! A client proves who it is, always, however warm the pool is; and the primary lets that user in. Who is unknown goes through
-//! the same motions as who is known. Knows SCRAM's order of messages, not its mathematics.
+//! the same motions as who is known, and who fails too often waits (`throttle`). Knows what proves whom; the messages are other
+//! files' (`sasl`, `challenge`), and the certificate was checked by TLS.
 
+use super::challenge::md5;
 use super::client::Client;
+use super::sasl::{Proof, scram};
+use super::throttle::{Origin, TooMany};
 use super::{End, Shared};
 use crate::config::users::Credential;
+use crate::config::{AuthMethod, ClientAuth};
 use crate::upstream::{Account, LeaseError, LoginProof};
-use crate::wire::backend::{Failure, put_frame};
-use crate::wire::frame::{HEADER, header};
-use crate::wire::scram::{BadFirst, Chosen, EndPoint, Exchange, Verifier};
+use crate::wire::backend::Failure;
+use crate::wire::scram::Verifier;
 use crate::wire::stream::Stream;
-use bytes::{Buf, BufMut, BytesMut};
+use crate::wire::tls::Acceptor;
+use crate::wire::{binding, challenge, toil};
+use bytes::BufMut;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::io;
 
-/// The longest message that a client may send while it proves itself.
-const AUTH_LIMIT: usize = 8 * 1024;
+/// Bytes of a name that a log line shows; it comes from whoever can connect.
+const NAME_SHOWN: usize = 64;
 
-fn gone() -> End {
-    End::Client(io::ErrorKind::UnexpectedEof.into())
+/// Why a client is not taken for who it says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unproven {
+    /// The proof does not fit what is known of this user.
+    WrongPassword,
+    /// Nobody of that name may connect. The client is told the same.
+    UnknownUser,
+    /// It showed no certificate, where one is needed.
+    NoCertificate,
+    /// Its certificate is another's, or of a user who may not connect.
+    OthersCertificate,
+    /// Its certificate is another's, and the password was right.
+    OthersCertificateBesidePassword,
+    /// Nobody of that name may connect, though no proof is asked for.
+    NotTrusted,
+    /// So many attempts wait already, after failed ones, that this one was not looked at.
+    TooManyFailures,
 }
 
-/// Lets the client prove that it is this user; gives what logs in upstream. `end_point`: of this connection's TLS.
+impl Unproven {
+    /// The name in metrics and logs.
+    const fn label(self) -> &'static str {
+        match self {
+            Unproven::WrongPassword => "wrong_password",
+            Unproven::UnknownUser => "unknown_user",
+            Unproven::NoCertificate => "no_certificate",
+            Unproven::OthersCertificate | Unproven::OthersCertificateBesidePassword => "wrong_certificate",
+            Unproven::NotTrusted => "not_trusted",
+            Unproven::TooManyFailures => "too_many_failures",
+        }
+    }
+
+    /// What the client is told: as `ClientAuthentication` and `auth_failed` in PostgreSQL's auth.c.
+    fn told(self, user: &str) -> Failure {
+        match self {
+            Unproven::NoCertificate => Failure::fatal("28000", "connection requires a valid client certificate"),
+            Unproven::OthersCertificate => {
+                Failure::fatal("28000", format!("certificate authentication failed for user \"{user}\""))
+            }
+            Unproven::NotTrusted => {
+                Failure::fatal("28000", format!("\"trust\" authentication failed for user \"{user}\""))
+            }
+            Unproven::WrongPassword | Unproven::UnknownUser | Unproven::OthersCertificateBesidePassword => {
+                Failure::fatal("28P01", format!("password authentication failed for user \"{user}\""))
+            }
+            Unproven::TooManyFailures => {
+                Failure::fatal("53400", format!("too many failed logins for user \"{user}\" from this address"))
+            }
+        }
+    }
+}
+
+/// Lets the client prove that it is this user; gives what logs in upstream. `acceptor`: what this connection's TLS was made by.
 pub(super) async fn prove(
     client: &mut Client,
     shared: &Shared,
     user: String,
-    end_point: Option<&EndPoint>,
+    acceptor: Option<&Acceptor>,
 ) -> Result<Account, End> {
-    let listed = shared.users.load().lookup(&user).cloned();
-    let credential = match listed {
-        Some(listed) => Some(listed),
-        None => shared.common.secrets.of(shared, &user).await?.map(Credential::Scram),
+    match proven(client, shared, &user, acceptor).await? {
+        Ok(proof) => Ok(Account { user, proof }),
+        Err(why) => {
+            shared.telemetry.proof_failed(why.label());
+            let shown = &user[..user.floor_char_boundary(NAME_SHOWN)];
+            tracing::info!(user = ?shown, peer = ?client.stream.peer(), reason = why.label(), "a client is not let in");
+            Err(why.told(&user).into())
+        }
+    }
+}
+
+async fn proven(
+    client: &mut Client,
+    shared: &Shared,
+    user: &str,
+    acceptor: Option<&Acceptor>,
+) -> Result<Result<LoginProof, Unproven>, End> {
+    let is_local = matches!(client.stream, Stream::Unix(_));
+    let client_auth = acceptor.filter(|_| !is_local).map_or(ClientAuth::Off, |acceptor| acceptor.client_auth);
+    let shown = binding::shown_by_client(&client.stream);
+    if client_auth != ClientAuth::Off && shown.is_none() {
+        return Ok(Err(Unproven::NoCertificate));
+    }
+    let is_named = shown.is_some_and(|shown| shown.common_name.as_deref() == Some(user));
+    if client_auth == ClientAuth::Cert {
+        let listed = shared.users.load().lookup(user).filter(|_| is_named).map(unaided);
+        return Ok(listed.ok_or(Unproven::OthersCertificate));
+    }
+    let outcome = match shared.config.auth_method {
+        AuthMethod::Trust => by_word(shared, user).await?,
+        AuthMethod::Scram | AuthMethod::Md5 => by_password(client, shared, user, acceptor).await?,
     };
-    let verifier = match &credential {
-        Some(Credential::Password(password)) => shared.common.verifiers.of_password(&user, &password.0),
-        Some(Credential::Scram(secret)) => Verifier {
-            iterations: secret.iterations,
-            salt: secret.salt.clone(),
-            stored_key: secret.stored_key,
-            server_key: secret.server_key,
-        },
-        // An unknown user goes through the same motions, so that nothing tells that it is unknown (as
-        // `mock_scram_secret` in PostgreSQL's auth-scram.c).
-        None => shared.common.verifiers.mock(&user),
+    Ok(match outcome {
+        Ok(_) if client_auth == ClientAuth::VerifyFull && !is_named => Err(Unproven::OthersCertificateBesidePassword),
+        outcome => outcome,
+    })
+}
+
+/// What is known of this user beside what it would prove here.
+fn unaided(credential: &Credential) -> LoginProof {
+    match credential {
+        Credential::Password(password) => LoginProof::Password(password.clone()),
+        Credential::Md5(hash) => LoginProof::Md5Hash(hash.clone()),
+        Credential::Scram(_) => LoginProof::Nothing,
+    }
+}
+
+/// What is known of a user; nothing of who may not connect.
+async fn known(shared: &Shared, user: &str) -> Result<Option<Credential>, End> {
+    let listed = shared.users.load().lookup(user).cloned();
+    match listed {
+        Some(listed) => Ok(Some(listed)),
+        None => shared.common.secrets.of(shared, user).await,
+    }
+}
+
+/// Whoever can connect is trusted; still it must be a user who may.
+async fn by_word(shared: &Shared, user: &str) -> Result<Result<LoginProof, Unproven>, End> {
+    let own = shared.upstream.own_account();
+    Ok(match known(shared, user).await? {
+        Some(credential) => Ok(unaided(&credential)),
+        None if own.user == user && shared.config.users.is_none() => Ok(own.proof.clone()),
+        None => Err(Unproven::NotTrusted),
+    })
+}
+
+async fn by_password(
+    client: &mut Client,
+    shared: &Shared,
+    user: &str,
+    acceptor: Option<&Acceptor>,
+) -> Result<Result<LoginProof, Unproven>, End> {
+    let longest_wait = {
+        let live = shared.upstream.live();
+        live.auth_failure_delay.min(live.auth_timeout / 2)
     };
-    let server_key = verifier.server_key;
-    let client_key = match scram(client, verifier, end_point).await? {
-        Some(client_key) if credential.is_some() => client_key,
-        _ => {
-            // The secret may have been changed since it was asked for: the next attempt asks anew.
-            shared.common.secrets.forget(&user);
-            return Err(Failure::fatal("28P01", format!("password authentication failed for user \"{user}\"")).into());
+    let mut attempt = shared.common.throttle.attempt(Origin::of(&client.stream), user, longest_wait);
+    if let Err(TooMany) = attempt.turn().await {
+        return Ok(Err(Unproven::TooManyFailures));
+    }
+    // An unknown user goes through the same motions as others, so that nothing tells that it is unknown (as
+    // `mock_scram_secret` in PostgreSQL's auth-scram.c).
+    let proof = match (shared.config.auth_method, known(shared, user).await?) {
+        (AuthMethod::Md5, Some(Credential::Password(password))) => {
+            let kept = challenge::kept(user, &password.0);
+            md5(client, Some(&kept), &mut attempt).await?.teaches(|()| LoginProof::Password(password))
+        }
+        (AuthMethod::Md5, Some(Credential::Md5(hash))) => {
+            md5(client, hash.0.strip_prefix("md5"), &mut attempt).await?.teaches(|()| LoginProof::Md5Hash(hash))
+        }
+        (AuthMethod::Md5, None) => md5(client, None, &mut attempt).await?.unknown(),
+        (_, Some(Credential::Password(password))) => {
+            let verifier = shared.common.verifiers.of_password(user, &password.0).await;
+            let proof = scram(client, verifier, acceptor, &mut attempt).await?;
+            proof.teaches(|_| LoginProof::Password(password))
+        }
+        (_, Some(Credential::Scram(secret))) => {
+            let server = secret.server_key;
+            let verifier = Verifier {
+                iterations: secret.iterations,
+                salt: secret.salt,
+                stored_key: secret.stored_key,
+                server_key: secret.server_key,
+            };
+            let proof = scram(client, verifier, acceptor, &mut attempt).await?;
+            proof.teaches(|client| LoginProof::ScramKeys { client, server })
+        }
+        // An md5 hash proves nothing in SCRAM.
+        (_, Some(Credential::Md5(_)) | None) => {
+            scram(client, shared.common.verifiers.mock(user), acceptor, &mut attempt).await?.unknown()
         }
     };
-    let proof = match credential {
-        Some(Credential::Password(password)) => LoginProof::Password(password),
-        _ => LoginProof::ScramKeys { client: client_key, server: server_key },
-    };
-    Ok(Account { user, proof })
+    match proof {
+        Ok(_) => attempt.proven(),
+        // The secret may have been changed since it was asked for.
+        Err(Unproven::WrongPassword | Unproven::UnknownUser) => shared.common.secrets.doubt(user),
+        Err(_) => {}
+    }
+    Ok(proof)
+}
+
+impl<T> Proof<T> {
+    fn teaches(self, proof: impl FnOnce(T) -> LoginProof) -> Result<LoginProof, Unproven> {
+        match self {
+            Proof::Right(taught) => Ok(proof(taught)),
+            Proof::Wrong => Err(Unproven::WrongPassword),
+            Proof::TooMany => Err(Unproven::TooManyFailures),
+        }
+    }
+
+    /// Of a user of whom nothing is known.
+    fn unknown(self) -> Result<LoginProof, Unproven> {
+        match self {
+            Proof::Right(_) | Proof::Wrong => Err(Unproven::UnknownUser),
+            Proof::TooMany => Err(Unproven::TooManyFailures),
+        }
+    }
 }
 
 /// Lets PostgreSQL say that it lets this user in.
@@ -66,7 +225,7 @@ pub(super) async fn admit(client: &mut Client, shared: &Shared, account: &Accoun
     match shared.upstream.admit(account, database, shared.config.auth_refresh).await {
         Ok(()) => Ok(()),
         Err(LeaseError::Refused { frame, .. }) => {
-            shared.common.secrets.forget(&account.user);
+            shared.common.secrets.doubt(&account.user);
             client.output.put_slice(&frame);
             client.flush().await?;
             Err(End::Closed)
@@ -75,73 +234,12 @@ pub(super) async fn admit(client: &mut Client, shared: &Shared, account: &Accoun
     }
 }
 
-/// Runs the exchange; `None` if the proof is wrong.
-async fn scram(client: &mut Client, verifier: Verifier, end_point: Option<&EndPoint>) -> Result<Option<[u8; 32]>, End> {
-    let bindable = end_point.filter(|_| matches!(client.stream, Stream::TlsServer(_)));
-    let offer: &[u8] = match bindable {
-        Some(_) => b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0",
-        None => b"\0\0\0\x0aSCRAM-SHA-256\0\0",
-    };
-    put_frame(&mut client.output, b'R', offer);
-    client.flush().await?;
-    let malformed = || End::from(Failure::fatal("08P01", "malformed SASL message"));
-    let body = read_proof(client).await?;
-    let end = body.iter().position(|byte| *byte == 0).ok_or_else(malformed)?;
-    let chosen = match (&body[..end], bindable) {
-        (b"SCRAM-SHA-256-PLUS", Some(end_point)) => Chosen::Bound(end_point),
-        (b"SCRAM-SHA-256", Some(_)) => Chosen::UnboundByChoice,
-        (b"SCRAM-SHA-256", None) => Chosen::Unbound,
-        _ => {
-            let text = "client selected an invalid SASL authentication mechanism";
-            return Err(Failure::fatal("08P01", text).into());
-        }
-    };
-    let (length, message) = body[end + 1..].split_first_chunk::<4>().ok_or_else(malformed)?;
-    if u32::from_be_bytes(*length) as usize != message.len() {
-        return Err(malformed());
-    }
-    let (exchange, server_first) = Exchange::begin(verifier, message, chosen).map_err(|bad| match bad {
-        BadFirst::Malformed => malformed(),
-        BadFirst::Downgraded => Failure::fatal("28000", bad.to_string()).into(),
-    })?;
-    let mut reply = 11u32.to_be_bytes().to_vec();
-    reply.extend_from_slice(server_first.as_bytes());
-    put_frame(&mut client.output, b'R', &reply);
-    client.flush().await?;
-    let body = read_proof(client).await?;
-    let Ok(proven) = exchange.finish(&body) else { return Ok(None) };
-    let mut reply = 12u32.to_be_bytes().to_vec();
-    reply.extend_from_slice(proven.server_final.as_bytes());
-    put_frame(&mut client.output, b'R', &reply);
-    Ok(Some(proven.client_key))
-}
-
-/// Reads one `p` message.
-async fn read_proof(client: &mut Client) -> Result<BytesMut, End> {
-    loop {
-        let next = header(&client.input, |_| AUTH_LIMIT).map_err(|bad| Failure::fatal("08P01", bad.to_string()))?;
-        match next {
-            Some(next) if next.tag != b'p' => {
-                let text = format!("expected SASL response, got message type {}", next.tag);
-                return Err(Failure::fatal("08P01", text).into());
-            }
-            Some(next) if client.input.len() >= next.len => {
-                let mut frame = client.input.split_to(next.len);
-                frame.advance(HEADER);
-                return Ok(frame);
-            }
-            _ => {}
-        }
-        if !client.read().await? {
-            return Err(gone());
-        }
-    }
-}
-
 /// Verifiers of users whose passwords are known, derived once, and of those that do not exist.
 #[derive(Debug)]
 pub struct Verifiers {
     known: Mutex<HashMap<(String, String), Verifier>>,
+    /// Who holds it derives, and of many who wait for one name the first does.
+    deriving: tokio::sync::Mutex<()>,
     secret: [u8; 32],
 }
 
@@ -149,19 +247,25 @@ impl Default for Verifiers {
     fn default() -> Self {
         let mut secret = [0; 32];
         super::cancel::random(&mut secret);
-        Verifiers { known: Mutex::default(), secret }
+        Verifiers { known: Mutex::default(), deriving: Default::default(), secret }
     }
 }
 
 impl Verifiers {
-    fn of_password(&self, user: &str, password: &str) -> Verifier {
+    async fn of_password(&self, user: &str, password: &str) -> Verifier {
         let key = (user.to_owned(), password.to_owned());
-        if let Some(known) = self.known.lock().get(&key) {
-            return known.clone();
+        let known = || self.known.lock().get(&key).cloned();
+        if let Some(known) = known() {
+            return known;
+        }
+        let _deriving = self.deriving.lock().await;
+        if let Some(known) = known() {
+            return known;
         }
         let mut salt = vec![0; 16];
         super::cancel::random(&mut salt);
-        let verifier = Verifier::derive(password, salt);
+        let owned = password.to_owned();
+        let verifier = toil::heavy(move || Verifier::derive(&owned, salt)).await;
         let mut known = self.known.lock();
         // A changed password leaves the old one's verifier behind; it is never asked for again.
         known.retain(|(name, _), _| name != user);

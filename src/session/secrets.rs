@@ -1,22 +1,27 @@
-//! SCRAM secrets of users who are in no file, as `auth_query` gives them on the primary: asked once in a while, kept in
+//! Secrets of users who are in no file, as `auth_query` gives them on the primary: asked once in a while, kept in
 //! bounds. What is known of nobody is kept as well, so that a name that is unknown takes the time of one that is known.
 
+use super::generations::Generations;
 use super::{End, Shared};
-use crate::config::users::ScramSecret;
+use crate::config::users::Credential;
 use crate::types::Moment;
 use crate::upstream::{Control, ControlError};
 use crate::wire::backend::Failure;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::time::Duration;
 
-/// Names kept; they come from whoever can connect. Past it, all are asked anew.
-const KEPT: usize = 4_096;
+/// Half of the names kept; they come from whoever can connect.
+const KEPT_HALF: usize = 2_048;
+
+/// How often a name may be asked for anew within [`ANEW_WITHIN`] because its proof failed: a changed password is learned at once, and
+/// who guesses does not make the primary work.
+const ANEW: u32 = 3;
+const ANEW_WITHIN: Duration = Duration::from_secs(10);
 
 /// What `auth_query` said of names, and the connection that asks.
 #[derive(Debug, Default)]
 pub struct Secrets {
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<Generations<String, Known, KEPT_HALF>>,
     /// Made when somebody is asked for. Who holds it asks, and of many who wait for one name the first asks.
     asking: tokio::sync::Mutex<Option<Asking>>,
 }
@@ -24,8 +29,31 @@ pub struct Secrets {
 #[derive(Debug, Clone)]
 struct Known {
     /// None: nobody of that name may connect.
-    secret: Option<ScramSecret>,
+    secret: Option<Credential>,
     asked: Moment,
+    doubts: Doubts,
+}
+
+/// Proofs of one name that failed, or that the primary did not take.
+#[derive(Debug, Clone, Copy, Default)]
+struct Doubts {
+    /// What is known is not to be used any more.
+    standing: bool,
+    /// Since then.
+    times: u32,
+    since: Moment,
+}
+
+impl Doubts {
+    fn add(&mut self, now: Moment) {
+        if now.since(self.since) >= ANEW_WITHIN {
+            (self.times, self.since) = (0, now);
+        }
+        if self.times < ANEW && !self.standing {
+            self.times += 1;
+            self.standing = true;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -39,7 +67,7 @@ impl Secrets {
     ///
     /// # Errors
     /// The primary cannot be asked: then nobody can tell who this is.
-    pub(super) async fn of(&self, shared: &Shared, user: &str) -> Result<Option<ScramSecret>, End> {
+    pub(super) async fn of(&self, shared: &Shared, user: &str) -> Result<Option<Credential>, End> {
         let Some(query) = &shared.config.auth_query else { return Ok(None) };
         let age = shared.config.auth_refresh;
         if let Some(known) = self.fresh(user, age) {
@@ -52,7 +80,7 @@ impl Secrets {
         let asked = Moment::now();
         match ask(&mut asking, shared, query, user).await {
             Ok(secret) => {
-                self.keep(user, Known { secret: secret.clone(), asked });
+                self.keep(user, secret.clone(), asked);
                 Ok(secret)
             }
             Err(cause) => {
@@ -63,23 +91,25 @@ impl Secrets {
         }
     }
 
-    /// The next who asks for this user is told what the primary says then.
-    pub(super) fn forget(&self, user: &str) {
-        self.known.lock().remove(user);
-    }
-
-    fn fresh(&self, user: &str, age: Duration) -> Option<Option<ScramSecret>> {
-        let known = self.known.lock();
-        let known = known.get(user)?;
-        (Moment::now().since(known.asked) < age).then(|| known.secret.clone())
-    }
-
-    fn keep(&self, user: &str, what: Known) {
-        let mut known = self.known.lock();
-        if known.len() >= KEPT {
-            known.clear();
+    /// What is known of this user may be outdated: the next who asks is told what the primary says then, if that was not so
+    /// just before.
+    pub(super) fn doubt(&self, user: &str) {
+        if let Some(known) = self.known.lock().touch(&user.to_owned()) {
+            known.doubts.add(Moment::now());
         }
-        known.insert(user.to_owned(), what);
+    }
+
+    fn fresh(&self, user: &str, age: Duration) -> Option<Option<Credential>> {
+        let mut known = self.known.lock();
+        let known = known.touch(&user.to_owned())?;
+        let is_fresh = !known.doubts.standing && Moment::now().since(known.asked) < age;
+        is_fresh.then(|| known.secret.clone())
+    }
+
+    fn keep(&self, user: &str, secret: Option<Credential>, asked: Moment) {
+        let mut known = self.known.lock();
+        let before = known.touch(&user.to_owned()).map(|known| known.doubts).unwrap_or_default();
+        known.insert(user.to_owned(), Known { secret, asked, doubts: Doubts { standing: false, ..before } });
     }
 }
 
@@ -88,7 +118,7 @@ async fn ask(
     shared: &Shared,
     query: &str,
     user: &str,
-) -> Result<Option<ScramSecret>, ControlError> {
+) -> Result<Option<Credential>, ControlError> {
     // Another server may be the primary by now: the connection is as old as what it says may be.
     if let Some(kept) = asking.take_if(|kept| Moment::now().since(kept.made) < shared.config.auth_refresh)
         && !kept.control.is_closed()
@@ -104,12 +134,12 @@ async fn ask(
     read(&rows, user)
 }
 
-/// One row, of the name that was asked for and its secret. A password of another kind proves nothing in SCRAM.
-fn read(rows: &[Vec<Option<String>>], user: &str) -> Result<Option<ScramSecret>, ControlError> {
+/// One row, of the name that was asked for and its secret: of SCRAM, or an md5 hash.
+fn read(rows: &[Vec<Option<String>>], user: &str) -> Result<Option<Credential>, ControlError> {
     match rows {
         [] => Ok(None),
         [row] => match row.as_slice() {
-            [Some(name), secret] if name == user => Ok(secret.as_deref().and_then(ScramSecret::read)),
+            [Some(name), secret] if name == user => Ok(secret.as_deref().and_then(Credential::of_secret)),
             // A function that returns a row of NULLs knows nobody.
             [None, _] => Ok(None),
             [_, _] => Err(ControlError("auth_query gave another user than was asked for".to_owned())),
@@ -131,7 +161,7 @@ mod tests {
 
     #[test]
     fn one_row_of_the_user_and_its_scram_secret_is_read() {
-        assert_eq!(read(&[row(&[Some("ann"), Some(SECRET)])], "ann").unwrap(), ScramSecret::read(SECRET));
+        assert_eq!(read(&[row(&[Some("ann"), Some(SECRET)])], "ann").unwrap(), Credential::of_secret(SECRET));
         for nobody in
             [&[][..], &[row(&[None, None])], &[row(&[Some("ann"), None])], &[row(&[Some("ann"), Some("md5x")])]]
         {
@@ -145,11 +175,22 @@ mod tests {
     }
 
     #[test]
-    fn names_are_kept_in_bounds() {
+    fn a_name_is_asked_for_anew_a_few_times_only() {
         let secrets = Secrets::default();
-        for name in 0..KEPT * 2 + 1 {
-            secrets.keep(&name.to_string(), Known { secret: None, asked: Moment::now() });
+        let hour = Duration::from_secs(3600);
+        let mut asked = 0;
+        for _ in 0..1_000 {
+            if secrets.fresh("ann", hour).is_none() {
+                asked += 1;
+                secrets.keep("ann", None, Moment::now());
+            }
+            secrets.doubt("ann");
         }
-        assert!(secrets.known.lock().len() <= KEPT);
+        assert_eq!(asked, 1 + ANEW);
+        let mut doubts = Doubts { standing: false, times: ANEW, since: Moment::START };
+        doubts.add(Moment::from_micros(1));
+        assert!(!doubts.standing);
+        doubts.add(Moment::from_micros(10_000_000));
+        assert!(doubts.standing, "and again after a while");
     }
 }

@@ -162,8 +162,7 @@ async fn authenticate(
         Some(database) if !database.is_empty() => database.to_owned(),
         _ => user.clone(),
     };
-    let end_point = acceptor.and_then(|acceptor| acceptor.end_point.as_ref());
-    let account = proof::prove(client, shared, user.clone(), end_point).await?;
+    let account = proof::prove(client, shared, user.clone(), acceptor).await?;
     match console::entry(shared, &user, &database, matches!(client.stream, Stream::Unix(_))) {
         Entry::Operator => {
             let who = Who::new(&user, database.into(), &client.stream);

@@ -83,6 +83,7 @@ pub struct Telemetry {
     pins: Labelled<AtomicU64>,
     passed_over: Labelled<AtomicU64>,
     refused_clients: Labelled<AtomicU64>,
+    failed_proofs: Labelled<AtomicU64>,
     sessions: AtomicU64,
     sessions_begun: AtomicU64,
     saved_nanoseconds: AtomicU64,
@@ -126,6 +127,7 @@ impl Telemetry {
             pins: Labelled::new(),
             passed_over: Labelled::new(),
             refused_clients: Labelled::new(),
+            failed_proofs: Labelled::new(),
             sessions: AtomicU64::new(0),
             sessions_begun: AtomicU64::new(0),
             saved_nanoseconds: AtomicU64::new(0),
@@ -170,6 +172,11 @@ impl Telemetry {
     /// A client was turned away before its session began (too many, a failed proof, …).
     pub fn client_refused(&self, reason: &'static str) {
         self.refused_clients.cell(reason).fetch_add(1, Relaxed);
+    }
+
+    /// A client did not prove who it is, for the reason with this label.
+    pub fn proof_failed(&self, reason: &'static str) {
+        self.failed_proofs.cell(reason).fetch_add(1, Relaxed);
     }
 
     /// A session waited this long for a connection.
@@ -239,6 +246,7 @@ impl Telemetry {
             (names::PINS, &self.pins),
             (names::PASSED_OVER, &self.passed_over),
             (names::CLIENTS_REFUSED, &self.refused_clients),
+            (names::PROOFS_FAILED, &self.failed_proofs),
         ];
         for (name, counts) in families {
             for (reason, count) in counts.iter() {

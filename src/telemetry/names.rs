@@ -23,6 +23,10 @@ pub const PINS: Name = name("sidecache_pins_total", "Sessions that were pinned t
 pub const PASSED_OVER: Name = name("sidecache_replicas_passed_over_total", "Reads a replica did not get, by reason.");
 pub const CLIENTS_REFUSED: Name =
     name("sidecache_clients_refused_total", "Clients turned away before their session began, by reason.");
+pub const PROOFS_FAILED: Name = name(
+    "sidecache_authentication_failures_total",
+    "Attempts to log in that failed or were not looked at because of earlier failures, by reason.",
+);
 pub const SESSIONS_BEGUN: Name = name("sidecache_sessions_begun_total", "Sessions that began.");
 pub const STATEMENTS: Name = name("sidecache_server_statements_total", "Requests sent to each upstream server.");
 pub const COALESCED: Name = name(
@@ -79,6 +83,7 @@ pub const COUNTERS: &[Name] = &[
     PINS,
     PASSED_OVER,
     CLIENTS_REFUSED,
+    PROOFS_FAILED,
     SESSIONS_BEGUN,
     STATEMENTS,
     COALESCED,

@@ -1,13 +1,15 @@
 //! A connection of Sidecache's own, by tokio-postgres: for the catalog, pings and probes. Answers in text; what the
 //! rows mean is the asker's matter, but for who a server is and where its log stands.
 
+use super::bound::AsItIs;
 use super::transport::Target;
 use super::{Account, LoginProof};
+use crate::config::ChannelBinding;
 use crate::types::{Epoch, Lsn, Moment};
 use ring::digest;
 use std::time::Duration;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{NoTls, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::config::{ChannelBinding as Wanted, SslMode, SslNegotiation};
 
 /// We end waiting for an answer after this long: the server's own timeout and the way.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
@@ -76,14 +78,20 @@ impl Control {
     /// Connects, within the target's time for connecting, and puts the connection on known settings.
     pub(super) async fn connect(target: &Target, account: &Account, database: &str) -> Result<Self, ControlError> {
         let work = async {
-            // TLS is ours, as for every other connection; tokio-postgres sees a stream that is already safe.
+            // TLS is ours, as for every other connection: tokio-postgres, told that it begins at once, is given the stream as it is.
             let stream = target.open().await.map_err(|e| ControlError(e.to_string()))?;
             let mut config = tokio_postgres::Config::new();
-            config.user(&account.user).dbname(database).application_name("sidecache").ssl_mode(SslMode::Disable);
+            config.user(&account.user).dbname(database).application_name("sidecache");
+            config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+            config.channel_binding(match target.channel_binding {
+                ChannelBinding::Disable => Wanted::Disable,
+                ChannelBinding::Prefer => Wanted::Prefer,
+                ChannelBinding::Require => Wanted::Require,
+            });
             if let LoginProof::Password(secret) = &account.proof {
                 config.password(&secret.0);
             }
-            let (client, connection) = config.connect_raw(stream, NoTls).await?;
+            let (client, connection) = config.connect_raw(stream, AsItIs).await?;
             // Ends with the client. Its error is told to whoever asks next.
             tokio::spawn(connection);
             let mut control = Control { client, probe: String::new() };

@@ -41,6 +41,7 @@ impl Fake {
             database: "shop".into(),
             ssl_mode,
             ssl_root_cert: None,
+            channel_binding: crate::config::ChannelBinding::Prefer,
             zone: None,
         }
     }

@@ -6,11 +6,15 @@ use super::message::{self, Message, ServerError};
 use super::scram::{Binding, KeyProof, ScramError};
 use super::transport::Target;
 use super::{Account, BackendKey, LeaseError, LoginProof};
-use crate::wire::binding;
+use crate::config::ChannelBinding;
 use crate::wire::stream::Stream;
+use crate::wire::toil;
+use crate::wire::{binding, challenge};
 use bytes::{Bytes, BytesMut};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
+use postgres_protocol::authentication::sasl::{
+    ChannelBinding as Bound, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
 use postgres_protocol::message::frontend;
 use std::collections::BTreeMap;
 use std::io;
@@ -49,8 +53,8 @@ pub async fn connect(
     let attempt = async {
         let mut stream = target.open().await?;
         let cleartext = if target.takes_cleartext(&stream) { Cleartext::Taken } else { Cleartext::Kept };
-        let end_point = binding::of_server(&stream);
-        let greeting = login(&mut stream, cleartext, end_point, account, database, parameters).await?;
+        let channel = Channel::of(target, &stream);
+        let greeting = login(&mut stream, cleartext, channel, account, database, parameters).await?;
         let Greeting { input, key, parameters } = greeting;
         Ok(Opened { stream, input, key, parameters })
     };
@@ -73,6 +77,37 @@ pub async fn connect(
 enum Cleartext {
     Taken,
     Kept,
+}
+
+/// What the proof may be bound to.
+#[derive(Debug)]
+struct Channel {
+    wanted: ChannelBinding,
+    /// The hash of the server's certificate.
+    end_point: Option<Vec<u8>>,
+}
+
+impl Channel {
+    fn of(target: &Target, stream: &Stream) -> Self {
+        let end_point = match target.channel_binding {
+            ChannelBinding::Disable => None,
+            ChannelBinding::Prefer | ChannelBinding::Require => binding::of_server(stream),
+        };
+        Channel { wanted: target.channel_binding, end_point }
+    }
+
+    /// Whether the server may do without.
+    fn may_stay_unbound(&self) -> Result<(), Failure> {
+        match self.wanted {
+            ChannelBinding::Disable | ChannelBinding::Prefer => Ok(()),
+            ChannelBinding::Require if self.end_point.is_none() => {
+                Err(unprovable("channel binding is required, and there is no TLS certificate to bind to"))
+            }
+            ChannelBinding::Require => {
+                Err(unprovable("channel binding is required, and the server does not ask for a proof with it"))
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -118,7 +153,7 @@ fn unprovable(what: &str) -> Failure {
 async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     cleartext: Cleartext,
-    end_point: Option<Vec<u8>>,
+    channel: Channel,
     account: &Account,
     database: &str,
     parameters: &[(&str, &str)],
@@ -128,7 +163,7 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     frontend::startup_message(named.into_iter().chain(parameters.iter().copied()), &mut out)?;
     let mut conversation = Conversation { stream, input: BytesMut::with_capacity(4096), messages: 0, proven: false };
     conversation.send(&out).await?;
-    conversation.authenticate(cleartext, end_point, account).await?;
+    conversation.authenticate(cleartext, channel, account).await?;
     conversation.proven = true;
     conversation.greeting().await
 }
@@ -168,28 +203,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         request.ok_or_else(|| broken("the server did not authenticate as PostgreSQL does"))
     }
 
-    async fn authenticate(
-        &mut self,
-        cleartext: Cleartext,
-        end_point: Option<Vec<u8>>,
-        account: &Account,
-    ) -> Result<(), Failure> {
+    async fn authenticate(&mut self, cleartext: Cleartext, channel: Channel, account: &Account) -> Result<(), Failure> {
         let mut out = BytesMut::new();
-        match self.hear_authentication().await? {
+        let request = self.hear_authentication().await?;
+        if !matches!(&request, Request::Sasl(mechanisms) if offers(mechanisms, SCRAM_SHA_256_PLUS))
+            || channel.end_point.is_none()
+        {
+            channel.may_stay_unbound()?;
+        }
+        match request {
             Request::Done => return Ok(()),
             Request::Cleartext if cleartext == Cleartext::Kept => {
                 return Err(unprovable("the server asks for a plain password on a connection without TLS"));
             }
             Request::Cleartext => frontend::password_message(password(account)?, &mut out)?,
             Request::Md5(salt) => {
-                let hash = md5_hash(account.user.as_bytes(), password(account)?, salt);
-                frontend::password_message(hash.as_bytes(), &mut out)?;
+                let answer = match &account.proof {
+                    LoginProof::Md5Hash(hash) => challenge::answer(hash.0.trim_start_matches("md5"), salt),
+                    _ => md5_hash(account.user.as_bytes(), password(account)?, salt),
+                };
+                frontend::password_message(answer.as_bytes(), &mut out)?;
             }
             Request::Sasl(mechanisms) => {
-                let offers = |known: &str| mechanisms.iter().any(|name| &name[..] == known.as_bytes());
-                let binding = match end_point {
-                    Some(hash) if offers(SCRAM_SHA_256_PLUS) => Binding::EndPoint(hash),
-                    _ if !offers(SCRAM_SHA_256) => {
+                let binding = match channel.end_point {
+                    Some(hash) if offers(&mechanisms, SCRAM_SHA_256_PLUS) => Binding::EndPoint(hash),
+                    _ if !offers(&mechanisms, SCRAM_SHA_256) => {
                         return Err(unprovable("the server offers no SASL mechanism that is known here"));
                     }
                     Some(_) => Binding::NotOffered,
@@ -197,6 +235,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 };
                 return match &account.proof {
                     LoginProof::ScramKeys { client, server } => self.prove_keys(binding, client, server).await,
+                    // Its password has expired, or is another by now: then PostgreSQL asks as of a user whom it does not know, and
+                    // what it says to a wrong proof is what the client would be told.
+                    LoginProof::Md5Hash(_) => self.prove_keys(binding, &[0; 32], &[0; 32]).await,
                     _ => self.prove_password(binding, password(account)?).await,
                 };
             }
@@ -217,15 +258,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     async fn prove_password(&mut self, binding: Binding, password: &[u8]) -> Result<(), Failure> {
         let mechanism = mechanism(&binding);
         let binding = match binding {
-            Binding::EndPoint(hash) => ChannelBinding::tls_server_end_point(hash),
-            Binding::NotOffered => ChannelBinding::unrequested(),
-            Binding::Impossible => ChannelBinding::unsupported(),
+            Binding::EndPoint(hash) => Bound::tls_server_end_point(hash),
+            Binding::NotOffered => Bound::unrequested(),
+            Binding::Impossible => Bound::unsupported(),
         };
         let mut scram = ScramSha256::new(password, binding);
         let mut out = BytesMut::new();
         frontend::sasl_initial_response(mechanism, scram.message(), &mut out)?;
         self.send(&out).await?;
-        scram.update(&self.sasl_continue().await?)?;
+        // The server says how many rounds of PBKDF2; postgres-protocol takes up to 100,000.
+        let server_first = self.sasl_continue().await?;
+        let mut scram = toil::heavy(move || scram.update(&server_first).map(|()| scram)).await?;
         out.clear();
         frontend::sasl_response(scram.message(), &mut out)?;
         self.send(&out).await?;
@@ -285,6 +328,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     }
 }
 
+fn offers(mechanisms: &[Vec<u8>], known: &str) -> bool {
+    mechanisms.iter().any(|name| &name[..] == known.as_bytes())
+}
+
 fn mechanism(binding: &Binding) -> &'static str {
     match binding {
         Binding::EndPoint(_) => SCRAM_SHA_256_PLUS,
@@ -305,7 +352,12 @@ fn password(account: &Account) -> Result<&[u8], Failure> {
         LoginProof::ScramKeys { .. } => {
             Err(unprovable("the server asks for a password, and only SCRAM keys are known of this user"))
         }
-        LoginProof::Nothing => Err(unprovable("the server asks for a password, and none is known of this user")),
+        LoginProof::Md5Hash(_) => {
+            Err(unprovable("the server asks for a password, and only an md5 hash is known of this user"))
+        }
+        LoginProof::Nothing => Err(unprovable(
+            "the server asks for a password, and none is known of this user: a SCRAM secret does not log in by itself",
+        )),
     }
 }
 

@@ -5,12 +5,16 @@ use crate::config::SslMode;
 use crate::upstream::fake::{Fake, account, authentication, frame, greeting, startup};
 use tokio::io::{AsyncReadExt, DuplexStream};
 
+fn channel(end_point: Option<&[u8]>) -> Channel {
+    Channel { wanted: ChannelBinding::Prefer, end_point: end_point.map(<[u8]>::to_vec) }
+}
+
 /// Logs in at a server that says all of this whatever it hears, and then closes.
 async fn login_at(says: &[u8], cleartext: Cleartext, proof: Option<&str>) -> Result<Greeting, Failure> {
     let (mut ours, mut theirs) = tokio::io::duplex(1 << 20);
     theirs.write_all(says).await.unwrap();
     theirs.shutdown().await.unwrap();
-    login(&mut ours, cleartext, None, &account(proof), "shop", &[]).await
+    login(&mut ours, cleartext, channel(None), &account(proof), "shop", &[]).await
 }
 
 fn is_broken(outcome: Result<Greeting, Failure>) -> String {
@@ -40,15 +44,16 @@ async fn the_startup_packet_names_user_database_and_what_is_added() {
     let (mut ours, mut theirs) = tokio::io::duplex(4096);
     let added = [("replication", "database")];
     let shop = account(None);
-    let (outcome, packet) = tokio::join!(login(&mut ours, Cleartext::Kept, None, &shop, "db", &added), async {
-        let packet = startup(&mut theirs).await;
-        theirs.write_all(&greeting()).await.unwrap();
-        packet
-    });
+    let (outcome, packet) =
+        tokio::join!(login(&mut ours, Cleartext::Kept, channel(None), &shop, "db", &added), async {
+            let packet = startup(&mut theirs).await;
+            theirs.write_all(&greeting()).await.unwrap();
+            packet
+        });
     outcome.unwrap();
     assert_eq!(packet, b"\0\x03\0\0user\0shop\0database\0db\0replication\0database\0\0");
     let injected = account(None);
-    let outcome = login(&mut ours, Cleartext::Kept, None, &injected, "db\0options\0-cx", &[]).await;
+    let outcome = login(&mut ours, Cleartext::Kept, channel(None), &injected, "db\0options\0-cx", &[]).await;
     assert!(matches!(outcome, Err(Failure::Broken(_))), "a zero byte cannot smuggle a parameter");
 }
 
@@ -135,7 +140,7 @@ async fn scram_ending_with(proof: LoginProof, last: BytesMut) -> Result<Greeting
         theirs
     };
     // Ours is closed as soon as the login ends, so that a server that still waits fails instead of hanging.
-    let client = async move { login(&mut ours, Cleartext::Kept, None, &account, "shop", &[]).await };
+    let client = async move { login(&mut ours, Cleartext::Kept, channel(None), &account, "shop", &[]).await };
     tokio::join!(client, server).0
 }
 
@@ -187,7 +192,7 @@ async fn a_proof_is_bound_to_the_servers_certificate_where_that_is_offered() {
                 crate::wire::scram::decode_base64(said).unwrap()
             };
             let client = async move {
-                login(&mut ours, Cleartext::Kept, Some(b"hash".to_vec()), &account, "shop", &[]).await.map(drop)
+                login(&mut ours, Cleartext::Kept, channel(Some(b"hash")), &account, "shop", &[]).await.map(drop)
             };
             let said = tokio::join!(client, server).1;
             let expected = if bound.starts_with(b"p") { [bound, b"hash"].concat() } else { bound.to_vec() };
@@ -249,4 +254,59 @@ async fn a_refusal_carries_the_servers_frame() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn no_login_goes_unbound_where_that_is_required() {
+    let sasl = |mechanisms: &[u8]| authentication(10, mechanisms);
+    let plus = sasl(b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0");
+    for (says, end_point) in [
+        (authentication(0, b""), Some(b"hash")),
+        (authentication(3, b""), Some(b"hash")),
+        (authentication(5, b"salt"), Some(b"hash")),
+        (sasl(b"SCRAM-SHA-256\0\0"), Some(b"hash")),
+        (plus.clone(), None),
+    ] {
+        let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
+        theirs.write_all(&says).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let end_point = end_point.map(|hash| hash.to_vec());
+        let channel = Channel { wanted: ChannelBinding::Require, end_point };
+        let outcome = login(&mut ours, Cleartext::Taken, channel, &account(Some("secret")), "shop", &[]).await;
+        let refused = is_refused(outcome);
+        assert_eq!(refused.sqlstate, "28000", "{says:?}");
+        assert!(refused.message.contains("channel binding is required"), "{}", refused.message);
+        drop(ours);
+        let mut sent = Vec::new();
+        theirs.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(
+            sent.len(),
+            u32::from_be_bytes(sent[..4].try_into().unwrap()) as usize,
+            "no word behind the startup"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_md5_hash_answers_a_challenge_and_nothing_else() {
+    let hash = format!("md5{}", crate::wire::challenge::kept("shop", "secret"));
+    let login = async |says: Vec<u8>| {
+        let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
+        theirs.write_all(&says).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let account = Account { user: "shop".into(), proof: LoginProof::Md5Hash(crate::config::Secret(hash.clone())) };
+        let outcome = login(&mut ours, Cleartext::Taken, channel(None), &account, "shop", &[]).await;
+        drop(ours);
+        let mut sent = Vec::new();
+        theirs.read_to_end(&mut sent).await.unwrap();
+        (outcome, String::from_utf8_lossy(&sent).into_owned())
+    };
+    let (outcome, sent) = login([authentication(5, b"salt").to_vec(), greeting().to_vec()].concat()).await;
+    outcome.unwrap();
+    assert!(sent.contains(&md5_hash(b"shop", b"secret", *b"salt")), "{sent:?}");
+    let (outcome, sent) = login(authentication(3, b"").to_vec()).await;
+    assert_eq!((is_refused(outcome).sqlstate.as_str(), sent.contains(&hash)), ("28000", false));
+    let (outcome, sent) = login(authentication(10, b"SCRAM-SHA-256\0\0").to_vec()).await;
+    is_broken(outcome);
+    assert!(sent.contains("SCRAM-SHA-256") && !sent.contains(&hash), "it is for the server to refuse: {sent:?}");
 }

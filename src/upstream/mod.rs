@@ -6,6 +6,7 @@
 //! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it.
 
 mod admission;
+mod bound;
 mod cancel;
 mod connection;
 mod control;
@@ -69,6 +70,8 @@ impl Hash for Account {
 pub enum LoginProof {
     /// A plain password, from the primary's URL or the users file.
     Password(Secret),
+    /// `md5` and the hash of the password: for a server that asks for an MD5 answer.
+    Md5Hash(Secret),
     /// SCRAM-SHA-256 keys learned from the client's own proof.
     ScramKeys {
         /// `ClientKey`.
@@ -76,7 +79,7 @@ pub enum LoginProof {
         /// `ServerKey`.
         server: [u8; 32],
     },
-    /// None is known (trust or peer authentication upstream).
+    /// None is known: trust or peer authentication upstream, or a SCRAM secret without the client's own proof.
     Nothing,
 }
 
@@ -84,6 +87,7 @@ impl std::fmt::Debug for LoginProof {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             LoginProof::Password(_) => "Password(***)",
+            LoginProof::Md5Hash(_) => "Md5Hash(***)",
             LoginProof::ScramKeys { .. } => "ScramKeys(***)",
             LoginProof::Nothing => "Nothing",
         })

@@ -1,7 +1,7 @@
 //! The way to a server: TCP or a Unix socket, and TLS as `sslmode` asks. Says not a word of the protocol beyond
 //! SSLRequest; who logs in is another file's.
 
-use crate::config::{ServerUrl, SslMode};
+use crate::config::{ChannelBinding, ServerUrl, SslMode};
 use crate::wire::stream::{Stream, keep_alive};
 use crate::wire::tls::{self, TlsConnector, TlsError};
 use bytes::BytesMut;
@@ -18,6 +18,7 @@ pub struct Target {
     ssl_mode: SslMode,
     /// Made once. If the roots cannot be read, connecting says why, so that a bad file on disk stops no other server.
     tls: Result<TlsConnector, TlsError>,
+    pub(super) channel_binding: ChannelBinding,
     /// For everything up to the first ReadyForQuery.
     pub(super) connect_timeout: Duration,
     keepalive: Option<Duration>,
@@ -43,6 +44,7 @@ impl Target {
             port: url.port,
             ssl_mode: url.ssl_mode,
             tls: tls::client_connector(url.ssl_mode, url.ssl_root_cert.as_deref()),
+            channel_binding: url.channel_binding,
             connect_timeout,
             keepalive,
         }

@@ -1,5 +1,6 @@
 //! Channel binding `tls-server-end-point` (RFC 5929, section 4): the hash of the certificate that the server showed, by the
 //! hash of the certificate's own signature. Both ends put it under the SCRAM proof, so that nobody can stand between them.
+//! And whose certificate a client showed.
 
 use crate::wire::stream::Stream;
 use ring::digest::{self, SHA256, SHA384, SHA512};
@@ -16,6 +17,21 @@ pub fn end_point(der: &[u8]) -> Option<(Vec<u8>, String)> {
         _ => return None,
     };
     Some((digest::digest(algorithm, der).as_ref().to_vec(), certificate.encode_pem()))
+}
+
+/// The certificate that a client showed, which its authority has signed and whose key it holds: TLS sees to both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Of the subject; the first if there are several, as OpenSSL reads it.
+    pub common_name: Option<String>,
+}
+
+/// Nothing if the client showed none.
+pub fn shown_by_client(stream: &Stream) -> Option<Shown> {
+    let Stream::TlsServer(tls) = stream else { return None };
+    let certificate = tls.get_ref().1.peer_certificates()?.first()?;
+    let read = CapturedX509Certificate::from_der(certificate.as_ref()).ok();
+    Some(Shown { common_name: read.and_then(|certificate| certificate.subject_common_name()) })
 }
 
 /// The hash of the certificate that the server at the other end showed.

@@ -3,9 +3,11 @@
 
 pub mod backend;
 pub mod binding;
+pub mod challenge;
 pub mod frame;
 pub mod frontend;
 pub mod scram;
 pub mod startup;
 pub mod stream;
 pub mod tls;
+pub mod toil;

@@ -2,13 +2,13 @@
 //! that names rustls. It negotiates nothing: who calls has already agreed on TLS with the peer, and has read no byte
 //! past that agreement, so that nothing sent in plain can be taken for something sent inside.
 
-use crate::config::SslMode;
+use crate::config::{ClientAuth, ClientTls, SslMode};
 use crate::wire::scram::EndPoint;
 use crate::wire::stream::Stream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::server::ParsedCertificate;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -97,6 +97,8 @@ pub struct Acceptor {
     tls: TlsAcceptor,
     /// The certificate as channel binding names it, if it can.
     pub end_point: Option<EndPoint>,
+    /// What a client's certificate counts for.
+    pub client_auth: ClientAuth,
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -105,22 +107,31 @@ impl std::fmt::Debug for Acceptor {
     }
 }
 
-/// Reads certificate and key.
+/// Reads certificate, key, and who signs certificates of clients.
 ///
 /// # Errors
 /// A file cannot be read, or key and certificate don't fit.
-pub fn server_acceptor(certificate: &Path, key: &Path) -> Result<Acceptor, TlsError> {
-    let chain = certificates(certificate)?;
+pub fn server_acceptor(files: &ClientTls) -> Result<Acceptor, TlsError> {
+    let chain = certificates(&files.certificate)?;
     let end_point = chain.first().and_then(|own| EndPoint::of(own));
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|cause| file_error(key, cause))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|cause| file_error(&files.key, cause))?;
+    let clients = match &files.client_ca {
+        Some(authorities) => {
+            let roots = Arc::new(roots(Some(authorities))?);
+            // Who shows none is told so in PostgreSQL's words, not in those of TLS; a bad one fails the handshake.
+            let clients = WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated();
+            clients.build().map_err(|cause| TlsError::Unusable(cause.to_string()))?
+        }
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(unusable)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain, key)
         .map_err(unusable)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(Acceptor { tls: TlsAcceptor::from(Arc::new(config)), end_point })
+    Ok(Acceptor { tls: TlsAcceptor::from(Arc::new(config)), end_point, client_auth: files.client_auth })
 }
 
 /// Begins TLS with an upstream server that has agreed to it. `host` is the name that its certificate must carry.

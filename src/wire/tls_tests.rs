@@ -30,8 +30,13 @@ impl Pki {
     }
 
     fn acceptor(&self) -> Acceptor {
-        server_acceptor(&self.path("server.crt"), &self.path("server.key")).unwrap()
+        acceptor(&self.path("server.crt"), &self.path("server.key")).unwrap()
     }
+}
+
+fn acceptor(certificate: &Path, key: &Path) -> Result<Acceptor, TlsError> {
+    let (certificate, key) = (certificate.to_owned(), key.to_owned());
+    server_acceptor(&ClientTls { certificate, key, client_ca: None, client_auth: ClientAuth::Off })
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
@@ -125,9 +130,9 @@ fn files_that_are_missing_or_hold_something_else_are_named() {
     };
     named(client_connector(SslMode::VerifyCa, Some(&missing)).map(drop), &missing);
     named(client_connector(SslMode::VerifyFull, Some(&key)).map(drop), &key);
-    named(server_acceptor(&missing, &key).map(drop), &missing);
-    named(server_acceptor(&certificate, &certificate).map(drop), &certificate);
+    named(acceptor(&missing, &key).map(drop), &missing);
+    named(acceptor(&certificate, &certificate).map(drop), &certificate);
     assert!(client_connector(SslMode::Require, None).is_ok());
     let other = Pki::new();
-    assert!(matches!(server_acceptor(&certificate, &other.path("server.key")), Err(TlsError::Unusable(_))));
+    assert!(matches!(acceptor(&certificate, &other.path("server.key")), Err(TlsError::Unusable(_))));
 }

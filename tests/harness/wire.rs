@@ -291,7 +291,11 @@ impl Wire {
 
     /// The same, asking for this minor version of protocol 3.
     pub fn connect_speaking(minor: u16, login: &Login) -> Result<Wire, WireError> {
-        let stream = TcpStream::connect((login.host.as_str(), login.port))?;
+        Wire::over(TcpStream::connect((login.host.as_str(), login.port))?, minor, login)
+    }
+
+    /// The same over a connection that was made already.
+    pub fn over(stream: TcpStream, minor: u16, login: &Login) -> Result<Wire, WireError> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let (key, startup) = ((0, Vec::new()), Vec::new());

@@ -198,7 +198,11 @@ fn r25_channel_binding_holds_on_both_sides() {
     let (own_certificate, own_key) = certificate(&own);
     for users in [format!("app:{secret}"), "app:app".to_owned()] {
         let sidecache = Sidecache::build(&cluster, &database)
-            .primary(&format!("{}?sslmode=require", cluster.primary_url("sidecache", &database)))
+            // Our own connections, the stream among them, would not be made otherwise.
+            .primary(&format!(
+                "{}?sslmode=require&channel_binding=require",
+                cluster.primary_url("sidecache", &database)
+            ))
             .users(&users)
             .flag("--tls-certificate", own_certificate.to_str().expect("a plain path"))
             .flag("--tls-key", own_key.to_str().expect("a plain path"))
@@ -213,9 +217,29 @@ fn r25_channel_binding_holds_on_both_sides() {
         };
         assert_eq!(psql("channel_binding=require"), "t");
         assert_eq!(psql("channel_binding=disable"), "t");
+        sidecache.await_stream(&cluster);
         // Without TLS nothing is offered that could not be kept.
         assert_eq!(refusal(sidecache.try_connect("app")), None);
     }
+}
+
+/// What cannot be bound is not logged in to where that is required, by none of our connections.
+#[test]
+fn r25_channel_binding_that_cannot_be_had_is_said() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("unbound");
+    let url = format!("{}?sslmode=prefer&channel_binding=require", cluster.primary_url("sidecache", &database));
+    let build = Sidecache::build(cluster, &database).no_replicas().primary(&url);
+    let (status, out, _) = build.run("check", &[]);
+    assert_eq!(status.code(), Some(1), "{out}");
+    assert!(out.contains("FAIL  primary") && out.contains("channel binding"), "{out}");
+    let mut sidecache = build.spawn();
+    let told = eventually("a refusal", || match sidecache.try_connect("app") {
+        Err(WireError::Io(_)) => None,
+        outcome => refusal(outcome),
+    });
+    assert!(told.0 == "28000" && told.1.contains("channel binding is required"), "{told:?}");
+    assert!(sidecache.ended().is_none());
 }
 
 /// While the primary is gone, a replica's word counts: clients are let in and out as before, and read.

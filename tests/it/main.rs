@@ -21,6 +21,7 @@ mod harness;
 mod authentication;
 mod cacheable;
 mod cancels;
+mod certificates;
 mod client_death;
 mod coherent;
 #[path = "../consistency/mod.rs"]
@@ -35,9 +36,11 @@ mod drivers;
 mod feed;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
+mod guessing;
 mod harness_smoke;
 mod inputs;
 mod limits;
+mod methods;
 mod odd;
 mod operating;
 mod protocol;

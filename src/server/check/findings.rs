@@ -1,7 +1,7 @@
 //! What the facts mean: good, worth knowing, or in the way, and what to run then. Pure.
 
 use crate::config::users::Users;
-use crate::config::{CacheMode, Config, TtlRule};
+use crate::config::{AuthMethod, CacheMode, Config, TtlRule};
 use crate::types::Lsn;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -54,15 +54,15 @@ impl fmt::Display for Finding {
     }
 }
 
-fn good(what: impl Into<String>) -> Finding {
+pub(super) fn good(what: impl Into<String>) -> Finding {
     Finding::Good(what.into())
 }
 
-fn warning(what: impl Into<String>, mend: impl Into<String>) -> Finding {
+pub(super) fn warning(what: impl Into<String>, mend: impl Into<String>) -> Finding {
     Finding::Warning { what: what.into(), mend: mend.into() }
 }
 
-fn bad(what: impl Into<String>, mend: impl Into<String>) -> Finding {
+pub(super) fn bad(what: impl Into<String>, mend: impl Into<String>) -> Finding {
     Finding::Bad { what: what.into(), mend: mend.into() }
 }
 
@@ -163,7 +163,7 @@ pub enum Trial {
 /// The configuration was read, or this would not run; what it leaves out is worth a word.
 pub fn configuration(config: &Config, users: &Users) -> Finding {
     match users.count() {
-        0 => bad(
+        0 if config.auth_method != AuthMethod::Trust => bad(
             "configuration: nobody can connect, since the primary's URL has no password and there is no users file",
             "give the URL a password (postgres://USER:PASSWORD@HOST/DATABASE), or --users FILE",
         ),
@@ -175,14 +175,6 @@ pub fn configuration(config: &Config, users: &Users) -> Finding {
             };
             good(format!("configuration: {cache}, {} replicas, users who may connect: {count}", config.replicas.len()))
         }
-    }
-}
-
-/// TLS towards clients.
-pub fn certificate(loaded: Result<(), String>) -> Finding {
-    match loaded {
-        Ok(()) => good("TLS towards clients: certificate and key fit"),
-        Err(cause) => bad(format!("TLS towards clients: {cause}"), "mend tls_certificate and tls_key"),
     }
 }
 

@@ -2,6 +2,7 @@
 //! it. Changes nothing: the one slot that it tries is temporary and dropped at once. What is good or bad is decided in
 //! `findings`.
 
+mod clients;
 mod findings;
 
 use self::findings::{Finding, PrimaryFacts, ReplicaFacts, Trial};
@@ -55,9 +56,10 @@ pub enum Checked {
 pub async fn check(config: &Config, users: &Users, mut print: impl FnMut(&str)) -> Checked {
     let mut report = Report { worst: Checked::Good, print: &mut print };
     report.add(findings::configuration(config, users));
+    report.add_some(clients::authentication(config, users));
     if let Some(files) = &config.client_tls {
-        let loaded = tls::server_acceptor(&files.certificate, &files.key).map(drop).map_err(|cause| cause.to_string());
-        report.add(findings::certificate(loaded));
+        let loaded = tls::server_acceptor(files).map(|loaded| loaded.client_auth).map_err(|cause| cause.to_string());
+        report.add(clients::certificate(loaded));
     }
     let primary = primary(config, &mut report).await;
     for (index, url) in config.replicas.iter().enumerate() {
