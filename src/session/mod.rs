@@ -393,7 +393,11 @@ impl Session {
     fn settings_changed(&mut self) {
         self.inputs.clear();
         self.settings.key(&self.database, &mut self.inputs);
-        let names = Names { path: self.settings.search_path(), standard_strings: self.settings.standard_strings() };
+        let names = Names {
+            path: self.settings.search_path(),
+            standard_strings: self.settings.standard_strings(),
+            encoding: self.settings.encoding(),
+        };
         if *self.names != names {
             self.names = Arc::new(names);
             self.recent.clear();

@@ -150,6 +150,12 @@ impl Session {
         if self.set_own(change, true) {
             return;
         }
+        if let SettingChange::Set { text, .. } = change
+            && !self.settings.encoding().reads(text.as_bytes())
+        {
+            // Its value is what PostgreSQL made of the bytes, and would be another under another encoding.
+            self.pin(PinReason::Opaque);
+        }
         self.settings.apply(change, true);
         // A connection carries what was set on it, unless a rollback takes it back.
         if let Some(held) = &mut self.held {

@@ -8,7 +8,7 @@ use crate::cache::key::{KeyParts, compose};
 use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waiter};
 use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
-use crate::route::plan::{PinReason, Plan, Recipe};
+use crate::route::plan::{Encoding, PinReason, Plan, Recipe};
 use crate::telemetry::{KIND_TTL, Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::wire::backend::{BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE, put_ready, shape};
@@ -225,7 +225,7 @@ impl Session {
         if !self.settings.is_plain() {
             return Some("isolation");
         }
-        if !self.settings.is_utf8() {
+        if self.settings.encoding() != Encoding::Utf8 {
             return Some("client_encoding");
         }
         if recipe.time_parameters && has_time_word(request.parameters) {

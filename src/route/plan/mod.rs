@@ -12,6 +12,7 @@
 mod calls;
 mod casts;
 mod command;
+mod encoding;
 mod functions;
 mod judge;
 mod labels;
@@ -33,6 +34,7 @@ use names::Names;
 use std::sync::Arc;
 
 pub use crate::sql::identity::Hint;
+pub use encoding::Encoding;
 pub use set_config::{SetConfig, replay};
 
 /// Why a statement is not cached, as far as its text and the catalog tell. One variant, one label (metrics, `explain`, logs).
@@ -224,19 +226,29 @@ pub enum Place {
 
 /// Understands one text. Never fails: what is not understood is [`Kind::Unproven`] with its refusal.
 /// `standard_strings` is the session's `standard_conforming_strings`.
-pub fn plan(text: &[u8], path: &SearchPath, standard_strings: bool, catalog: &Catalog) -> Plan {
-    plan_with(text, path, standard_strings, catalog)
+pub fn plan(text: &[u8], path: &SearchPath, standard_strings: bool, encoding: Encoding, catalog: &Catalog) -> Plan {
+    match encoding {
+        _ if encoding.reads(text) => plan_with(text, path, standard_strings, catalog),
+        Encoding::Unknown => {
+            let draft = Draft::unknown(Refusal::NotUtf8).pinned(PinReason::Opaque);
+            draft.into_plan(catalog, String::from_utf8_lossy(text).into(), Hint::default())
+        }
+        _ => plan_unread(text, path, standard_strings, catalog),
+    }
 }
 
 fn plan_with(text: &[u8], path: &SearchPath, standard_strings: bool, names: &dyn Names) -> Plan {
-    let Ok(text) = std::str::from_utf8(text) else {
-        let text = String::from_utf8_lossy(text);
-        let draft = draft_of(&text, path, standard_strings, names).in_unknown_encoding();
-        return draft.into_plan(names, Arc::from(text), Hint::default());
-    };
+    let Ok(text) = std::str::from_utf8(text) else { return plan_unread(text, path, standard_strings, names) };
     let stripped = strip(text, standard_strings);
     let draft = draft_of(text, path, standard_strings, names);
     draft.into_plan(names, Arc::from(stripped.identity), stripped.hint)
+}
+
+/// Of a text in another encoding.
+fn plan_unread(text: &[u8], path: &SearchPath, standard_strings: bool, names: &dyn Names) -> Plan {
+    let text = String::from_utf8_lossy(text);
+    let draft = draft_of(&text, path, standard_strings, names).in_unknown_encoding();
+    draft.into_plan(names, Arc::from(text), Hint::default())
 }
 
 fn draft_of(text: &str, path: &SearchPath, standard_strings: bool, names: &dyn Names) -> Draft {
@@ -272,7 +284,7 @@ impl Draft {
         Draft { may_change_catalog: true, ..Draft::new(Kind::Unproven, refusal) }
     }
 
-    /// The text was not UTF-8: verbs are sure, names and values are not.
+    /// The text is not UTF-8: verbs are sure, names and values are not.
     fn in_unknown_encoding(self) -> Self {
         let draft = Draft { cache: Err(Refusal::NotUtf8), place: Place::Primary, ..self };
         match draft.kind {
