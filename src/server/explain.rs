@@ -117,6 +117,8 @@ fn kind(kind: &Kind) -> String {
         Kind::SetConfig(calls) => format!("setting: {calls:?}"),
         Kind::Setting(change) => format!("setting: {change:?}"),
         Kind::Show(name) => format!("show {name}"),
+        Kind::Prepare { name, .. } => format!("prepare {name}"),
+        Kind::Execute { name, .. } => format!("execute {name}"),
         Kind::Deallocate { name: Some(name) } => format!("deallocate {name}"),
         Kind::Deallocate { name: None } => "deallocate all".to_owned(),
         Kind::Unlisten { .. } => "unlisten".to_owned(),

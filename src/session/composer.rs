@@ -6,9 +6,8 @@ use super::exchange::Round;
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::portal::Prepared;
 use crate::upstream::Carried;
-use crate::wire::backend::Failure;
 use crate::wire::frontend::{self, Subject};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 /// Our own statements, prepared on a connection when first needed. Numbers below `plans::FIRST_NUMBER`.
@@ -233,10 +232,28 @@ impl<'a> Composer<'a> {
         taken
     }
 
-    /// A message that fails, in whose place the client gets `failure`.
-    pub fn fail(&mut self, failure: Failure, round: &mut Round) {
+    /// A message that fails, in whose place the client gets this ErrorResponse.
+    pub fn fail(&mut self, failure: Bytes, round: &mut Round) {
         self.put_failing();
         round.substitutes.push_back(failure);
+    }
+
+    /// A statement under the name that SQL knows it by.
+    pub fn parse_by_name(&mut self, owner: Owner, name: &[u8], statement: &Prepared) {
+        frontend::put_parse(&mut self.out, name, &statement.sql, &statement.types);
+        self.flow.sent(Step::Parse(owner, Slot::ByName));
+    }
+
+    /// Drops what has this name in SQL, if anything has.
+    pub fn close_by_name(&mut self, owner: Owner, name: &[u8]) {
+        frontend::put_subject(&mut self.out, b'C', Subject::Statement, name);
+        self.flow.sent(Step::Close(owner, None));
+    }
+
+    /// Asks for the description of what has this name in SQL.
+    pub fn inspect_by_name(&mut self, name: &str) {
+        frontend::put_subject(&mut self.out, b'D', Subject::Statement, name.as_bytes());
+        self.flow.sent(Step::Describe(Owner::Own(Probe::Shape)));
     }
 
     pub fn copy(&mut self, tag: u8, body: &[u8]) {

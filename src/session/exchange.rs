@@ -122,8 +122,8 @@ pub struct Round {
     pub on_replica: bool,
     /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors.
     pub names: SmallVec<[(u64, Bytes); 1]>,
-    /// Our own errors for the messages that were sent to fail, in order.
-    pub substitutes: std::collections::VecDeque<backend::Failure>,
+    /// The ErrorResponses for the messages that were sent to fail, in order.
+    pub substitutes: std::collections::VecDeque<Bytes>,
     pub again: Option<Again>,
     pub snapshot: Option<Snapshot>,
     pub replayed: Option<Lsn>,
@@ -134,7 +134,7 @@ pub struct Round {
     pub state: Option<Bytes>,
     /// What the client was told by its Describes, in order, and what we were told by ours.
     pub shapes: SmallVec<[u64; 2]>,
-    pub shape: Option<u64>,
+    pub own_shapes: SmallVec<[u64; 2]>,
     /// How many of the client's Parses and Closes succeeded.
     pub named: usize,
     /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
@@ -147,7 +147,7 @@ pub struct Round {
     pub done: SmallVec<[Done; 4]>,
     /// The client got an error.
     pub failed: bool,
-    /// A statement of our own failed: its ErrorResponse.
+    /// A statement of our own failed: the first one's ErrorResponse.
     pub own_error: Option<Bytes>,
     /// The last row that answered [`Probe::Row`].
     pub row: Option<Bytes>,
@@ -363,8 +363,7 @@ impl Held {
                 round.done.push(if commits { Done::Committed } else { Done::Ended });
                 if tag == b'C' && matches!(backend::tag(body), b"DEALLOCATE ALL" | b"DISCARD ALL") {
                     // One statement of several may have done it.
-                    self.lease.carried.prepared.clear();
-                    self.lease.carried.shapes.clear();
+                    self.lease.carried.deallocated_all();
                     round.deallocated_all = true;
                 }
                 if let Some(capture) = &mut round.capture {
@@ -373,12 +372,10 @@ impl Held {
             }
             Verdict::RelayError => error(frame, output, round),
             Verdict::Substitute => {
-                let failure = round.substitutes.pop_front().unwrap_or_else(|| {
-                    backend::Failure::error("XX000", "a statement that was to fail had no error of its own")
-                });
                 round.held_back = None;
                 round.failed = true;
-                backend::put_failure(output, &failure);
+                let failure = round.substitutes.pop_front().expect("what is sent to fail has an error of its own");
+                output.extend_from_slice(&failure);
             }
             Verdict::RelayCopyIn => {
                 round.held_back = None;
@@ -403,7 +400,7 @@ impl Held {
                     message = %String::from_utf8_lossy(backend::error_field(body, b'M').unwrap_or_default()),
                     "a statement of Sidecache's own failed"
                 );
-                round.own_error = Some(Bytes::copy_from_slice(frame));
+                round.own_error.get_or_insert_with(|| Bytes::copy_from_slice(frame));
             }
             Verdict::Parameter => {
                 if let Some((name, value)) = backend::parameter(body) {
@@ -456,7 +453,7 @@ fn learn(probe: Probe, body: &[u8], round: &mut Round) {
         Probe::Replayed => round.replayed = if text(1) == Some("t") { lsn(0) } else { None },
         Probe::High => round.high = lsn(0),
         Probe::State => round.state = column(body, 0).map(Bytes::copy_from_slice),
-        Probe::Shape => round.shape = Some(backend::shape(body)),
+        Probe::Shape => round.own_shapes.push(backend::shape(body)),
     }
 }
 

@@ -95,6 +95,8 @@ impl Session {
         let plain = self.settings.is_plain();
         let mut to_primary =
             !survey.reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
+        // A replica has no statement of SQL's.
+        to_primary |= !survey.needs.is_empty();
         // A hint counts for its statement as the level does for the session.
         let strong = |plan: &Arc<Plan>| plan.hint.level == Some(Level::Strong);
         to_primary |= survey.runs.iter().flatten().any(strong);
@@ -130,6 +132,9 @@ impl Session {
             };
             if errand.standing == Standing::Alone && !self.may_stand_alone(side, errand.fill.is_some()) {
                 errand.standing = self.begins();
+            }
+            if errand.to_primary && !self.carries_by_name(&errand.survey) {
+                Box::pin(self.put_by_name(&mut errand.survey)).await?;
             }
             let begins = matches!(errand.standing, Standing::Begins { .. });
             let may_move = begins || (!errand.survey.reads && self.status == b'I' && !self.is_mid_batch());
@@ -308,7 +313,9 @@ impl Session {
     /// Whether the unit writes and is surely a transaction by itself, so that questions may follow right behind it: nothing in it
     /// opens a block, asks for the client's data, or must be heard of before the client hears of its end.
     fn ends_as_write(&self, survey: &Survey) -> bool {
-        let plain = |plan: &Arc<Plan>| matches!(plan.kind, Kind::Write | Kind::Read) && !plan.may_change_catalog;
+        let plain = |plan: &Arc<Plan>| {
+            matches!(plan.kind, Kind::Write | Kind::Read | Kind::Execute { .. }) && !plan.may_change_catalog
+        };
         (self.learns_positions() || self.checks_state())
             && self.shared.ttl.load().is_empty()
             && !survey.reads

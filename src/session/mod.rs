@@ -19,6 +19,7 @@ mod flow;
 mod forward;
 mod hold;
 mod limits;
+mod named;
 mod outcome;
 mod own;
 mod plans;
@@ -57,6 +58,7 @@ use deferred::Deferred;
 use exchange::Held;
 use floor::Seen;
 use flow::Flow;
+use named::ByName;
 use own::Levels;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
@@ -199,6 +201,8 @@ struct Session {
     /// After a local error in a batch that has not seen its Sync: messages are skipped up to it.
     skipping: bool,
     statements: Statements,
+    /// Those that SQL's PREPARE made.
+    by_name: ByName,
     /// Plans of texts that this session asked lately.
     recent: Recent,
     key: Vec<u8>,

@@ -148,6 +148,7 @@ impl Session {
         }
         let parsed = match parse {
             Some(parse) if parse.name != bind.statement => return None,
+            Some(parse) if self.made(parse.name) => return None,
             Some(parse) if !parse.name.is_empty() && self.statements.get(parse.name).is_some() => return None,
             Some(parse) => Some((parse.name, self.prepare(&parse))),
             None => None,

@@ -82,6 +82,7 @@ impl Session {
         for (subject, name) in names {
             if subject == Subject::Statement {
                 self.statements.close(name);
+                self.by_name.remove(name);
             }
             self.client.output.put_slice(CLOSE_COMPLETE);
         }

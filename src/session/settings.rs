@@ -142,6 +142,11 @@ impl Settings {
         Settings { current: self.start.clone(), local: BTreeMap::new(), before: None, ..self.clone() }
     }
 
+    /// Whether what a text means, beside its names, changes with this setting.
+    pub fn decides_texts(name: &str) -> bool {
+        name != "search_path" && !name.contains('.') && !HARMLESS.contains(&name)
+    }
+
     /// Whether the session has set this itself, now or at its start.
     pub fn sets(&self, name: &str) -> bool {
         self.effective(&name.to_lowercase()).is_some()

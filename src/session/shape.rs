@@ -61,11 +61,12 @@ impl Session {
         if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
             return Err(self.lost(broken).await);
         }
-        if let (Some(shape), Some(held)) = (round.shape, &mut self.held)
+        let shape = round.own_shapes.first().copied();
+        if let (Some(shape), Some(held)) = (shape, &mut self.held)
             && statement.is_named
         {
             held.lease.carried.shapes.insert(statement.number, shape);
         }
-        Ok(round.shape)
+        Ok(shape)
     }
 }

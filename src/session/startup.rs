@@ -9,6 +9,7 @@ use super::exchange::Held;
 use super::floor::Seen;
 use super::flow::Flow;
 use super::limits::Silence;
+use super::named::ByName;
 use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
@@ -270,6 +271,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         spare: Flow::default(),
         skipping: false,
         statements: Statements::default(),
+        by_name: ByName::default(),
         recent: Recent::default(),
         key: Vec::new(),
         registration,

@@ -142,7 +142,7 @@ fn r19_values_in_another_encoding_stay_what_they_are() {
 #[test]
 fn r19_a_statement_is_not_shared_with_a_session_that_reads_it_otherwise() {
     let twins = on_one_connection("textenc");
-    let parse = || ready(b().parse("s", "SELECT length('\u{e9}'), length('\\\\')", &[]).sync());
+    let parse = || ready(b().parse("s", "SELECT length('\u{e9}'), length('\\\\') FROM stamps FOR SHARE", &[]).sync());
     let run = || ready(b().bind("s", "", &[], Format::Text).execute("", 0).sync());
     for setting in ["SET client_encoding = 'LATIN1'", "SET standard_conforming_strings = off"] {
         let mut script = vec![(0, q(setting)), (0, parse()), (1, parse())];

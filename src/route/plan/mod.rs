@@ -16,6 +16,7 @@ mod encoding;
 mod functions;
 mod judge;
 mod labels;
+mod named;
 mod names;
 mod set_config;
 mod settings;
@@ -164,6 +165,16 @@ pub enum Kind {
     SetConfig(Vec<SetConfig>),
     /// SHOW name: a read of session state.
     Show(String),
+    /// PREPARE, and what executing that statement amounts to.
+    Prepare {
+        name: String,
+        effect: Effect,
+    },
+    /// EXECUTE, by itself or explained, and what its arguments amount to.
+    Execute {
+        name: String,
+        effect: Effect,
+    },
     Deallocate {
         /** None: ALL */
         name: Option<String>,
@@ -180,8 +191,20 @@ pub enum Kind {
 impl Kind {
     /// Whether it touches no row, but the session and its transaction alone.
     pub fn is_control(&self) -> bool {
-        matches!(self, Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_) | Kind::SetConfig(_))
+        use Kind::{Deallocate, Empty, Prepare, SetConfig, Setting, Show, Transaction};
+        matches!(
+            self,
+            Show(_) | Empty | Transaction(_) | Setting(_) | SetConfig(_) | Prepare { .. } | Deallocate { .. }
+        )
     }
+}
+
+/// What a statement that another one runs may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It reads or writes rows, and no more.
+    Rows,
+    Anything,
 }
 
 /// What the cache needs of a cacheable statement.
@@ -288,10 +311,10 @@ impl Draft {
     fn in_unknown_encoding(self) -> Self {
         let draft = Draft { cache: Err(Refusal::NotUtf8), place: Place::Primary, ..self };
         match draft.kind {
-            Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } => {
+            Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } | Kind::Prepare { .. } => {
                 Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque)
             }
-            Kind::Read | Kind::Show(_) => Draft { kind: Kind::Unproven, ..draft },
+            Kind::Read | Kind::Show(_) | Kind::Execute { .. } => Draft { kind: Kind::Unproven, ..draft },
             _ => draft,
         }
     }
