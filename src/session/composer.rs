@@ -50,6 +50,15 @@ pub struct Composer<'a> {
     tick: u64,
 }
 
+/// How our own messages stand to the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// In a group of their own.
+    Apart,
+    /// In the client's batch, which has not seen its Sync.
+    Within,
+}
+
 /// What a statement is called on connections.
 pub fn server_name(mut number: u64) -> SmallVec<[u8; 24]> {
     let mut name = SmallVec::new();
@@ -167,8 +176,8 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// Parses a statement anew and asks for its description, in a group of our own.
-    pub fn inspect(&mut self, statement: &Prepared) {
+    /// Parses a statement anew and asks for its description.
+    pub fn inspect(&mut self, statement: &Prepared, ask: Ask) {
         if statement.is_named && self.has(statement.number) {
             self.close_own(statement.number);
         }
@@ -176,7 +185,10 @@ impl<'a> Composer<'a> {
         let name = if statement.is_named { server_name(statement.number) } else { SmallVec::new() };
         frontend::put_subject(&mut self.out, b'D', Subject::Statement, &name);
         self.flow.sent(Step::Describe(Owner::Own(Probe::Shape)));
-        self.sync_own();
+        match ask {
+            Ask::Apart => self.sync_own(),
+            Ask::Within => frontend::put_flush(&mut self.out),
+        }
     }
 
     /// Makes room for one more. A portal outlives the statement that it was made of.

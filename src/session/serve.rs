@@ -1,7 +1,7 @@
 //! Answering without a server, from the cache: all that can be done in one pass over the unit's bytes, without waiting.
 
 use super::client::{Unit, UnitEnd, frames};
-use super::portal::Prepared;
+use super::portal::{Prepared, Told};
 use super::request::{Form, Request, has_time_word};
 use super::{Block, Session};
 use crate::cache::key::{KeyParts, compose};
@@ -120,11 +120,9 @@ impl Session {
             return Served::No(Intent::Pass(reason));
         }
         // Who does not ask again reads rows as it was told, which may have been before the catalog changed.
-        if let Some(told) = request.statement.as_ref().map(|statement| &statement.told)
-            && !request.form.describe
-            && told.shape().is_some()
-            && told.catalog() != plan.catalog_version
-        {
+        let told = request.statement.as_ref().map(|statement| &statement.told).filter(|_| !request.form.describe);
+        let shape = told.and_then(Told::shape);
+        if shape.is_some() && told.is_some_and(|told| told.catalog() != plan.catalog_version) {
             return Served::No(Intent::Pass("shape_in_doubt"));
         }
         self.key.clear();
@@ -137,6 +135,7 @@ impl Session {
                 parameter_types: request.types(),
                 parameters: request.parameters,
                 result_formats: request.result_formats,
+                shape: shape.unwrap_or(0),
             },
         );
         let level = plan.hint.level.unwrap_or(self.level());
