@@ -48,6 +48,9 @@ pub enum Broken {
     Unexpected(#[from] Unexpected),
     #[error("{0}")]
     Length(#[from] BadLength),
+    /// The client left for good, and nothing is lost if what it asked for does not end.
+    #[error("the client left while it waited")]
+    Deserted,
     /// It was cancelled and did not end.
     #[error("a request that was cancelled did not end")]
     TooLate,
@@ -159,6 +162,8 @@ pub struct Round {
     pub begins: bool,
     /// The server waits for the client's copy data.
     pub copy_in: bool,
+    /// A proven read, behind which the client has asked for nothing: it need not end if the client has gone.
+    pub abandonable: bool,
     /// ParameterStatus is not the client's: its settings are being put back.
     pub mute_parameters: bool,
 }
@@ -216,7 +221,19 @@ impl Held {
             if round.held_back.is_none() && !client.output.is_empty() {
                 client.flush().await.map_err(Broken::Client)?;
             }
-            self.progress(out).await?;
+            if !round.abandonable {
+                self.progress(out).await?;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                progressed = self.progress(out) => progressed?,
+                () = client.stream.broken() => match client.read().await {
+                    // What it asked for before it went is done.
+                    Ok(true) => round.abandonable = false,
+                    Ok(false) | Err(_) => return Err(Broken::Deserted),
+                },
+            }
         }
     }
 

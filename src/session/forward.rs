@@ -231,6 +231,7 @@ impl Session {
             Beside::Nothing
         };
         round.behind = matches!(beside, Beside::Behind { .. });
+        round.abandonable = outside && whole && survey.reads && self.client.input.is_empty();
         let mut held = self.held.take().expect("a connection was leased for this unit");
         let server = Arc::clone(&held.lease.server);
         let _request = server.request();
@@ -249,6 +250,11 @@ impl Session {
         let mut out = composer.out;
         self.registration.running.begin(&server, &held.lease.key);
         let pumped = self.relay_in_time(&mut held, &mut out, round).await;
+        if matches!(pumped, Err(Broken::Deserted)) {
+            tracing::debug!(server = server.name(), "a client left for good, and its read is cancelled");
+            let (running, upstream) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared.upstream));
+            Box::pin(async move { running.cancel(&upstream).await }).await;
+        }
         if !self.registration.running.end() {
             Box::pin(self.registration.running.spared()).await;
         }
@@ -258,6 +264,7 @@ impl Session {
         match pumped {
             Ok(()) => Ok(server),
             Err(Broken::Client(error)) => Err(error.into()),
+            Err(Broken::Deserted) => Err(End::Client(std::io::ErrorKind::ConnectionReset.into())),
             // All of the answer was relayed but its end: what was still to come were questions of our own.
             Err(broken) if outside && end != UnitEnd::Call && self.is_answered(survey, round) => {
                 tracing::debug!(server = server.name(), %broken, "a server left after its answer");
