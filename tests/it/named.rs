@@ -139,11 +139,10 @@ fn r20_a_statement_made_before_its_table_changed_fails_as_it_would_alone() {
     ];
     // Another takes the connection that the first one's statements are on.
     let other = || q("SELECT count(*) FROM w");
-    let holds = |at: usize| script[..=at].len() % 2 == 0;
     let mut all = Vec::new();
     for (at, step) in script.iter().enumerate() {
         all.push((0, step.clone()));
-        if holds(at) {
+        if at % 2 == 1 {
             all.extend([(1, q("BEGIN")), (1, q("EXECUTE nothing")), (2, other()), (1, q("ROLLBACK"))]);
         } else {
             all.push((1, q("PREPARE a AS SELECT 'the other''s'")));
