@@ -174,7 +174,7 @@ impl Session {
 
     /// The error of a statement that the protocol does not know by this name. `None`: SQL's PREPARE made it, or may have.
     fn lacks(&self, name: &[u8], survey: &Survey) -> Option<Bytes> {
-        if let Some((_, failure)) = survey.spoiled.iter().find(|(spoiled, _)| spoiled.as_bytes() == name) {
+        if let Some((_, failure)) = survey.by_name.spoiled.iter().find(|(spoiled, _)| spoiled.as_bytes() == name) {
             return Some(failure.clone());
         }
         let makes =

@@ -221,19 +221,32 @@ impl Held {
             if round.held_back.is_none() && !client.output.is_empty() {
                 client.flush().await.map_err(Broken::Client)?;
             }
-            if !round.abandonable {
-                self.progress(out).await?;
-                continue;
+            match round.abandonable {
+                // Boxed, since every session would keep room for it.
+                true => Box::pin(self.progress_unless_gone(out, client, round)).await?,
+                false => self.progress(out).await?,
             }
-            tokio::select! {
-                biased;
-                progressed = self.progress(out) => progressed?,
-                () = client.stream.broken() => match client.read().await {
-                    // What it asked for before it went is done.
-                    Ok(true) => round.abandonable = false,
-                    Ok(false) | Err(_) => return Err(Broken::Deserted),
-                },
-            }
+        }
+    }
+
+    /// Makes progress, unless the client has gone for good.
+    async fn progress_unless_gone(
+        &mut self,
+        out: &mut BytesMut,
+        client: &mut Client,
+        round: &mut Round,
+    ) -> Result<(), Broken> {
+        tokio::select! {
+            biased;
+            progressed = self.progress(out) => progressed,
+            () = client.stream.broken() => match client.read().await {
+                // What it asked for before it went is done.
+                Ok(true) => {
+                    round.abandonable = false;
+                    Ok(())
+                }
+                Ok(false) | Err(_) => Err(Broken::Deserted),
+            },
         }
     }
 

@@ -96,7 +96,7 @@ impl Session {
         let mut to_primary =
             !survey.reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
         // A replica has no statement of SQL's.
-        to_primary |= !survey.needs.is_empty();
+        to_primary |= !survey.by_name.needs.is_empty();
         // A hint counts for its statement as the level does for the session.
         let strong = |plan: &Arc<Plan>| plan.hint.level == Some(Level::Strong);
         to_primary |= survey.runs.iter().flatten().any(strong);

@@ -202,7 +202,7 @@ struct Session {
     skipping: bool,
     statements: Statements,
     /// Those that SQL's PREPARE made.
-    by_name: ByName,
+    by_name: Box<ByName>,
     /// Plans of texts that this session asked lately.
     recent: Recent,
     key: Vec<u8>,

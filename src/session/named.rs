@@ -89,13 +89,13 @@ impl Session {
         match &plan.kind {
             Kind::Prepare { name, .. } => {
                 if let Ok(text) = str::from_utf8(text) {
-                    survey.makes.push((survey.runs.len(), text.into()));
+                    survey.by_name.makes.push((survey.runs.len(), text.into()));
                 }
-                survey.needs.push((name.clone(), Need::Any));
+                survey.by_name.needs.push((name.clone(), Need::Any));
             }
-            Kind::Deallocate { name: Some(name) } => survey.needs.push((name.clone(), Need::Any)),
+            Kind::Deallocate { name: Some(name) } => survey.by_name.needs.push((name.clone(), Need::Any)),
             Kind::Execute { name, effect } => {
-                survey.needs.push((name.clone(), Need::Itself));
+                survey.by_name.needs.push((name.clone(), Need::Itself));
                 let may_change_catalog = *effect == Effect::Anything || !self.runs_rows(name);
                 let pin = plan.pin.or_else(|| self.pin_of(name));
                 return Arc::new(Plan { may_change_catalog, pin, ..Plan::clone(&plan) });
@@ -128,7 +128,7 @@ impl Session {
         if self.made(name)
             && let Ok(name) = str::from_utf8(name)
         {
-            survey.needs.push((name.to_owned(), need));
+            survey.by_name.needs.push((name.to_owned(), need));
         }
     }
 
@@ -136,11 +136,12 @@ impl Session {
     pub(super) fn carries_by_name(&self, survey: &Survey) -> bool {
         let Some(held) = &self.held else { return true };
         let carried = &held.lease.carried.by_name;
-        if (carried.is_empty() && self.by_name.made.is_empty() && survey.needs.is_empty()) || self.cannot_put() {
+        if (carried.is_empty() && self.by_name.made.is_empty() && survey.by_name.needs.is_empty()) || self.cannot_put()
+        {
             return true;
         }
         let needs = |(name, _): &(String, Need)| self.means(name).is_none() || carried.contains_key(name);
-        carried.iter().eq(self.by_name.wanted()) && survey.needs.iter().all(needs)
+        carried.iter().eq(self.by_name.wanted()) && survey.by_name.needs.iter().all(needs)
     }
 
     /// What goes on in an open batch cannot be interrupted, and in a failed transaction nothing runs.
@@ -157,7 +158,7 @@ impl Session {
 
     /// Gives the held connection the session's names, and takes away others'.
     pub(super) async fn put_by_name(&mut self, survey: &mut Survey) -> Result<(), End> {
-        survey.spoiled.clear();
+        survey.by_name.spoiled.clear();
         let Some(held) = &mut self.held else { return Ok(()) };
         let carried = held.lease.carried.by_name.clone();
         let is_outside = self.status == b'I' || self.deferred.is_some();
@@ -174,13 +175,13 @@ impl Session {
                 }
             }
         }
-        for (name, need) in survey.needs.clone() {
+        for (name, need) in survey.by_name.needs.clone() {
             let has = |held: &Held| held.lease.carried.by_name.contains_key(&name);
             let Some(means) = self.means(&name).filter(|_| !self.held.as_ref().is_some_and(has)) else { continue };
             match need {
                 Need::Itself => match self.make(&name, &means).await? {
                     Ok(()) => self.by_name.lost.retain(|lost| *lost != name),
-                    Err(failure) => survey.spoiled.push((name, failure)),
+                    Err(failure) => survey.by_name.spoiled.push((name, failure)),
                 },
                 Need::Any => {
                     let text = format!("PREPARE \"{}\" AS SELECT", name.replace('"', "\"\""));
@@ -271,7 +272,7 @@ impl Session {
         if round.done.get(at).is_none() {
             return;
         }
-        let text = survey.makes.iter().find(|(run, _)| *run == at).map(|(_, text)| text);
+        let text = survey.by_name.makes.iter().find(|(run, _)| *run == at).map(|(_, text)| text);
         let Some(text) = text.filter(|text| self.by_name.insert(name, text)) else {
             return self.pin(PinReason::SqlPrepare);
         };

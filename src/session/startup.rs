@@ -9,7 +9,6 @@ use super::exchange::Held;
 use super::floor::Seen;
 use super::flow::Flow;
 use super::limits::Silence;
-use super::named::ByName;
 use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
@@ -271,7 +270,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         spare: Flow::default(),
         skipping: false,
         statements: Statements::default(),
-        by_name: ByName::default(),
+        by_name: Box::default(),
         recent: Recent::default(),
         key: Vec::new(),
         registration,

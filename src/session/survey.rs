@@ -49,6 +49,13 @@ pub struct Survey {
     pub catalog: CatalogVersion,
     /// Named statements that it binds and that were prepared before.
     pub earlier: SmallVec<[Arc<Prepared>; 4]>,
+    /// What it does with statements that SQL knows by name. Boxed, since every session keeps room for a survey.
+    pub by_name: Box<ByNames>,
+}
+
+/// What a unit does with statements that SQL knows by name.
+#[derive(Debug, Default)]
+pub struct ByNames {
     /// The texts of its executions that are a PREPARE, by their number.
     pub makes: Vec<(usize, Arc<str>)>,
     /// Names that it takes for those of statements, whether SQL's or the protocol's, and needs on the connection.
@@ -81,7 +88,7 @@ impl Survey {
     /// The error of an EXECUTE whose statement the connection cannot be given.
     pub fn spoiled(&self, plan: &Plan) -> Option<Bytes> {
         let Kind::Execute { name, .. } = &plan.kind else { return None };
-        self.spoiled.iter().find(|(spoiled, _)| spoiled == name).map(|(_, failure)| failure.clone())
+        self.by_name.spoiled.iter().find(|(spoiled, _)| spoiled == name).map(|(_, failure)| failure.clone())
     }
 
     /// Whether it touches no row, but the session and its transaction alone.
