@@ -49,6 +49,7 @@ fn write_key(out: &mut Vec<u8>, inputs: &[u8], parameters: &[u8]) {
         parameter_types: &[23],
         parameters,
         result_formats: &[0, 1, 0, 1],
+        shape: 0,
     };
     compose(out, &parts);
 }

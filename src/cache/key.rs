@@ -5,7 +5,7 @@
 use crate::types::RelationId;
 
 /// Raised whenever the composition changes, since keys also name entries in the shared tier.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Everything that an answer depends on, beside the data.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,9 @@ pub struct KeyParts<'a> {
     pub parameters: &'a [u8],
     /// The result formats of the `Bind` message, without their count: two bytes each. Empty for a simple query.
     pub result_formats: &'a [u8],
+    /// Of the result, as a client was told before that does not ask now and reads the rows by it: another's answer may have another,
+    /// while a change of the catalog is not heard yet. Zero for all others.
+    pub shape: u64,
 }
 
 /// Writes the key into `out`, whose earlier content goes.
@@ -43,6 +46,7 @@ pub fn compose(out: &mut Vec<u8>, parts: &KeyParts<'_>) {
     // No formats and no values: what a simple query has.
     field(out, if parts.parameters == [0, 0, 0, 0] { &[] } else { parts.parameters });
     field(out, normal_formats(parts.result_formats));
+    out.extend_from_slice(&parts.shape.to_le_bytes());
 }
 
 /// Writes a session's inputs into `out`, whose earlier content goes. `settings` are those that differ from the session's
@@ -89,10 +93,30 @@ mod tests {
 
     fn key(inputs: &[u8], statement: &[u8], types: &[u32], parameters: &[u8], formats: &[u8]) -> Vec<u8> {
         let mut out = b"what was there before".to_vec();
-        let parts =
-            KeyParts { inputs, statement, relations: &[], parameter_types: types, parameters, result_formats: formats };
+        let parts = KeyParts {
+            inputs,
+            statement,
+            relations: &[],
+            parameter_types: types,
+            parameters,
+            result_formats: formats,
+            shape: 0,
+        };
         compose(&mut out, &parts);
         out
+    }
+
+    #[test]
+    fn c18_who_was_told_another_shape_has_a_key_of_its_own() {
+        let of = |shape| {
+            let mut out = Vec::new();
+            let (inputs, statement) = (&b"i"[..], &b"select * from t"[..]);
+            let (relations, parameter_types, parameters, result_formats) = (&[][..], &[][..], &b""[..], &b""[..]);
+            let parts = KeyParts { inputs, statement, relations, parameter_types, parameters, result_formats, shape };
+            compose(&mut out, &parts);
+            out
+        };
+        assert!(of(0) != of(1) && of(1) != of(2) && of(2) == of(2));
     }
 
     fn inputs(database: &str, role: &str, user: &str, settings: &[(&str, &str)]) -> Vec<u8> {

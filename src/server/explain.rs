@@ -6,7 +6,7 @@ use crate::coherence::{Coherence, Unservable};
 use crate::config::{CacheMode, Config};
 use crate::feed::Feed;
 use crate::feed::state::FeedState;
-use crate::route::plan::{Kind, Place, Plan, plan};
+use crate::route::plan::{Encoding, Kind, Place, Plan, plan};
 use crate::route::ttl::{TtlRules, Unnamed};
 use crate::types::{Level, RelationId};
 use crate::upstream::Upstream;
@@ -42,7 +42,7 @@ pub async fn explain(config: &Config, sql: &str) -> Result<String, String> {
         .map_err(|_| "the catalog could not be read".to_owned())?;
     let basis = basis(config, &feed).await;
     let catalog = feed.catalog.load();
-    let plan = plan(sql.as_bytes(), &path, true, &catalog);
+    let plan = plan(sql.as_bytes(), &path, true, Encoding::Utf8, &catalog);
     let level = plan.hint.level.unwrap_or(config.live.consistency);
     Ok(describe(&plan, &catalog, &path, &basis, level))
 }
@@ -117,6 +117,8 @@ fn kind(kind: &Kind) -> String {
         Kind::SetConfig(calls) => format!("setting: {calls:?}"),
         Kind::Setting(change) => format!("setting: {change:?}"),
         Kind::Show(name) => format!("show {name}"),
+        Kind::Prepare { name, .. } => format!("prepare {name}"),
+        Kind::Execute { name, .. } => format!("execute {name}"),
         Kind::Deallocate { name: Some(name) } => format!("deallocate {name}"),
         Kind::Deallocate { name: None } => "deallocate all".to_owned(),
         Kind::Unlisten { .. } => "unlisten".to_owned(),

@@ -8,11 +8,12 @@ use super::exchange::Round;
 use super::flow::{Owner, Step};
 use super::shape;
 use super::survey::{Naming, Survey, named};
-use crate::route::plan::PinReason;
-use crate::wire::backend::Failure;
+use crate::route::plan::{Kind, PinReason, Plan};
+use crate::wire::backend::{Failure, failure_frame};
 use crate::wire::frontend::{self, Bind, Subject};
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// What is learned beside the client's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +38,12 @@ pub enum Side {
     Replica,
 }
 
-fn unknown_statement(name: &[u8]) -> Failure {
-    if name.is_empty() {
-        return Failure::error("26000", "unnamed prepared statement does not exist");
-    }
-    Failure::error("26000", format!("prepared statement \"{}\" does not exist", String::from_utf8_lossy(name)))
+fn unknown_statement(name: &[u8]) -> Bytes {
+    let text = match name {
+        b"" => "unnamed prepared statement does not exist".to_owned(),
+        name => format!("prepared statement \"{}\" does not exist", String::from_utf8_lossy(name)),
+    };
+    failure_frame(&Failure::error("26000", text))
 }
 
 impl Session {
@@ -100,6 +102,7 @@ impl Session {
                             let taken = composer.parse_twice(known, statement);
                             round.names.push((taken, name.clone()));
                         }
+                        None if self.made(name) => composer.parse_by_name(Owner::Client, name, statement),
                         _ => composer.parse(statement),
                     }
                     here += 1;
@@ -108,16 +111,17 @@ impl Session {
                     let bind = Bind::read(body).expect("the survey has read it");
                     let own = named(&survey.namings[..here], bind.statement);
                     let Some(statement) = own.unwrap_or_else(|| self.statements.get(bind.statement)).cloned() else {
-                        if self.may_be_sql(bind.statement) {
-                            composer.copy(b'B', body);
-                            composer.flow.sent(Step::Bind(Owner::Client));
-                        } else {
-                            composer.fail(unknown_statement(bind.statement), round);
+                        match self.lacks(bind.statement, survey) {
+                            Some(failure) => composer.fail(failure, round),
+                            None => {
+                                composer.copy(b'B', body);
+                                composer.flow.sent(Step::Bind(Owner::Client));
+                            }
                         }
                         continue;
                     };
                     if survey.reshaped.contains(&statement.number) {
-                        composer.fail(shape::reshaped(), round);
+                        composer.fail(failure_frame(&shape::reshaped()), round);
                         continue;
                     }
                     if own.is_none() || statement.is_named {
@@ -132,7 +136,7 @@ impl Session {
                     composer.flow.sent(Step::Bind(Owner::Client));
                     self.statements.open_portal(bind.portal, statement);
                 }
-                b'D' => self.compose_describe(body, &survey.namings[..here], composer, round),
+                b'D' => self.compose_describe(body, survey, here, composer, round),
                 b'C' => {
                     compose_close(body, composer);
                     here += 1;
@@ -168,25 +172,50 @@ impl Session {
         }
     }
 
-    /// Whether a statement of this name may be on the connection because PREPARE made it: the two share their names.
-    fn may_be_sql(&self, name: &[u8]) -> bool {
-        self.pins.contains(&PinReason::SqlPrepare) && !name.is_empty() && !name.starts_with(b"sc_")
+    /// The error of a statement that the protocol does not know by this name. `None`: SQL's PREPARE made it, or may have.
+    fn lacks(&self, name: &[u8], survey: &Survey) -> Option<Bytes> {
+        if let Some((_, failure)) = survey.by_name.spoiled.iter().find(|(spoiled, _)| spoiled.as_bytes() == name) {
+            return Some(failure.clone());
+        }
+        let makes =
+            |plan: &Arc<Plan>| matches!(&plan.kind, Kind::Prepare { name: made, .. } if made.as_bytes() == name);
+        let may_be_made = self.made(name)
+            || survey.runs.iter().flatten().any(makes)
+            || ([PinReason::SqlPrepare, PinReason::Opaque].iter().any(|pin| self.pins.contains(pin))
+                && !name.is_empty()
+                && !name.starts_with(b"sc_"));
+        (!may_be_made).then(|| unknown_statement(name))
     }
 
-    fn compose_describe(&self, body: &[u8], here: &[Naming], composer: &mut Composer<'_>, round: &mut Round) {
+    fn compose_describe(
+        &self,
+        body: &[u8],
+        survey: &Survey,
+        here: usize,
+        composer: &mut Composer<'_>,
+        round: &mut Round,
+    ) {
         let (subject, name) = frontend::subject(body).expect("the survey has read it");
         if subject == Subject::Portal {
+            let plan = self.statements.portal(name).map(|statement| &statement.plan);
+            // That it gives no rows is known without looking at it.
+            let gives_rows =
+                |plan: &&Arc<Plan>| !matches!(&plan.kind, Kind::Execute { name, .. } if self.gives_none(name));
+            if let Some(failure) = plan.filter(gives_rows).and_then(|plan| survey.spoiled(plan)) {
+                return composer.fail(failure, round);
+            }
             composer.copy(b'D', body);
             composer.flow.sent(Step::Describe(Owner::Client));
             return;
         }
-        let own = named(here, name);
+        let own = named(&survey.namings[..here], name);
         let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)) else {
-            if self.may_be_sql(name) {
-                composer.copy(b'D', body);
-                composer.flow.sent(Step::Describe(Owner::Client));
-            } else {
-                composer.fail(unknown_statement(name), round);
+            match self.lacks(name, survey) {
+                Some(failure) => composer.fail(failure, round),
+                None => {
+                    composer.copy(b'D', body);
+                    composer.flow.sent(Step::Describe(Owner::Client));
+                }
             }
             return;
         };
@@ -202,6 +231,11 @@ impl Session {
 fn compose_close(body: &[u8], composer: &mut Composer<'_>) {
     match frontend::subject(body).expect("the survey has read it") {
         (Subject::Portal, _) => composer.copy(b'C', body),
+        (Subject::Statement, name)
+            if str::from_utf8(name).is_ok_and(|name| composer.carried.by_name.contains_key(name)) =>
+        {
+            return composer.close_by_name(Owner::Client, name);
+        }
         // The name is the session's; what connections have prepared stays for others.
         (Subject::Statement, _) => {
             frontend::put_subject(&mut composer.out, b'C', Subject::Statement, b"sc_none");

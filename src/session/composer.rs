@@ -6,9 +6,8 @@ use super::exchange::Round;
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::portal::Prepared;
 use crate::upstream::Carried;
-use crate::wire::backend::Failure;
 use crate::wire::frontend::{self, Subject};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 /// Our own statements, prepared on a connection when first needed. Numbers below `plans::FIRST_NUMBER`.
@@ -49,6 +48,15 @@ pub struct Composer<'a> {
     /// Statements of clients that the connection may keep.
     pub limit: usize,
     tick: u64,
+}
+
+/// How our own messages stand to the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// In a group of their own.
+    Apart,
+    /// In the client's batch, which has not seen its Sync.
+    Within,
 }
 
 /// What a statement is called on connections.
@@ -168,8 +176,8 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// Parses a statement anew and asks for its description, in a group of our own.
-    pub fn inspect(&mut self, statement: &Prepared) {
+    /// Parses a statement anew and asks for its description.
+    pub fn inspect(&mut self, statement: &Prepared, ask: Ask) {
         if statement.is_named && self.has(statement.number) {
             self.close_own(statement.number);
         }
@@ -177,7 +185,10 @@ impl<'a> Composer<'a> {
         let name = if statement.is_named { server_name(statement.number) } else { SmallVec::new() };
         frontend::put_subject(&mut self.out, b'D', Subject::Statement, &name);
         self.flow.sent(Step::Describe(Owner::Own(Probe::Shape)));
-        self.sync_own();
+        match ask {
+            Ask::Apart => self.sync_own(),
+            Ask::Within => frontend::put_flush(&mut self.out),
+        }
     }
 
     /// Makes room for one more. A portal outlives the statement that it was made of.
@@ -233,10 +244,28 @@ impl<'a> Composer<'a> {
         taken
     }
 
-    /// A message that fails, in whose place the client gets `failure`.
-    pub fn fail(&mut self, failure: Failure, round: &mut Round) {
+    /// A message that fails, in whose place the client gets this ErrorResponse.
+    pub fn fail(&mut self, failure: Bytes, round: &mut Round) {
         self.put_failing();
         round.substitutes.push_back(failure);
+    }
+
+    /// A statement under the name that SQL knows it by.
+    pub fn parse_by_name(&mut self, owner: Owner, name: &[u8], statement: &Prepared) {
+        frontend::put_parse(&mut self.out, name, &statement.sql, &statement.types);
+        self.flow.sent(Step::Parse(owner, Slot::ByName));
+    }
+
+    /// Drops what has this name in SQL, if anything has.
+    pub fn close_by_name(&mut self, owner: Owner, name: &[u8]) {
+        frontend::put_subject(&mut self.out, b'C', Subject::Statement, name);
+        self.flow.sent(Step::Close(owner, None));
+    }
+
+    /// Asks for the description of what has this name in SQL.
+    pub fn inspect_by_name(&mut self, name: &str) {
+        frontend::put_subject(&mut self.out, b'D', Subject::Statement, name.as_bytes());
+        self.flow.sent(Step::Describe(Owner::Own(Probe::Shape)));
     }
 
     pub fn copy(&mut self, tag: u8, body: &[u8]) {

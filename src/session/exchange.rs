@@ -48,6 +48,9 @@ pub enum Broken {
     Unexpected(#[from] Unexpected),
     #[error("{0}")]
     Length(#[from] BadLength),
+    /// The client left for good, and nothing is lost if what it asked for does not end.
+    #[error("the client left while it waited")]
+    Deserted,
     /// It was cancelled and did not end.
     #[error("a request that was cancelled did not end")]
     TooLate,
@@ -122,8 +125,8 @@ pub struct Round {
     pub on_replica: bool,
     /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors.
     pub names: SmallVec<[(u64, Bytes); 1]>,
-    /// Our own errors for the messages that were sent to fail, in order.
-    pub substitutes: std::collections::VecDeque<backend::Failure>,
+    /// The ErrorResponses for the messages that were sent to fail, in order.
+    pub substitutes: std::collections::VecDeque<Bytes>,
     pub again: Option<Again>,
     pub snapshot: Option<Snapshot>,
     pub replayed: Option<Lsn>,
@@ -134,7 +137,7 @@ pub struct Round {
     pub state: Option<Bytes>,
     /// What the client was told by its Describes, in order, and what we were told by ours.
     pub shapes: SmallVec<[u64; 2]>,
-    pub shape: Option<u64>,
+    pub own_shapes: SmallVec<[u64; 2]>,
     /// How many of the client's Parses and Closes succeeded.
     pub named: usize,
     /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
@@ -147,7 +150,7 @@ pub struct Round {
     pub done: SmallVec<[Done; 4]>,
     /// The client got an error.
     pub failed: bool,
-    /// A statement of our own failed: its ErrorResponse.
+    /// A statement of our own failed: the first one's ErrorResponse.
     pub own_error: Option<Bytes>,
     /// The last row that answered [`Probe::Row`].
     pub row: Option<Bytes>,
@@ -159,6 +162,8 @@ pub struct Round {
     pub begins: bool,
     /// The server waits for the client's copy data.
     pub copy_in: bool,
+    /// A proven read, behind which the client has asked for nothing: it need not end if the client has gone.
+    pub abandonable: bool,
     /// ParameterStatus is not the client's: its settings are being put back.
     pub mute_parameters: bool,
 }
@@ -216,7 +221,32 @@ impl Held {
             if round.held_back.is_none() && !client.output.is_empty() {
                 client.flush().await.map_err(Broken::Client)?;
             }
-            self.progress(out).await?;
+            match round.abandonable {
+                // Boxed, since every session would keep room for it.
+                true => Box::pin(self.progress_unless_gone(out, client, round)).await?,
+                false => self.progress(out).await?,
+            }
+        }
+    }
+
+    /// Makes progress, unless the client has gone for good.
+    async fn progress_unless_gone(
+        &mut self,
+        out: &mut BytesMut,
+        client: &mut Client,
+        round: &mut Round,
+    ) -> Result<(), Broken> {
+        tokio::select! {
+            biased;
+            progressed = self.progress(out) => progressed,
+            () = client.stream.broken() => match client.read().await {
+                // What it asked for before it went is done.
+                Ok(true) => {
+                    round.abandonable = false;
+                    Ok(())
+                }
+                Ok(false) | Err(_) => Err(Broken::Deserted),
+            },
         }
     }
 
@@ -363,8 +393,7 @@ impl Held {
                 round.done.push(if commits { Done::Committed } else { Done::Ended });
                 if tag == b'C' && matches!(backend::tag(body), b"DEALLOCATE ALL" | b"DISCARD ALL") {
                     // One statement of several may have done it.
-                    self.lease.carried.prepared.clear();
-                    self.lease.carried.shapes.clear();
+                    self.lease.carried.deallocated_all();
                     round.deallocated_all = true;
                 }
                 if let Some(capture) = &mut round.capture {
@@ -373,12 +402,10 @@ impl Held {
             }
             Verdict::RelayError => error(frame, output, round),
             Verdict::Substitute => {
-                let failure = round.substitutes.pop_front().unwrap_or_else(|| {
-                    backend::Failure::error("XX000", "a statement that was to fail had no error of its own")
-                });
                 round.held_back = None;
                 round.failed = true;
-                backend::put_failure(output, &failure);
+                let failure = round.substitutes.pop_front().expect("what is sent to fail has an error of its own");
+                output.extend_from_slice(&failure);
             }
             Verdict::RelayCopyIn => {
                 round.held_back = None;
@@ -403,7 +430,7 @@ impl Held {
                     message = %String::from_utf8_lossy(backend::error_field(body, b'M').unwrap_or_default()),
                     "a statement of Sidecache's own failed"
                 );
-                round.own_error = Some(Bytes::copy_from_slice(frame));
+                round.own_error.get_or_insert_with(|| Bytes::copy_from_slice(frame));
             }
             Verdict::Parameter => {
                 if let Some((name, value)) = backend::parameter(body) {
@@ -456,7 +483,7 @@ fn learn(probe: Probe, body: &[u8], round: &mut Round) {
         Probe::Replayed => round.replayed = if text(1) == Some("t") { lsn(0) } else { None },
         Probe::High => round.high = lsn(0),
         Probe::State => round.state = column(body, 0).map(Bytes::copy_from_slice),
-        Probe::Shape => round.shape = Some(backend::shape(body)),
+        Probe::Shape => round.own_shapes.push(backend::shape(body)),
     }
 }
 

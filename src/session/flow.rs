@@ -34,6 +34,8 @@ pub enum Owner {
 pub enum Slot {
     Named(u64),
     Unnamed(u64),
+    /// By a name that SQL knows too.
+    ByName,
 }
 
 /// A message that will be answered.

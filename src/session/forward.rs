@@ -95,6 +95,8 @@ impl Session {
         let plain = self.settings.is_plain();
         let mut to_primary =
             !survey.reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
+        // A replica has no statement of SQL's.
+        to_primary |= !survey.by_name.needs.is_empty();
         // A hint counts for its statement as the level does for the session.
         let strong = |plan: &Arc<Plan>| plan.hint.level == Some(Level::Strong);
         to_primary |= survey.runs.iter().flatten().any(strong);
@@ -130,6 +132,9 @@ impl Session {
             };
             if errand.standing == Standing::Alone && !self.may_stand_alone(side, errand.fill.is_some()) {
                 errand.standing = self.begins();
+            }
+            if errand.to_primary && !self.carries_by_name(&errand.survey) {
+                Box::pin(self.put_by_name(&mut errand.survey)).await?;
             }
             let begins = matches!(errand.standing, Standing::Begins { .. });
             let may_move = begins || (!errand.survey.reads && self.status == b'I' && !self.is_mid_batch());
@@ -226,6 +231,7 @@ impl Session {
             Beside::Nothing
         };
         round.behind = matches!(beside, Beside::Behind { .. });
+        round.abandonable = outside && whole && survey.reads && self.client.input.is_empty();
         let mut held = self.held.take().expect("a connection was leased for this unit");
         let server = Arc::clone(&held.lease.server);
         let _request = server.request();
@@ -244,6 +250,11 @@ impl Session {
         let mut out = composer.out;
         self.registration.running.begin(&server, &held.lease.key);
         let pumped = self.relay_in_time(&mut held, &mut out, round).await;
+        if matches!(pumped, Err(Broken::Deserted)) {
+            tracing::debug!(server = server.name(), "a client left for good, and its read is cancelled");
+            let (running, upstream) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared.upstream));
+            Box::pin(async move { running.cancel(&upstream).await }).await;
+        }
         if !self.registration.running.end() {
             Box::pin(self.registration.running.spared()).await;
         }
@@ -253,6 +264,7 @@ impl Session {
         match pumped {
             Ok(()) => Ok(server),
             Err(Broken::Client(error)) => Err(error.into()),
+            Err(Broken::Deserted) => Err(End::Client(std::io::ErrorKind::ConnectionReset.into())),
             // All of the answer was relayed but its end: what was still to come were questions of our own.
             Err(broken) if outside && end != UnitEnd::Call && self.is_answered(survey, round) => {
                 tracing::debug!(server = server.name(), %broken, "a server left after its answer");
@@ -308,7 +320,9 @@ impl Session {
     /// Whether the unit writes and is surely a transaction by itself, so that questions may follow right behind it: nothing in it
     /// opens a block, asks for the client's data, or must be heard of before the client hears of its end.
     fn ends_as_write(&self, survey: &Survey) -> bool {
-        let plain = |plan: &Arc<Plan>| matches!(plan.kind, Kind::Write | Kind::Read) && !plan.may_change_catalog;
+        let plain = |plan: &Arc<Plan>| {
+            matches!(plan.kind, Kind::Write | Kind::Read | Kind::Execute { .. }) && !plan.may_change_catalog
+        };
         (self.learns_positions() || self.checks_state())
             && self.shared.ttl.load().is_empty()
             && !survey.reads

@@ -263,8 +263,19 @@ fn snapshot(row: &[u8]) -> Option<Snapshot> {
 }
 
 /// The statements that make a connection carry what is wanted. Another role may not be permitted to set what the user set:
-/// the role goes first and comes back last.
+/// the role goes first and comes back last. So does the encoding, where a statement has to be read as the UTF-8 that it is.
 fn differences(carried: &BTreeMap<String, Arc<str>>, wanted: &BTreeMap<String, Setting>) -> Vec<String> {
+    let mut statements = changes(carried, wanted);
+    if statements.iter().any(|statement| !statement.is_ascii()) {
+        let last = wanted.get("client_encoding").map_or("RESET \"client_encoding\"", |own| &own.replay).to_owned();
+        statements.retain(|statement| *statement != last);
+        statements.insert(0, "SET client_encoding = 'UTF8'".to_owned());
+        statements.push(last);
+    }
+    statements
+}
+
+fn changes(carried: &BTreeMap<String, Arc<str>>, wanted: &BTreeMap<String, Setting>) -> Vec<String> {
     const ROLE: &str = "role";
     let mut statements = Vec::new();
     for name in carried.keys().filter(|name| !wanted.contains_key(*name) && *name != ROLE) {
@@ -310,5 +321,12 @@ mod tests {
             differences(&carried(&[role, zone]), &wanted(&[role])),
             ["RESET ROLE", "RESET \"timezone\"", role.1]
         );
+        let (name, latin) =
+            (("app.name", "SET app.name = '\u{e9}'"), ("client_encoding", "SET client_encoding = latin1"));
+        let utf8 = "SET client_encoding = 'UTF8'";
+        assert_eq!(differences(&carried(&[latin]), &wanted(&[name, latin])), [utf8, name.1, latin.1]);
+        assert_eq!(differences(&carried(&[]), &wanted(&[name, latin])), [utf8, name.1, latin.1]);
+        let reset = "RESET \"client_encoding\"";
+        assert_eq!(differences(&carried(&[latin]), &wanted(&[name, role])), [utf8, name.1, role.1, reset]);
     }
 }

@@ -21,6 +21,7 @@ mod forward;
 mod generations;
 mod hold;
 mod limits;
+mod named;
 mod outcome;
 mod own;
 mod plans;
@@ -61,6 +62,7 @@ use deferred::Deferred;
 use exchange::Held;
 use floor::Seen;
 use flow::Flow;
+use named::ByName;
 use own::Levels;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
@@ -205,6 +207,8 @@ struct Session {
     /// After a local error in a batch that has not seen its Sync: messages are skipped up to it.
     skipping: bool,
     statements: Statements,
+    /// Those that SQL's PREPARE made.
+    by_name: Box<ByName>,
     /// Plans of texts that this session asked lately.
     recent: Recent,
     key: Vec<u8>,
@@ -400,7 +404,11 @@ impl Session {
     fn settings_changed(&mut self) {
         self.inputs.clear();
         self.settings.key(&self.database, &mut self.inputs);
-        let names = Names { path: self.settings.search_path(), standard_strings: self.settings.standard_strings() };
+        let names = Names {
+            path: self.settings.search_path(),
+            standard_strings: self.settings.standard_strings(),
+            encoding: self.settings.encoding(),
+        };
         if *self.names != names {
             self.names = Arc::new(names);
             self.recent.clear();

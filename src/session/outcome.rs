@@ -16,6 +16,7 @@ impl Session {
                 Naming::Prepared(name, statement) => self.statements.insert(name, Arc::clone(statement)),
                 Naming::Closed(name) => {
                     self.statements.close(name);
+                    self.closed_by_name(name);
                 }
                 Naming::ClosedPortal(name) => self.statements.close_portal(name),
             }
@@ -33,6 +34,7 @@ impl Session {
                 Some(plan) => {
                     self.ran(plan, round.done.get(at).is_some(), &mut in_block);
                     self.ran_set_config(plan, survey, at, round);
+                    self.ran_prepare(plan, survey, at, round);
                 }
                 None => self.wrote_anything(),
             }
@@ -112,6 +114,7 @@ impl Session {
             Kind::Deallocate { name } => match name {
                 Some(name) => {
                     self.statements.close(name.as_bytes());
+                    self.closed_by_name(name.as_bytes());
                 }
                 None => self.deallocated_all(),
             },
@@ -150,6 +153,13 @@ impl Session {
         if self.set_own(change, true) {
             return;
         }
+        if let SettingChange::Set { text, .. } = change
+            && !self.settings.encoding().reads(text.as_bytes())
+        {
+            // Its value is what PostgreSQL made of the bytes, and would be another under another encoding.
+            self.pin(PinReason::Opaque);
+        }
+        self.reread(change);
         self.settings.apply(change, true);
         // A connection carries what was set on it, unless a rollback takes it back.
         if let Some(held) = &mut self.held {
@@ -172,10 +182,10 @@ impl Session {
 
     fn deallocated_all(&mut self) {
         self.statements.close_all();
+        self.by_name.clear();
         self.pins.remove(&PinReason::SqlPrepare);
         if let Some(held) = &mut self.held {
-            held.lease.carried.prepared.clear();
-            held.lease.carried.shapes.clear();
+            held.lease.carried.deallocated_all();
         }
     }
 

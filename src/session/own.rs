@@ -184,12 +184,16 @@ impl Session {
                 (Some((POSITION, token)), "SHOW")
             }
             Kind::Show(name) if name == CONSISTENCY => (Some((CONSISTENCY, self.level().label().to_owned())), "SHOW"),
-            Kind::Deallocate { name: Some(name) } if self.statements.get(name.as_bytes()).is_some() => {
+            Kind::Deallocate { name: Some(name) }
+                if self.made(name.as_bytes()) || self.statements.get(name.as_bytes()).is_some() =>
+            {
                 self.statements.close(name.as_bytes());
+                self.by_name.remove(name.as_bytes());
                 (None, "DEALLOCATE")
             }
             Kind::Deallocate { name: None } if !self.pins.contains(&PinReason::SqlPrepare) => {
                 self.statements.close_all();
+                self.by_name.clear();
                 (None, "DEALLOCATE ALL")
             }
             _ => return false,

@@ -2,7 +2,7 @@
 //! kept the plan itself. Knows no connection.
 
 use crate::catalog::{Catalog, SearchPath};
-use crate::route::plan::{Plan, plan};
+use crate::route::plan::{Encoding, Plan, plan};
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
@@ -16,6 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Names {
     pub path: SearchPath,
     pub standard_strings: bool,
+    pub encoding: Encoding,
+}
+
+impl Names {
+    /// Whether a text means the same to every session, but for the schemas that its names are looked up in.
+    pub fn read_as_usual(&self, text: &[u8]) -> bool {
+        self.encoding.reads(text) && (self.standard_strings || !text.contains(&b'\\'))
+    }
 }
 
 const SHARDS: usize = 16;
@@ -122,7 +130,7 @@ impl Shard {
 impl Plans {
     /// The plan of `text` in the present catalog. `recent`: the session's own, made by the same names.
     pub fn plan(&self, text: &[u8], names: &Arc<Names>, catalog: &Catalog, recent: &mut Recent) -> Arc<Plan> {
-        let make = || Arc::new(plan(text, &names.path, names.standard_strings, catalog));
+        let make = || Arc::new(plan(text, &names.path, names.standard_strings, names.encoding, catalog));
         if text.len() > TEXT_LIMIT {
             return make();
         }
@@ -183,7 +191,7 @@ mod tests {
     use super::*;
 
     fn names(schema: &str) -> Arc<Names> {
-        Arc::new(Names { path: SearchPath(vec![schema.to_owned()]), standard_strings: true })
+        Arc::new(Names { path: SearchPath(vec![schema.to_owned()]), standard_strings: true, ..Names::default() })
     }
 
     #[test]

@@ -88,7 +88,9 @@ impl Session {
         }
         let is_named = !parse.name.is_empty();
         let plans = &self.shared.common.plans;
-        let number = if is_named { plans.number(parse.sql, parse.types) } else { plans.fresh_number() };
+        // What a connection has parsed for one session is another's only where both read the text alike.
+        let is_shared = is_named && self.names.read_as_usual(parse.sql);
+        let number = if is_shared { plans.number(parse.sql, parse.types) } else { plans.fresh_number() };
         Arc::new(Prepared {
             number,
             sql: Bytes::copy_from_slice(parse.sql),
@@ -146,6 +148,7 @@ impl Session {
         }
         let parsed = match parse {
             Some(parse) if parse.name != bind.statement => return None,
+            Some(parse) if self.made(parse.name) => return None,
             Some(parse) if !parse.name.is_empty() && self.statements.get(parse.name).is_some() => return None,
             Some(parse) => Some((parse.name, self.prepare(&parse))),
             None => None,

@@ -1,14 +1,14 @@
 //! Answering without a server, from the cache: all that can be done in one pass over the unit's bytes, without waiting.
 
 use super::client::{Unit, UnitEnd, frames};
-use super::portal::Prepared;
+use super::portal::{Prepared, Told};
 use super::request::{Form, Request, has_time_word};
 use super::{Block, Session};
 use crate::cache::key::{KeyParts, compose};
 use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waiter};
 use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
-use crate::route::plan::{PinReason, Plan, Recipe};
+use crate::route::plan::{Encoding, PinReason, Plan, Recipe};
 use crate::telemetry::{KIND_TTL, Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::wire::backend::{BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE, put_ready, shape};
@@ -82,6 +82,7 @@ impl Session {
         for (subject, name) in names {
             if subject == Subject::Statement {
                 self.statements.close(name);
+                self.by_name.remove(name);
             }
             self.client.output.put_slice(CLOSE_COMPLETE);
         }
@@ -119,11 +120,9 @@ impl Session {
             return Served::No(Intent::Pass(reason));
         }
         // Who does not ask again reads rows as it was told, which may have been before the catalog changed.
-        if let Some(told) = request.statement.as_ref().map(|statement| &statement.told)
-            && !request.form.describe
-            && told.shape().is_some()
-            && told.catalog() != plan.catalog_version
-        {
+        let told = request.statement.as_ref().map(|statement| &statement.told).filter(|_| !request.form.describe);
+        let shape = told.and_then(Told::shape);
+        if shape.is_some() && told.is_some_and(|told| told.catalog() != plan.catalog_version) {
             return Served::No(Intent::Pass("shape_in_doubt"));
         }
         self.key.clear();
@@ -136,6 +135,7 @@ impl Session {
                 parameter_types: request.types(),
                 parameters: request.parameters,
                 result_formats: request.result_formats,
+                shape: shape.unwrap_or(0),
             },
         );
         let level = plan.hint.level.unwrap_or(self.level());
@@ -225,7 +225,7 @@ impl Session {
         if !self.settings.is_plain() {
             return Some("isolation");
         }
-        if !self.settings.is_utf8() {
+        if self.settings.encoding() != Encoding::Utf8 {
             return Some("client_encoding");
         }
         if recipe.time_parameters && has_time_word(request.parameters) {

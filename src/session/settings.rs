@@ -3,7 +3,7 @@
 
 use crate::cache::key::compose_inputs;
 use crate::catalog::SearchPath;
-use crate::route::plan::{SettingChange, replay};
+use crate::route::plan::{Encoding, SettingChange, replay};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub struct Baseline {
     pub standard_strings: bool,
     /// `default_transaction_read_only` is off.
     pub read_write: bool,
-    /// `client_encoding` is UTF8: only then do we read a text as PostgreSQL does.
-    pub utf8: bool,
+    /// `client_encoding`.
+    pub encoding: Encoding,
 }
 
 /// Settings that cannot change the bytes of an answer, so that they have no place in a key.
@@ -68,7 +68,7 @@ pub struct Settings {
     before: Option<Map>,
     /// What every request asks, worked out when something changes.
     is_plain: bool,
-    is_utf8: bool,
+    encoding: Encoding,
 }
 
 /// Splits the text of a list setting (`"$user", public`) as `SplitIdentifierString` in varlena.c does.
@@ -120,7 +120,7 @@ impl Settings {
             local,
             before,
             is_plain: false,
-            is_utf8: false,
+            encoding: Encoding::Unknown,
         };
         settings.changed();
         settings
@@ -140,6 +140,11 @@ impl Settings {
     /// The same session as it began.
     pub fn at_start(&self) -> Self {
         Settings { current: self.start.clone(), local: BTreeMap::new(), before: None, ..self.clone() }
+    }
+
+    /// Whether what a text means, beside its names, changes with this setting.
+    pub fn decides_texts(name: &str) -> bool {
+        name != "search_path" && !name.contains('.') && !HARMLESS.contains(&name)
     }
 
     /// Whether the session has set this itself, now or at its start.
@@ -214,7 +219,11 @@ impl Settings {
             && self.is("default_transaction_read_only", &["off", "false", "no", "0"], self.baseline.read_write)
             && self.effective("transaction_isolation").is_none()
             && self.effective("session_authorization").is_none();
-        self.is_utf8 = self.is("client_encoding", &["utf8", "utf-8", "unicode"], self.baseline.utf8);
+        self.encoding = match self.effective("client_encoding").map(|setting| setting.values.as_slice()) {
+            None => self.baseline.encoding,
+            Some([name]) => Encoding::named(name),
+            Some(_) => Encoding::Unknown,
+        };
     }
 
     /// Whether a rollback to a savepoint could undo settings that we cannot tell.
@@ -246,9 +255,9 @@ impl Settings {
         self.is_plain
     }
 
-    /// Whether texts are UTF-8.
-    pub fn is_utf8(&self) -> bool {
-        self.is_utf8
+    /// Of the client's texts.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// Whether a backslash is an ordinary character in a string.
@@ -291,7 +300,7 @@ mod tests {
             read_committed: true,
             standard_strings: true,
             read_write: true,
-            utf8: true,
+            encoding: Encoding::Utf8,
         };
         Settings::new("app", &start, Arc::new(baseline))
     }

@@ -47,6 +47,9 @@ impl Session {
     /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is
     /// clean. `state`: what decides answers there, if that was asked behind the batch.
     pub(super) async fn settle(&mut self, status: u8, state: Option<Bytes>) -> Result<(), End> {
+        if self.by_name.is_to_be_learned() {
+            Box::pin(self.learn_by_name(status)).await?;
+        }
         if status != b'I' {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //! was parsed; here a connection may have parsed it later than the client was told, or must parse it now. A client that asks
 //! for the description each time hears of it; one that does not would misread the rows, so the connection is asked first.
 
-use super::composer::Composer;
+use super::composer::{Ask, Composer};
 use super::exchange::{Held, Round};
 use super::portal::Prepared;
 use super::survey::Survey;
@@ -20,8 +20,8 @@ pub(super) fn reshaped() -> Failure {
 impl Session {
     /// Whether the held connection is known to give what the client was told, or to refuse.
     pub(super) fn knows_shapes(&self, survey: &Survey) -> bool {
-        // What goes on in an open batch cannot be interrupted, and in a failed transaction nothing runs.
-        survey.blind.iter().all(|statement| self.knows_shape(statement)) || self.is_mid_batch() || self.status == b'E'
+        // In a failed transaction nothing runs.
+        survey.blind.iter().all(|statement| self.knows_shape(statement)) || self.status == b'E'
     }
 
     fn knows_shape(&self, statement: &Prepared) -> bool {
@@ -51,21 +51,24 @@ impl Session {
     /// `None`: it can no longer be parsed, of which its Bind will tell.
     async fn ask_shape(&mut self, statement: &Arc<Prepared>) -> Result<Option<u64>, End> {
         let limit = self.shared.config.max_prepared_statements;
+        // An error in an open batch is the client's, which its Bind would have met.
+        let end = if self.is_mid_batch() { Ask::Within } else { Ask::Apart };
         let Some(held) = &mut self.held else { return Ok(None) };
         let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
         let Held { lease, flow, .. } = held;
         let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
         composer.limit = limit;
-        composer.inspect(statement);
+        composer.inspect(statement, end);
         let mut out = composer.out;
         if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
             return Err(self.lost(broken).await);
         }
-        if let (Some(shape), Some(held)) = (round.shape, &mut self.held)
+        let shape = round.own_shapes.first().copied();
+        if let (Some(shape), Some(held)) = (shape, &mut self.held)
             && statement.is_named
         {
             held.lease.carried.shapes.insert(statement.number, shape);
         }
-        Ok(round.shape)
+        Ok(shape)
     }
 }

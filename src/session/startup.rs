@@ -15,6 +15,7 @@ use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
 use super::{Block, End, Session, Shared, proof, replicate, shutting_down};
 use crate::catalog::CatalogVersion;
+use crate::route::plan::Encoding;
 use crate::types::Moment;
 use crate::upstream::{Account, Lease, LeaseError};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
@@ -268,6 +269,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         spare: Flow::default(),
         skipping: false,
         statements: Statements::default(),
+        by_name: Box::default(),
         recent: Recent::default(),
         key: Vec::new(),
         registration,
@@ -404,7 +406,7 @@ impl Session {
             read_committed: text(1) == b"read committed",
             standard_strings: text(2) == b"on",
             read_write: text(3) == b"off",
-            utf8: text(4) == b"UTF8",
+            encoding: Encoding::named(&String::from_utf8_lossy(text(4))),
         };
         let Some(held) = self.held.take() else { return Err(End::Closed) };
         let parameters = held.lease.parameters.clone();

@@ -8,7 +8,7 @@ use super::portal::Prepared;
 use super::serve::Understood;
 use crate::catalog::CatalogVersion;
 use crate::route::plan::{Kind, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
-use crate::wire::backend::Failure;
+use crate::wire::backend::failure_frame;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -49,6 +49,28 @@ pub struct Survey {
     pub catalog: CatalogVersion,
     /// Named statements that it binds and that were prepared before.
     pub earlier: SmallVec<[Arc<Prepared>; 4]>,
+    /// What it does with statements that SQL knows by name. Boxed, since every session keeps room for a survey.
+    pub by_name: Box<ByNames>,
+}
+
+/// What a unit does with statements that SQL knows by name.
+#[derive(Debug, Default)]
+pub struct ByNames {
+    /// The texts of its executions that are a PREPARE, by their number.
+    pub makes: Vec<(usize, Arc<str>)>,
+    /// Names that it takes for those of statements, whether SQL's or the protocol's, and needs on the connection.
+    pub needs: Vec<(String, Need)>,
+    /// Those of them that the connection cannot be given, with the error that tells why.
+    pub spoiled: Vec<(String, Bytes)>,
+}
+
+/// What a unit needs of a statement by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It runs or describes the statement.
+    Itself,
+    /// It drops it, or fails because there is one: any will do.
+    Any,
 }
 
 impl Survey {
@@ -57,9 +79,16 @@ impl Survey {
         named(&self.namings, name)
     }
 
-    /// The error of ours that an execution ends with: of a setting that no server knows.
-    pub fn own_failure(&self, run: usize) -> Option<Failure> {
-        self.runs.get(run).and_then(Option::as_ref).and_then(|plan| own::failure(plan))
+    /// The error that an execution ends with without a server: of a setting that none knows, or a statement that it cannot be given.
+    pub fn own_failure(&self, run: usize) -> Option<Bytes> {
+        let plan = self.runs.get(run)?.as_ref()?;
+        self.spoiled(plan).or_else(|| own::failure(plan).map(|failure| failure_frame(&failure)))
+    }
+
+    /// The error of an EXECUTE whose statement the connection cannot be given.
+    pub fn spoiled(&self, plan: &Plan) -> Option<Bytes> {
+        let Kind::Execute { name, .. } = &plan.kind else { return None };
+        self.by_name.spoiled.iter().find(|(spoiled, _)| spoiled == name).map(|(_, failure)| failure.clone())
     }
 
     /// Whether it touches no row, but the session and its transaction alone.
@@ -120,6 +149,7 @@ impl Session {
                     let text = frontend::query(body)?;
                     let known = known.plan.take().filter(|plan| self.is_current(plan));
                     let plan = known.unwrap_or_else(|| self.plan(text));
+                    let plan = self.plan_by_name(plan, text, &mut survey);
                     if let Kind::SetConfig(calls) = &plan.kind {
                         survey.set.push((0, calls.iter().map(|call| call.change(&[])).collect()));
                     }
@@ -129,10 +159,12 @@ impl Session {
                     let parse = Parse::read(body)?;
                     let statement = known.parsed.take().unwrap_or_else(|| self.prepare(&parse));
                     survey.touches.push(Arc::clone(&statement.plan));
+                    self.need(parse.name, Need::Any, &mut survey);
                     survey.namings.push(Naming::Prepared(unit.slice_ref(parse.name), statement));
                 }
                 b'B' => {
                     let bind = Bind::read(body)?;
+                    self.need(bind.statement, Need::Itself, &mut survey);
                     if let Some(statement) = self.statement(&survey, bind.statement) {
                         if statement.is_named && survey.named(bind.statement).is_none() {
                             survey.earlier.push(Arc::clone(&statement));
@@ -154,6 +186,9 @@ impl Session {
                                 bound_here(&portals, name).or_else(|| self.statements.portal(name).cloned())
                             }
                         };
+                        if subject == Subject::Statement {
+                            self.need(name, Need::Itself, &mut survey);
+                        }
                         if let Some(statement) = statement.as_ref().filter(|_| subject == Subject::Statement) {
                             survey.touches.push(self.plan_of(statement));
                         }
@@ -181,7 +216,11 @@ impl Session {
                     if let Some(at) = bound.iter().rposition(|(portal, _)| *portal == name) {
                         survey.set.push((survey.runs.len(), bound.remove(at).1));
                     }
-                    survey.runs.push(statement.map(|statement| self.plan_of(&statement)));
+                    let plan = statement.map(|statement| {
+                        let plan = self.plan_of(&statement);
+                        self.plan_by_name(plan, &statement.sql, &mut survey)
+                    });
+                    survey.runs.push(plan);
                 }
                 _ => {}
             }

@@ -123,6 +123,26 @@ pub struct Carried {
     pub shapes: HashMap<u64, u64, foldhash::fast::RandomState>,
     /// The identity of the unnamed statement that was parsed last, if known.
     pub unnamed: Option<u64>,
+    /// Statements that exist there by the names that a client gave them in SQL.
+    pub by_name: BTreeMap<String, Made>,
+}
+
+/// A statement that SQL's PREPARE made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Of the PREPARE, as it was sent.
+    pub text: Arc<str>,
+    /// Of its result, once it is known.
+    pub shape: Option<u64>,
+}
+
+impl Carried {
+    /// DEALLOCATE ALL or DISCARD ALL was run there.
+    pub fn deallocated_all(&mut self) {
+        self.prepared.clear();
+        self.shapes.clear();
+        self.by_name.clear();
+    }
 }
 
 /// One authenticated connection. The session writes to and reads from `stream` itself.

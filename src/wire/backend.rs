@@ -69,6 +69,13 @@ pub fn put_failure(out: &mut BytesMut, failure: &Failure) {
     put_frame(out, b'E', &body);
 }
 
+/// An `ErrorResponse`.
+pub fn failure_frame(failure: &Failure) -> Bytes {
+    let mut out = BytesMut::new();
+    put_failure(&mut out, failure);
+    out.freeze()
+}
+
 /// Writes a `NoticeResponse` of severity NOTICE.
 pub fn put_notice(out: &mut BytesMut, message: &str) {
     let mut body = b"SNOTICE\0VNOTICE\0C00000\0M".to_vec();

@@ -55,6 +55,29 @@ impl Stream {
         tcp.peer_addr().ok()
     }
 
+    /// Returns once the connection is broken both ways: reset by the other end, or given up by the system. That the other end sends
+    /// no more is no sign of it, since it may read on; one that has gone resets the connection when it is probed or written to.
+    #[cfg(target_os = "linux")]
+    pub async fn broken(&self) {
+        use tokio::io::Interest;
+        let broken = match self {
+            Stream::Tcp(tcp) => tcp.ready(Interest::ERROR).await,
+            Stream::Unix(unix) => unix.ready(Interest::ERROR).await,
+            Stream::TlsServer(tls) => tls.get_ref().0.ready(Interest::ERROR).await,
+            Stream::TlsClient(tls) => tls.get_ref().0.ready(Interest::ERROR).await,
+        };
+        if let Err(error) = broken {
+            tracing::trace!(%error, "a connection cannot be watched");
+            std::future::pending().await
+        }
+    }
+
+    /// Elsewhere it is found out by the next write.
+    #[cfg(not(target_os = "linux"))]
+    pub async fn broken(&self) {
+        std::future::pending().await
+    }
+
     /// Whether TLS carries it.
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Stream::TlsServer(_) | Stream::TlsClient(_))

@@ -96,3 +96,51 @@ fn r21_a_client_may_die_at_any_byte() {
     let open: usize = direct.value(&open).parse().expect("a number");
     assert!(open <= 1 + 2, "{open} connections: the pool's, and the one that asks");
 }
+
+/// A proven read is cancelled once its client has gone for good, and its place in the pool is another's; nothing that may write is,
+/// and who only sends no more gets its answer.
+#[test]
+fn r21_the_read_of_a_client_that_has_gone_is_cancelled() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("deserted");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t AS SELECT 1 AS v; CREATE TABLE w (v int)");
+    let builder = Sidecache::build(cluster, &database).no_replicas().flag("--pool-size", "1");
+    let sidecache = builder.flag("--pool-timeout", "1h").start();
+    sidecache.await_stream(cluster);
+    let mut watcher = cluster.connect("app", &database);
+    let mut waiting = |what: &str| {
+        let text = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+             AND query LIKE '{what}%' AND pid <> pg_backend_pid()"
+        );
+        watcher.value(&text) == "1"
+    };
+    direct.rows("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    // An answer that is not read makes the system reset the connection when it is closed.
+    let unread = |client: &mut Wire| {
+        client.send(&Batch::new().query("SHOW server_version")).expect("it lives");
+        let stream = client.writer().expect("it lives");
+        eventually("an unread answer", || (stream.peek(&mut [0]).ok()? > 0).then_some(()));
+    };
+    let mut reader = sidecache.connect("app");
+    unread(&mut reader);
+    reader.send(&Batch::new().query("SELECT v FROM t")).expect("it lives");
+    eventually("a read that waits", || waiting("SELECT v FROM t").then_some(()));
+    drop(reader);
+    eventually("the read's end", || (!waiting("SELECT v FROM t")).then_some(()));
+    let mut writer = sidecache.connect("app");
+    unread(&mut writer);
+    writer.send(&Batch::new().query("INSERT INTO w SELECT v FROM t")).expect("it lives");
+    eventually("a write that waits", || waiting("INSERT INTO w").then_some(()));
+    drop(writer);
+    // Sends no more, and reads on. With one connection it waits for the write's end first.
+    let mut half = sidecache.connect("app");
+    half.send(&Batch::new().query("SELECT v + 1 FROM t")).expect("it lives");
+    half.writer().expect("it lives").shutdown(std::net::Shutdown::Write).expect("it lives");
+    assert!(waiting("INSERT INTO w"), "what may write goes on");
+    direct.rows("COMMIT");
+    let frames = half.read_until_ready().expect("an answer");
+    assert_eq!(crate::harness::wire::tags(&frames), "TDCZ");
+    eventually("the write", || (direct.value("SELECT count(*) FROM w") == "1").then_some(()));
+}

@@ -41,6 +41,7 @@ mod harness_smoke;
 mod inputs;
 mod limits;
 mod methods;
+mod named;
 mod odd;
 mod operating;
 mod protocol;

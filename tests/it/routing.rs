@@ -473,3 +473,32 @@ fn r15_rows_of_another_shape_than_was_told_are_never_sent() {
         direct.run(&Batch::new().close_statement("s").sync()).expect("it lives");
     }
 }
+
+/// Nor in the middle of a batch that has been answered in part.
+#[test]
+fn r15_rows_of_another_shape_are_not_sent_in_an_open_batch_either() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("reshape_open");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')");
+    let sidecache = Sidecache::build(cluster, &database).flag("--pool-size", "1").start();
+    sidecache.await_stream(cluster);
+    let (mut client, mut other) = (sidecache.connect("app"), sidecache.connect("app"));
+    let text = "SELECT * FROM t WHERE id = 1 FOR SHARE";
+    let prepare = || Batch::new().parse("s", text, &[]).describe_statement("s").sync();
+    for client in [&mut client, &mut direct] {
+        client.run(&prepare()).expect("it lives");
+    }
+    direct.rows("ALTER TABLE t ADD COLUMN c int");
+    other.run(&prepare()).expect("it lives");
+    let begun = Batch::new().extended("SELECT 1", &[], Format::Text);
+    let begun = Batch(begun.0[..begun.0.len() - 5].to_vec()).flush();
+    let run = || Batch::new().bind("", "s", &[], Format::Text).execute("", 0);
+    for client in [&mut direct, &mut client] {
+        client.send(&begun).expect("it lives");
+        assert_eq!(tags(&client.read_until(b'C').expect("an answer")), "12TDC");
+        let answer = client.run(&run().sync()).expect("it lives");
+        assert_eq!(tags(&answer), "EZ", "{answer:?}");
+        assert_eq!(answer[0].field(b'C').as_deref(), Some("0A000"));
+    }
+}

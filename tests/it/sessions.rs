@@ -5,7 +5,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::sidecache::Sidecache;
 use crate::harness::usage;
-use crate::harness::wire::{Batch, Format, Wire, tags};
+use crate::harness::wire::{Batch, Format, Login, Wire, tags};
 use crate::twins::{Step, Twins, ready};
 use std::time::Duration;
 
@@ -107,6 +107,48 @@ fn r19_set_config_with_parameters_stays_apart_and_pins_nobody() {
     twins.same_together("set_config", &script);
     let pins = twins.sidecache.metrics();
     assert!(!pins.contains("sidecache_pins_total{"), "nobody was pinned: {pins}");
+}
+
+/// A value in another encoding is not put on a connection that would read its bytes otherwise.
+#[test]
+fn r19_values_in_another_encoding_stay_what_they_are() {
+    let twins = Twins::with("settingsenc", SETUP, |builder| builder.flag("--pool-size", "2"));
+    let look = || q("SELECT length(current_setting('app.name', true)), current_setting('client_encoding')");
+    let call = b().parse("", "SELECT set_config('app.more', $1, false)", &[]);
+    let call = call.bind("", "", &[Some("\u{e9}\u{e9}")], Format::Text).execute("", 0).sync();
+    let more = || q("SELECT length(current_setting('app.more', true))");
+    let local = vec![q("BEGIN"), q("SET LOCAL app.name = '\u{e9}'"), look(), q("COMMIT")];
+    // What we read as one string ends with a backslash that is half of a character.
+    let halves = vec![q("SET client_encoding = 'SJIS'"), q("SELECT E'\u{83}\\'; SET app.name = 'ab' --'")];
+    let twice = vec![q("SET client_encoding = 'UTF8'; SET app.name = '\u{e9}'; SET client_encoding = 'LATIN1'")];
+    let earlier = vec![q("RESET client_encoding"), q("SET app.name = '\u{e9}'"), q("SET client_encoding = 'LATIN1'")];
+    let by_call = vec![ready(call), q("SET app.name = 'plain'")];
+    for set in [vec![q("SET app.name = '\u{e9}'")], by_call, local, halves, twice, earlier] {
+        // Both have made the placeholders known, which no server forgets.
+        let known = |who| [(who, q("SET app.name = 'x'")), (who, q("SET app.more = 'x'"))];
+        let mut script: Vec<_> = known(0).into_iter().chain(known(1)).collect();
+        script.push((0, q("SET client_encoding = 'LATIN1'")));
+        script.extend(set.into_iter().map(|step| (0, step)));
+        for who in [1, 0, 1, 0] {
+            script.extend([(who, look()), (who, more())]);
+        }
+        twins.same_together("another encoding", &script);
+    }
+    let start = |login: Login| login.with("app.name", "\u{e9}").with("client_encoding", "LATIN1");
+    twins.same_as("at the start", "", &[look(), q("RESET client_encoding"), look(), q("RESET ALL"), look()], start);
+}
+
+/// Texts that are the same bytes are not the same statement where they are read in different encodings.
+#[test]
+fn r19_a_statement_is_not_shared_with_a_session_that_reads_it_otherwise() {
+    let twins = on_one_connection("textenc");
+    let parse = || ready(b().parse("s", "SELECT length('\u{e9}'), length('\\\\') FROM stamps FOR SHARE", &[]).sync());
+    let run = || ready(b().bind("s", "", &[], Format::Text).execute("", 0).sync());
+    for setting in ["SET client_encoding = 'LATIN1'", "SET standard_conforming_strings = off"] {
+        let mut script = vec![(0, q(setting)), (0, parse()), (1, parse())];
+        script.extend([0, 1, 0, 1].map(|who| (who, run())));
+        twins.same_together(setting, &script);
+    }
 }
 
 /// Settings made in transactions, by blocks and by pipelines, end as the transaction ends.

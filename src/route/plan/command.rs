@@ -5,7 +5,7 @@ use super::calls::{Calls, calls};
 use super::judge::Judge;
 use super::names::Names;
 use super::set_config::set_config;
-use super::{Draft, Kind, PinReason, Place, Refusal, TransactionControl, both, settings, transaction};
+use super::{Draft, Effect, Kind, PinReason, Place, Refusal, TransactionControl, both, named, settings, transaction};
 use crate::catalog::SearchPath;
 use crate::sql::facts::{Facts, Into, Name};
 use crate::sql::query;
@@ -20,8 +20,12 @@ pub(super) fn draft(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> 
 pub(super) fn several(statements: &[Lexed<'_>], path: &SearchPath, names: &dyn Names) -> Draft {
     let drafts: Vec<Draft> = statements.iter().map(|s| draft(s, path, names)).collect();
     // What one answer for all cannot tell the session.
-    let moves = |draft: &Draft| matches!(draft.kind, Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. });
-    let pins = drafts.iter().map(|d| if moves(d) { Some(PinReason::Opaque) } else { d.pin });
+    let pin = |draft: &Draft| match draft.kind {
+        Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } => Some(PinReason::Opaque),
+        Kind::Prepare { .. } => both(draft.pin, Some(PinReason::SqlPrepare)),
+        _ => draft.pin,
+    };
+    let pins = drafts.iter().map(pin);
     let reads = drafts.iter().all(|d| d.kind == Kind::Read);
     let anywhere = reads && drafts.iter().all(|d| d.place == Place::Anywhere);
     Draft {
@@ -71,10 +75,8 @@ impl Command<'_> {
             "listen" => unproven().pinned(PinReason::Listen),
             "unlisten" => Draft::new(Kind::Unlisten { all: lexed.operator(1) == Some("*") }, Refusal::NotARead),
             "load" => unproven().pinned(PinReason::Load),
-            "prepare" => {
-                Draft { pin: Some(PinReason::SqlPrepare), ..self.with_calls(unproven()) }.also(self.calls().pin)
-            }
-            "execute" => Draft::unknown(Refusal::NotARead).pinned(PinReason::SqlPrepare),
+            "prepare" => self.prepare(),
+            "execute" => self.execute(),
             "deallocate" => self.deallocate(),
             "declare" => self.declare(),
             // What they do was said before: by DECLARE, or to the server alone.
@@ -201,6 +203,27 @@ impl Command<'_> {
         unproven()
     }
 
+    /// Runs nothing; but what it names is to be run, and must then be found.
+    fn prepare(&self) -> Draft {
+        let pin = self.calls().pin;
+        let Some((name, at)) = named::prepared(self.lexed) else {
+            return unproven().pinned(PinReason::SqlPrepare).also(pin);
+        };
+        let inner = self.inner(at);
+        let rows = matches!(inner.kind, Kind::Read | Kind::Write) && !inner.may_change_catalog;
+        let effect = if rows { Effect::Rows } else { Effect::Anything };
+        Draft::new(Kind::Prepare { name, effect }, Refusal::NotARead).also(pin)
+    }
+
+    /// Which statement it runs, its session knows.
+    fn execute(&self) -> Draft {
+        let draft = Draft::unknown(Refusal::NotARead);
+        let Some((name, at)) = named::executed(self.lexed) else { return draft.pinned(PinReason::SqlPrepare) };
+        let calls = calls(&self.lexed.part(at, self.lexed.len()), self.path, self.names);
+        let effect = if calls.user_volatile || calls.unknown { Effect::Anything } else { Effect::Rows };
+        Draft { kind: Kind::Execute { name, effect }, ..draft }.also(calls.pin)
+    }
+
     fn deallocate(&self) -> Draft {
         let at = 1 + usize::from(self.lexed.is(1, "prepare") && self.lexed.len() > 2);
         let all = self.lexed.is(at, "all");
@@ -235,7 +258,7 @@ impl Command<'_> {
 
     /// The statement inside another. None of those that hold statements may stand there, so that nothing nests without end.
     fn inner_part(&self, from: usize, to: usize) -> Draft {
-        if self.lexed.is_any(from, &["explain", "copy"]) {
+        if self.lexed.is_any(from, &["explain", "copy", "prepare"]) {
             return Draft::unknown(Refusal::Unparsed);
         }
         draft(&self.lexed.part(from, to), self.path, self.names)
@@ -273,13 +296,15 @@ impl Command<'_> {
             return Draft::unknown(Refusal::NotARead);
         }
         let inner = self.inner(at);
+        if matches!(inner.kind, Kind::Execute { .. }) {
+            return inner;
+        }
         if runs {
             return Draft { kind: Kind::Unproven, place: Place::Primary, ..inner.because(Refusal::NotARead) };
         }
         // Planning runs what is stable or immutable, and nothing else.
         let kind = if inner.kind == Kind::Read { Kind::Read } else { Kind::Unproven };
-        let pin = inner.pin.filter(|pin| *pin == PinReason::SqlPrepare);
-        Draft { kind, pin, may_change_catalog: false, ..inner.because(Refusal::NotARead) }
+        Draft { kind, pin: None, may_change_catalog: false, ..inner.because(Refusal::NotARead) }
     }
 
     fn copy(&self) -> Draft {

@@ -94,6 +94,8 @@ impl Kind {
             },
             Kind::Setting(_) | Kind::SetConfig(_) => "setting",
             Kind::Show(_) => "show",
+            Kind::Prepare { .. } => "prepare",
+            Kind::Execute { .. } => "execute",
             Kind::Deallocate { .. } => "deallocate",
             Kind::Unlisten { .. } => "unlisten",
             Kind::Ddl => "ddl",

@@ -12,9 +12,11 @@
 mod calls;
 mod casts;
 mod command;
+mod encoding;
 mod functions;
 mod judge;
 mod labels;
+mod named;
 mod names;
 mod set_config;
 mod settings;
@@ -33,6 +35,7 @@ use names::Names;
 use std::sync::Arc;
 
 pub use crate::sql::identity::Hint;
+pub use encoding::Encoding;
 pub use set_config::{SetConfig, replay};
 
 /// Why a statement is not cached, as far as its text and the catalog tell. One variant, one label (metrics, `explain`, logs).
@@ -162,6 +165,16 @@ pub enum Kind {
     SetConfig(Vec<SetConfig>),
     /// SHOW name: a read of session state.
     Show(String),
+    /// PREPARE, and what executing that statement amounts to.
+    Prepare {
+        name: String,
+        effect: Effect,
+    },
+    /// EXECUTE, by itself or explained, and what its arguments amount to.
+    Execute {
+        name: String,
+        effect: Effect,
+    },
     Deallocate {
         /** None: ALL */
         name: Option<String>,
@@ -178,8 +191,20 @@ pub enum Kind {
 impl Kind {
     /// Whether it touches no row, but the session and its transaction alone.
     pub fn is_control(&self) -> bool {
-        matches!(self, Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_) | Kind::SetConfig(_))
+        use Kind::{Deallocate, Empty, Prepare, SetConfig, Setting, Show, Transaction};
+        matches!(
+            self,
+            Show(_) | Empty | Transaction(_) | Setting(_) | SetConfig(_) | Prepare { .. } | Deallocate { .. }
+        )
     }
+}
+
+/// What a statement that another one runs may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It reads or writes rows, and no more.
+    Rows,
+    Anything,
 }
 
 /// What the cache needs of a cacheable statement.
@@ -224,19 +249,29 @@ pub enum Place {
 
 /// Understands one text. Never fails: what is not understood is [`Kind::Unproven`] with its refusal.
 /// `standard_strings` is the session's `standard_conforming_strings`.
-pub fn plan(text: &[u8], path: &SearchPath, standard_strings: bool, catalog: &Catalog) -> Plan {
-    plan_with(text, path, standard_strings, catalog)
+pub fn plan(text: &[u8], path: &SearchPath, standard_strings: bool, encoding: Encoding, catalog: &Catalog) -> Plan {
+    match encoding {
+        _ if encoding.reads(text) => plan_with(text, path, standard_strings, catalog),
+        Encoding::Unknown => {
+            let draft = Draft::unknown(Refusal::NotUtf8).pinned(PinReason::Opaque);
+            draft.into_plan(catalog, String::from_utf8_lossy(text).into(), Hint::default())
+        }
+        _ => plan_unread(text, path, standard_strings, catalog),
+    }
 }
 
 fn plan_with(text: &[u8], path: &SearchPath, standard_strings: bool, names: &dyn Names) -> Plan {
-    let Ok(text) = std::str::from_utf8(text) else {
-        let text = String::from_utf8_lossy(text);
-        let draft = draft_of(&text, path, standard_strings, names).in_unknown_encoding();
-        return draft.into_plan(names, Arc::from(text), Hint::default());
-    };
+    let Ok(text) = std::str::from_utf8(text) else { return plan_unread(text, path, standard_strings, names) };
     let stripped = strip(text, standard_strings);
     let draft = draft_of(text, path, standard_strings, names);
     draft.into_plan(names, Arc::from(stripped.identity), stripped.hint)
+}
+
+/// Of a text in another encoding.
+fn plan_unread(text: &[u8], path: &SearchPath, standard_strings: bool, names: &dyn Names) -> Plan {
+    let text = String::from_utf8_lossy(text);
+    let draft = draft_of(&text, path, standard_strings, names).in_unknown_encoding();
+    draft.into_plan(names, Arc::from(text), Hint::default())
 }
 
 fn draft_of(text: &str, path: &SearchPath, standard_strings: bool, names: &dyn Names) -> Draft {
@@ -272,14 +307,14 @@ impl Draft {
         Draft { may_change_catalog: true, ..Draft::new(Kind::Unproven, refusal) }
     }
 
-    /// The text was not UTF-8: verbs are sure, names and values are not.
+    /// The text is not UTF-8: verbs are sure, names and values are not.
     fn in_unknown_encoding(self) -> Self {
         let draft = Draft { cache: Err(Refusal::NotUtf8), place: Place::Primary, ..self };
         match draft.kind {
-            Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } => {
+            Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } | Kind::Prepare { .. } => {
                 Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque)
             }
-            Kind::Read | Kind::Show(_) => Draft { kind: Kind::Unproven, ..draft },
+            Kind::Read | Kind::Show(_) | Kind::Execute { .. } => Draft { kind: Kind::Unproven, ..draft },
             _ => draft,
         }
     }

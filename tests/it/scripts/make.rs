@@ -9,7 +9,7 @@ pub const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TAB
     CREATE FUNCTION noisy(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'row %', i; RETURN i; END $$";
 
 /// Tables as every script finds them: its own write, so that its reads come after it.
-const RESET: &str = "DELETE FROM w; DELETE FROM t; INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 10) i";
+const RESET: &str = "ALTER TABLE w DROP COLUMN IF EXISTS more; DELETE FROM w; DELETE FROM t; INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 10) i";
 
 /// Statements and how many parameters they take.
 const STATEMENTS: &[(&str, usize)] = &[
@@ -62,6 +62,16 @@ const STATEMENTS: &[(&str, usize)] = &[
     ("NOTIFY c, 'hello'", 0),
     ("UNLISTEN *", 0),
     ("DO $$ BEGIN RAISE WARNING 'careful'; END $$", 0),
+    ("PREPARE a AS SELECT v FROM t WHERE id = $1", 0),
+    ("PREPARE a (int) AS UPDATE t SET v = 'made' WHERE id = $1 RETURNING *", 0),
+    ("PREPARE b AS SELECT * FROM w ORDER BY id", 0),
+    ("EXECUTE a (1)", 0),
+    ("EXECUTE a (2)", 0),
+    ("EXECUTE b", 0),
+    ("DEALLOCATE a", 0),
+    ("DEALLOCATE ALL", 0),
+    ("ALTER TABLE w ADD COLUMN IF NOT EXISTS more int", 0),
+    ("ALTER TABLE w DROP COLUMN IF EXISTS more", 0),
     ("DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id", 0),
     ("DECLARE c CURSOR WITH HOLD FOR SELECT id FROM t ORDER BY id", 0),
     ("FETCH 2 FROM c", 0),
@@ -202,13 +212,24 @@ impl Maker {
 
     /// One to three statements with their values written into them, or the SQL of prepared statements.
     fn simple(&mut self) -> Part {
+        if self.dice.below(6) == 0 {
+            let name = self.dice.one_of(&["s1", "s2"]);
+            let says = match self.dice.below(6) {
+                0 | 1 => format!("PREPARE {name} (int) AS SELECT v FROM t WHERE id = $1"),
+                2 | 3 => format!("EXECUTE {name} (2)"),
+                4 => format!("EXECUTE {name}"),
+                _ => format!("DEALLOCATE {name}"),
+            };
+            // In a batch that goes on, EXECUTE does not find what was parsed there, which `README.md` says.
+            return part(format!("Sync, Q {says}"), Batch::new().sync().query(&says));
+        }
         let texts: Vec<String> = (0..1 + self.dice.below(3)).map(|_| self.text()).collect();
         simple(&texts.join("; "))
     }
 
     fn text(&mut self) -> String {
         if self.dice.below(5) == 0 {
-            // Names that no Parse gives: the two kinds are kept apart, which `README.md` says.
+            // Names that no Parse gives: among several statements they are not told apart, which `README.md` says.
             let name = self.dice.one_of(&["q1", "q2"]);
             return match self.dice.below(6) {
                 0 | 1 => format!("PREPARE {name} (int) AS SELECT v FROM t WHERE id = $1"),

@@ -33,7 +33,6 @@ fn r3_modifying_ctes_are_writes() {
         &[
             "EXPLAIN ANALYZE WITH a AS (DELETE FROM orders RETURNING id) SELECT * FROM a",
             "EXPLAIN WITH a AS (DELETE FROM orders RETURNING id) SELECT * FROM a",
-            "EXECUTE a",
         ],
     );
     let copy = plan_of("COPY (WITH a AS (DELETE FROM orders RETURNING id) SELECT * FROM a) TO STDOUT");
@@ -274,9 +273,12 @@ fn r20_session_objects_pin() {
         ("INSERT INTO orders SELECT pg_advisory_lock(1)", AdvisoryLock),
         ("DECLARE c CURSOR WITH HOLD FOR SELECT * FROM orders", HoldCursor),
         ("LOAD 'auto_explain'", Load),
-        ("PREPARE a AS SELECT 1", SqlPrepare),
-        ("EXECUTE a(1)", SqlPrepare),
-        ("EXPLAIN EXECUTE a", SqlPrepare),
+        ("PREPARE a AS SELECT 'now'::timestamptz", SqlPrepare),
+        ("PREPARE a AS SELECT E'\\x6eow'::timestamptz", SqlPrepare),
+        ("PREPARE sc_1 AS SELECT 1", SqlPrepare),
+        ("PREPARE a AS SELECT 1; SELECT 2", SqlPrepare),
+        ("PREPARE a AS SELECT pg_advisory_lock(1)", AdvisoryLock),
+        ("EXECUTE a(pg_advisory_lock(1))", AdvisoryLock),
         ("SELECT currval('ids')", Opaque),
         ("SELECT lastval()", Opaque),
         ("SELECT setseed(0.5)", Opaque),

@@ -1,0 +1,343 @@
+//! Statements that SQL's PREPARE made: a session keeps their texts by name, and a connection is given by difference what it lacks, as
+//! settings are. SQL and the protocol share one space of names, so that EXECUTE also finds what a Parse made.
+
+use super::composer::Composer;
+use super::exchange::{Held, Round};
+use super::flow::{Owner, Probe};
+use super::portal::Prepared;
+use super::settings::Settings;
+use super::shape::reshaped;
+use super::survey::{Need, Survey};
+use super::{End, Session};
+use crate::route::plan::{Effect, Kind, PinReason, Plan, SettingChange};
+use crate::upstream::Made;
+use crate::wire::backend::{failure_frame, shape};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Statements of one session, and bytes of their texts: who makes more keeps its connection.
+const COUNT_LIMIT: usize = 100;
+const BYTES_LIMIT: usize = 64 * 1024;
+
+/// What one session has made.
+#[derive(Debug, Default)]
+pub(super) struct ByName {
+    made: BTreeMap<String, Made>,
+    bytes: usize,
+    /// Those that could not be made again: not tried anew before they are asked for.
+    lost: Vec<String>,
+}
+
+impl ByName {
+    fn get(&self, name: &[u8]) -> Option<&Made> {
+        if self.made.is_empty() { None } else { self.made.get(str::from_utf8(name).ok()?) }
+    }
+
+    /// `false`: there is no room.
+    fn insert(&mut self, name: &str, text: &Arc<str>) -> bool {
+        if self.made.len() >= COUNT_LIMIT || self.bytes + text.len() > BYTES_LIMIT {
+            return false;
+        }
+        self.bytes += text.len();
+        self.made.insert(name.to_owned(), Made { text: Arc::clone(text), shape: None });
+        true
+    }
+
+    pub fn remove(&mut self, name: &[u8]) {
+        let Ok(name) = str::from_utf8(name) else { return };
+        if let Some(made) = self.made.remove(name) {
+            self.bytes -= made.text.len();
+            self.lost.retain(|lost| lost != name);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        *self = ByName::default();
+    }
+
+    /// Whether a statement's shape is not known yet.
+    pub fn is_to_be_learned(&self) -> bool {
+        self.made.values().any(|made| made.shape.is_none())
+    }
+
+    /// What a connection should have.
+    fn wanted(&self) -> impl Iterator<Item = (&String, &Made)> {
+        self.made.iter().filter(|(name, _)| !self.lost.contains(name))
+    }
+}
+
+/// What a name stands for in a session.
+enum Means {
+    Made(Made),
+    Parsed(Arc<Prepared>),
+}
+
+impl Session {
+    /// Whether SQL's PREPARE made a statement of this name.
+    pub(super) fn made(&self, name: &[u8]) -> bool {
+        self.by_name.get(name).is_some()
+    }
+
+    /// Whether a statement that SQL's PREPARE made has no result.
+    pub(super) fn gives_none(&self, name: &str) -> bool {
+        self.by_name.get(name.as_bytes()).is_some_and(|made| made.shape == Some(shape(b"")))
+    }
+
+    /// Notes what an execution needs or makes by name; gives its plan, with what the statement may do that it runs.
+    pub(super) fn plan_by_name(&mut self, plan: Arc<Plan>, text: &[u8], survey: &mut Survey) -> Arc<Plan> {
+        match &plan.kind {
+            Kind::Prepare { name, .. } => {
+                if let Ok(text) = str::from_utf8(text) {
+                    survey.by_name.makes.push((survey.runs.len(), text.into()));
+                }
+                survey.by_name.needs.push((name.clone(), Need::Any));
+            }
+            Kind::Deallocate { name: Some(name) } => survey.by_name.needs.push((name.clone(), Need::Any)),
+            Kind::Execute { name, effect } => {
+                survey.by_name.needs.push((name.clone(), Need::Itself));
+                let may_change_catalog = *effect == Effect::Anything || !self.runs_rows(name);
+                let pin = plan.pin.or_else(|| self.pin_of(name));
+                return Arc::new(Plan { may_change_catalog, pin, ..Plan::clone(&plan) });
+            }
+            _ => {}
+        }
+        plan
+    }
+
+    /// Whether executing this does no more than read or write rows.
+    fn runs_rows(&mut self, name: &str) -> bool {
+        if let Some(made) = self.by_name.made.get(name) {
+            let text = Arc::clone(&made.text);
+            return matches!(self.plan(text.as_bytes()).kind, Kind::Prepare { effect: Effect::Rows, .. });
+        }
+        let Some(parsed) = self.statements.get(name.as_bytes()).cloned() else { return false };
+        let plan = self.plan_of(&parsed);
+        matches!(plan.kind, Kind::Read | Kind::Write) && plan.pin.is_none() && !plan.may_change_catalog
+    }
+
+    /// What keeps the connection of who executes this. Only a Parse can give a name to what moves the session.
+    fn pin_of(&mut self, name: &str) -> Option<PinReason> {
+        let parsed = self.statements.get(name.as_bytes()).filter(|_| !self.made(name.as_bytes())).cloned()?;
+        let plan = self.plan_of(&parsed);
+        plan.pin.or((!matches!(plan.kind, Kind::Read | Kind::Write)).then_some(PinReason::Opaque))
+    }
+
+    /// A message of the protocol names a statement, which SQL may have made.
+    pub(super) fn need(&self, name: &[u8], need: Need, survey: &mut Survey) {
+        if self.made(name)
+            && let Ok(name) = str::from_utf8(name)
+        {
+            survey.by_name.needs.push((name.to_owned(), need));
+        }
+    }
+
+    /// Whether the held connection has the session's names as far as the unit needs them.
+    pub(super) fn carries_by_name(&self, survey: &Survey) -> bool {
+        let Some(held) = &self.held else { return true };
+        let carried = &held.lease.carried.by_name;
+        if (carried.is_empty() && self.by_name.made.is_empty() && survey.by_name.needs.is_empty()) || self.cannot_put()
+        {
+            return true;
+        }
+        let needs = |(name, _): &(String, Need)| self.means(name).is_none() || carried.contains_key(name);
+        carried.iter().eq(self.by_name.wanted()) && survey.by_name.needs.iter().all(needs)
+    }
+
+    /// What goes on in an open batch cannot be interrupted, and in a failed transaction nothing runs.
+    fn cannot_put(&self) -> bool {
+        self.is_mid_batch() || (self.status == b'E' && self.deferred.is_none())
+    }
+
+    fn means(&self, name: &str) -> Option<Means> {
+        match self.by_name.made.get(name) {
+            Some(made) => Some(Means::Made(made.clone())),
+            None => self.statements.get(name.as_bytes()).filter(|_| !name.is_empty()).cloned().map(Means::Parsed),
+        }
+    }
+
+    /// Gives the held connection the session's names, and takes away others'.
+    pub(super) async fn put_by_name(&mut self, survey: &mut Survey) -> Result<(), End> {
+        survey.by_name.spoiled.clear();
+        let Some(held) = &mut self.held else { return Ok(()) };
+        let carried = held.lease.carried.by_name.clone();
+        let is_outside = self.status == b'I' || self.deferred.is_some();
+        let wanted: BTreeMap<&String, &Made> = self.by_name.wanted().collect();
+        let stale = carried.iter().filter(|(name, made)| wanted.get(name) != Some(made)).map(|(name, _)| name);
+        let stale: Vec<String> = stale.cloned().collect();
+        // In a transaction one that cannot be made would end it, whether it is asked for or not.
+        let lacking = wanted.iter().filter(|(name, made)| is_outside && carried.get(**name) != Some(**made));
+        let lacking: Vec<(String, Made)> = lacking.map(|(name, made)| ((*name).clone(), (*made).clone())).collect();
+        if !self.make_all(&stale, &lacking).await? {
+            for (name, made) in lacking {
+                if self.make(&name, &Means::Made(made)).await?.is_err() {
+                    self.by_name.lost.push(name);
+                }
+            }
+        }
+        for (name, need) in survey.by_name.needs.clone() {
+            let has = |held: &Held| held.lease.carried.by_name.contains_key(&name);
+            let Some(means) = self.means(&name).filter(|_| !self.held.as_ref().is_some_and(has)) else { continue };
+            match need {
+                Need::Itself => match self.make(&name, &means).await? {
+                    Ok(()) => self.by_name.lost.retain(|lost| *lost != name),
+                    Err(failure) => survey.by_name.spoiled.push((name, failure)),
+                },
+                Need::Any => {
+                    let text = format!("PREPARE \"{}\" AS SELECT", name.replace('"', "\"\""));
+                    let made = Made { text: text.into(), shape: None };
+                    // Whether it fails is seen by the statement that needs it.
+                    let _ = self.make(&name, &Means::Made(made)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away and makes all in one round; `false` if one could not be made as it was.
+    async fn make_all(&mut self, stale: &[String], lacking: &[(String, Made)]) -> Result<bool, End> {
+        let Some(held) = &mut self.held else { return Ok(true) };
+        let Held { lease, flow, .. } = held;
+        let mut composer = Composer::new(flow, &mut lease.carried, 0);
+        for name in stale {
+            composer.close_by_name(Owner::Own(Probe::Effect), name.as_bytes());
+        }
+        if !stale.is_empty() {
+            composer.sync_own();
+        }
+        for (name, made) in lacking {
+            composer.query_own(&made.text, Probe::Effect);
+            composer.inspect_by_name(name);
+            composer.sync_own();
+        }
+        let mut out = composer.out;
+        let mut round = Round::default();
+        if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
+            return Err(self.lost(broken).await);
+        }
+        let by_name = &mut held.lease.carried.by_name;
+        stale.iter().for_each(|name| drop(by_name.remove(name)));
+        let shapes = lacking.iter().map(|(_, made)| made.shape);
+        if round.own_error.is_some() || !shapes.eq(round.own_shapes.iter().map(|shape| Some(*shape))) {
+            return Ok(false);
+        }
+        by_name.extend(lacking.iter().cloned());
+        Ok(true)
+    }
+
+    /// Makes one, in the place of what has its name. The error: the ErrorResponse that PostgreSQL would run it into.
+    async fn make(&mut self, name: &str, means: &Means) -> Result<Result<(), Bytes>, End> {
+        let Some(held) = &mut self.held else { return Ok(Ok(())) };
+        let Held { lease, flow, .. } = held;
+        let mut composer = Composer::new(flow, &mut lease.carried, 0);
+        composer.close_by_name(Owner::Own(Probe::Effect), name.as_bytes());
+        composer.sync_own();
+        let made = match means {
+            Means::Made(made) => {
+                composer.query_own(&made.text, Probe::Effect);
+                made.clone()
+            }
+            Means::Parsed(statement) => {
+                composer.parse_by_name(Owner::Own(Probe::Effect), name.as_bytes(), statement);
+                let text = String::from_utf8_lossy(&statement.sql).into();
+                Made { text, shape: statement.told.shape() }
+            }
+        };
+        composer.inspect_by_name(name);
+        composer.sync_own();
+        let mut out = composer.out;
+        let mut round = Round::default();
+        if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
+            return Err(self.lost(broken).await);
+        }
+        held.lease.carried.by_name.remove(name);
+        let told = round.own_shapes.first().copied();
+        let failure = match round.own_error {
+            Some(error) => error,
+            None if made.shape.is_some() && told != made.shape => {
+                self.make_all(&[name.to_owned()], &[]).await?;
+                failure_frame(&reshaped())
+            }
+            None => {
+                held.lease.carried.by_name.insert(name.to_owned(), Made { shape: told, ..made });
+                return Ok(Ok(()));
+            }
+        };
+        Ok(Err(failure))
+    }
+
+    /// One execution of a PREPARE, which no rollback takes back.
+    pub(super) fn ran_prepare(&mut self, plan: &Plan, survey: &Survey, at: usize, round: &Round) {
+        let Kind::Prepare { name, .. } = &plan.kind else { return };
+        if round.done.get(at).is_none() {
+            return;
+        }
+        let text = survey.by_name.makes.iter().find(|(run, _)| *run == at).map(|(_, text)| text);
+        let Some(text) = text.filter(|text| self.by_name.insert(name, text)) else {
+            return self.pin(PinReason::SqlPrepare);
+        };
+        if let Some(held) = &mut self.held {
+            let made = Made { text: Arc::clone(text), shape: None };
+            held.lease.carried.by_name.insert(name.clone(), made);
+        }
+        if self.settings.changed_in_transaction() {
+            // They may be others when the statement is to be made again.
+            self.pin(PinReason::SqlPrepare);
+        }
+    }
+
+    /// A statement of this name is no more, here nor on the connection.
+    pub(super) fn closed_by_name(&mut self, name: &[u8]) {
+        self.by_name.remove(name);
+        if let (Some(held), Ok(name)) = (&mut self.held, str::from_utf8(name)) {
+            held.lease.carried.by_name.remove(name);
+        }
+    }
+
+    /// A setting changes by which the texts of what was made may be read otherwise: what the connection has made of them stays.
+    pub(super) fn reread(&mut self, change: &SettingChange) {
+        let decides = match change {
+            SettingChange::Set { name, local, .. } | SettingChange::Reset { name, local } => {
+                !local && Settings::decides_texts(name)
+            }
+            SettingChange::ResetAll => self.settings.current().keys().any(|name| Settings::decides_texts(name)),
+            SettingChange::DiscardAll => false,
+        };
+        if decides && !self.by_name.made.is_empty() {
+            self.pin(PinReason::SqlPrepare);
+        }
+    }
+
+    /// Learns the shapes of what was made just now. Where that cannot be, it is not made again elsewhere.
+    pub(super) async fn learn_by_name(&mut self, status: u8) -> Result<(), End> {
+        let unknown = self.by_name.made.iter().filter(|(_, made)| made.shape.is_none());
+        let names: Vec<String> = unknown.map(|(name, _)| name.clone()).collect();
+        let mut shapes = Default::default();
+        if let Some(held) = self.held.as_mut().filter(|_| status != b'E') {
+            let Held { lease, flow, .. } = held;
+            let mut composer = Composer::new(flow, &mut lease.carried, 0);
+            for name in &names {
+                composer.inspect_by_name(name);
+            }
+            composer.sync_own();
+            let mut out = composer.out;
+            let mut round = Round::default();
+            if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
+                return Err(self.lost(broken).await);
+            }
+            shapes = round.own_shapes;
+        }
+        if shapes.len() != names.len() {
+            self.pin(PinReason::SqlPrepare);
+        }
+        // None that is left without counts as unlearned for ever: a pinned session's are not made again.
+        let shapes = shapes.into_iter().chain(std::iter::repeat(0));
+        for (name, shape) in names.iter().zip(shapes) {
+            let carried = self.held.as_mut().and_then(|held| held.lease.carried.by_name.get_mut(name));
+            for made in self.by_name.made.get_mut(name).into_iter().chain(carried) {
+                made.shape = Some(shape);
+            }
+        }
+        Ok(())
+    }
+}

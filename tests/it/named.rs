@@ -1,0 +1,230 @@
+//! Statements that SQL's PREPARE made, of sessions that share connections: each session finds its own, as if it were alone.
+
+use crate::harness::wire::{Batch, Format};
+use crate::twins::{Step, Twins, ready};
+
+const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one'), (2, 'two');
+    CREATE TABLE w (id int); CREATE SCHEMA o; CREATE TABLE o.t (id int, v text); INSERT INTO o.t VALUES (1, 'other')";
+
+fn b() -> Batch {
+    Batch::new()
+}
+
+fn q(text: &str) -> Step {
+    ready(b().query(text))
+}
+
+fn extended(text: &str) -> Step {
+    ready(b().extended(text, &[], Format::Text))
+}
+
+fn of_size(label: &str, size: &str) -> Twins {
+    Twins::with(label, SETUP, |builder| builder.flag("--pool-size", size))
+}
+
+/// Every step of the first client's, with one between of another's that has statements of the same names.
+fn crossed(steps: &[Step]) -> Vec<(usize, Step)> {
+    let others = [
+        q("PREPARE a AS SELECT 'of the other''s', $1::int"),
+        q("EXECUTE a(7)"),
+        q("PREPARE z AS INSERT INTO w VALUES ($1)"),
+        q("EXECUTE z(1)"),
+        extended("EXECUTE a(8)"),
+        q("SELECT name, statement FROM pg_prepared_statements WHERE from_sql ORDER BY name"),
+        q("DEALLOCATE a"),
+    ];
+    let others = others.iter().cycle().cloned();
+    steps.iter().cloned().zip(others).flat_map(|(own, other)| [(0, own), (1, other)]).collect()
+}
+
+fn is_pinned(twins: &Twins) -> bool {
+    twins.sidecache.metrics().contains("sidecache_pins_total{")
+}
+
+#[test]
+fn r20_statements_made_in_sql_stay_with_their_session_and_pin_nobody() {
+    let look = || q("SELECT name, statement, parameter_types FROM pg_prepared_statements WHERE from_sql ORDER BY name");
+    let script = [
+        q("EXECUTE a(1)"),
+        q("PREPARE a AS SELECT v FROM t WHERE id = $1"),
+        q("EXECUTE a(1)"),
+        q("PREPARE a AS SELECT 1"),
+        extended("EXECUTE a(2)"),
+        q("  /* kept */ PREPARE \"Odd \"\" name\" (int) AS UPDATE t SET v = v WHERE id = $1 RETURNING id -- too"),
+        look(),
+        q("EXECUTE \"Odd \"\" name\"(1)"),
+        q("EXPLAIN (COSTS OFF) EXECUTE a(1)"),
+        q("BEGIN"),
+        q("PREPARE b AS SELECT 2"),
+        q("EXECUTE b"),
+        q("SELECT nothing"),
+        q("PREPARE c AS SELECT 3"),
+        q("DEALLOCATE b"),
+        q("ROLLBACK"),
+        q("EXECUTE b"),
+        q("EXECUTE c"),
+        q("BEGIN"),
+        q("DEALLOCATE a"),
+        q("PREPARE a AS SELECT 'anew'"),
+        q("EXECUTE a"),
+        q("DEALLOCATE a"),
+        q("EXECUTE a"),
+        q("ROLLBACK"),
+        q("EXECUTE a"),
+        look(),
+        extended("PREPARE d AS INSERT INTO w VALUES (4) RETURNING id"),
+        q("EXECUTE d"),
+        q("BEGIN"),
+        q("DEALLOCATE ALL"),
+        q("EXECUTE d"),
+        q("COMMIT"),
+        look(),
+        q("PREPARE d AS SELECT 5"),
+        q("DISCARD ALL"),
+        q("EXECUTE d"),
+        q("PREPARE bad AS SELECT * FROM nowhere"),
+        q("EXECUTE bad"),
+        q("DEALLOCATE PREPARE bad"),
+    ];
+    for size in ["1", "2"] {
+        let twins = of_size("sqlprepare", size);
+        // The other client never waits for a transaction's end: with one connection there is none for it.
+        let apart: Vec<(usize, Step)> = match size {
+            "1" => {
+                let free = crossed(&script[..9]).into_iter().chain(crossed(&script[25..29]));
+                free.chain(crossed(&script[33..])).collect()
+            }
+            _ => crossed(&script),
+        };
+        twins.same_together("statements made in SQL", &apart);
+        assert!(!is_pinned(&twins), "nobody is pinned");
+    }
+}
+
+/// What PostgreSQL says of a statement that was made before its table changed, it says on any connection.
+#[test]
+fn r20_a_statement_made_before_its_table_changed_fails_as_it_would_alone() {
+    let twins = of_size("sqlddl", "3");
+    let script = [
+        q("CREATE TABLE d (id int); INSERT INTO d VALUES (1)"),
+        // Without the table's own oid, which is another on each way.
+        q("PREPARE a AS SELECT * FROM (SELECT * FROM d UNION SELECT * FROM d) AS x ORDER BY id"),
+        q("PREPARE i AS INSERT INTO d VALUES (2)"),
+        q("ALTER TABLE d ADD COLUMN more text"),
+        q("EXECUTE a"),
+        q("EXECUTE i"),
+        extended("EXECUTE a"),
+        q("BEGIN"),
+        q("EXECUTE a"),
+        q("SELECT 1"),
+        q("ROLLBACK"),
+        ready(b().bind("", "a", &[], Format::Text).execute("", 0).sync()),
+        q("ALTER TABLE d DROP COLUMN more"),
+        q("EXECUTE a"),
+        q("DROP TABLE d"),
+        q("EXECUTE a"),
+        q("EXPLAIN EXECUTE a"),
+        extended("EXECUTE i"),
+        ready(b().bind("", "a", &[], Format::Text).execute("", 0).sync()),
+        q("PREPARE a AS SELECT 1"),
+        ready(b().parse("a", "SELECT 1", &[]).sync()),
+        q("BEGIN"),
+        q("CREATE TABLE d (id int)"),
+        q("EXECUTE a"),
+        q("EXECUTE i"),
+        q("ROLLBACK"),
+        q("DEALLOCATE a"),
+        q("EXECUTE a"),
+        q("DEALLOCATE i"),
+    ];
+    // Another takes the connection that the first one's statements are on.
+    let other = || q("SELECT count(*) FROM w");
+    let mut all = Vec::new();
+    for (at, step) in script.iter().enumerate() {
+        all.push((0, step.clone()));
+        if at % 2 == 1 {
+            all.extend([(1, q("BEGIN")), (1, q("EXECUTE nothing")), (2, other()), (1, q("ROLLBACK"))]);
+        } else {
+            all.push((1, q("PREPARE a AS SELECT 'the other''s'")));
+            all.push((1, q("DEALLOCATE a")));
+        }
+    }
+    twins.same_together("statements made in SQL, and DDL", &all);
+}
+
+/// SQL and the protocol share one space of names.
+#[test]
+fn r13_sql_and_the_protocol_share_their_names() {
+    let twins = of_size("sqlnames", "2");
+    let run =
+        |name: &str, values: &[Option<&str>]| ready(b().bind("", name, values, Format::Text).execute("", 0).sync());
+    let script = [
+        ready(b().parse("p", "SELECT v FROM t WHERE id = $1", &[]).describe_statement("p").sync()),
+        q("EXECUTE p(1)"),
+        extended("EXECUTE p(2)"),
+        q("PREPARE p AS SELECT 1"),
+        run("p", &[Some("1")]),
+        q("DEALLOCATE p"),
+        q("EXECUTE p(1)"),
+        run("p", &[Some("1")]),
+        q("PREPARE p AS SELECT $1::text || 'made'"),
+        run("p", &[Some("x")]),
+        ready(b().describe_statement("p").sync()),
+        ready(b().parse("p", "SELECT 2", &[]).sync()),
+        ready(b().parse("p", "SELECT 2", &[]).bind("", "p", &[], Format::Text).execute("", 0).sync()),
+        ready(b().parse("p", "SELEC", &[]).sync()),
+        ready(b().close_statement("p").sync()),
+        q("EXECUTE p('x')"),
+        ready(b().parse("p", "SELECT 3", &[]).bind("", "p", &[], Format::Text).execute("", 0).sync()),
+        q("EXECUTE p"),
+        q("BEGIN"),
+        q("EXECUTE p"),
+        q("DEALLOCATE p"),
+        q("PREPARE p AS SELECT 4"),
+        run("p", &[]),
+        q("COMMIT"),
+        run("p", &[]),
+        ready(
+            b().parse("", "PREPARE r AS SELECT 5", &[])
+                .bind("", "", &[], Format::Text)
+                .execute("", 0)
+                .bind("", "r", &[], Format::Text)
+                .execute("", 0)
+                .sync(),
+        ),
+        run("r", &[]),
+        q("DEALLOCATE ALL"),
+        run("r", &[]),
+        q("EXECUTE p"),
+    ];
+    twins.same_in_turns("names of SQL and the protocol", &script);
+    assert!(!is_pinned(&twins), "nobody is pinned");
+}
+
+/// A text that would be read otherwise later stays where it was made; the schemas alone are looked at anew.
+#[test]
+fn r20_a_statement_made_in_sql_keeps_what_its_settings_made_of_it() {
+    let day = "PREPARE a AS SELECT '01/02/2026'::date, timestamptz '2026-01-02 03:04:05'";
+    let scripts = [
+        vec![q(day), q("EXECUTE a"), q("SET datestyle = 'ISO, DMY'"), q("EXECUTE a"), q("SET timezone = 'Asia/Tokyo'")],
+        vec![q("BEGIN"), q("SET LOCAL datestyle = 'ISO, DMY'"), q(day), q("COMMIT")],
+        vec![q("BEGIN"), q("SET datestyle = 'ISO, DMY'"), q(day), q("ROLLBACK")],
+        vec![q(day), q("SET timezone = 'Asia/Tokyo'"), q("RESET ALL")],
+        vec![q("PREPARE a AS SELECT v FROM t WHERE id = 1"), q("SET search_path = o, public"), q("EXECUTE a")],
+        vec![q("PREPARE a AS SELECT 'now'::timestamptz = now()"), q("SELECT pg_sleep(0.001)")],
+        vec![q("PREPARE a AS SELECT 1; PREPARE b AS SELECT 2"), q("EXECUTE b"), q("DEALLOCATE b; DEALLOCATE a")],
+        (0..105)
+            .map(|n| q(&format!("PREPARE a{n} AS SELECT {n}")))
+            .chain([q("EXECUTE a104"), q("EXECUTE a3")])
+            .collect(),
+    ];
+    for script in scripts {
+        let twins = of_size("sqlsettings", "2");
+        let mut all: Vec<(usize, Step)> = script.into_iter().map(|step| (0, step)).collect();
+        for _ in 0..2 {
+            all.extend([(1, q("PREPARE a AS SELECT 'the other''s'")), (1, q("DEALLOCATE a")), (0, q("EXECUTE a"))]);
+            all.extend([(1, q("BEGIN")), (1, q("EXECUTE a")), (0, q("EXECUTE a")), (1, q("ROLLBACK"))]);
+        }
+        twins.same_together("statements made in SQL, and settings", &all);
+    }
+}
