@@ -1,6 +1,6 @@
 # Every task of this project by name. `make test` is what CI runs (by way of .ci/run).
 
-.PHONY: help test test-all demo bench figures ci install-deps install-servers
+.PHONY: help test test-all demo bench figures fuzz ci install-deps install-servers
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -19,6 +19,11 @@ test: install-deps ## all tests but the long ones
 test-all: install-deps ## all tests, the long ones and PostgreSQL's own suite too
 	.ci/install-regress
 	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked -- --include-ignored
+	.ci/fuzz
+
+# SIDECACHE_FUZZ_SECONDS: for each target. TARGET=sql: that one alone.
+fuzz: ## hostile bytes, guided by coverage
+	.ci/fuzz $(TARGET)
 
 # SECONDS shortens or lengthens its two phases; KEEP=1 keeps its servers until Ctrl-C.
 demo: install-servers ## a real workload on a real cluster, direct and through Sidecache
