@@ -129,6 +129,11 @@ fn knex_and_drizzle_see_no_difference() {
 }
 
 #[test]
+fn prisma_sees_no_difference() {
+    node("prisma", "prisma.js");
+}
+
+#[test]
 fn tokio_postgres_sees_no_difference() {
     let runtime = ::tokio::runtime::Runtime::new().expect("a runtime");
     compare("tokio", |url| {
