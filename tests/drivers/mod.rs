@@ -142,6 +142,14 @@ fn tokio_postgres_sees_no_difference() {
     });
 }
 
+#[test]
+#[ignore = "its build alone takes minutes: make test-all"]
+fn sqlx_sees_no_difference() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sqlx/debug/transcript");
+    assert!(program.is_file(), "{} is missing: `make test-all` builds it", program.display());
+    compare("sqlx", |url| run(client(&program).arg(url)));
+}
+
 /// Compares what psql shows of a script of this directory.
 fn psql(label: &str, script: &str) {
     compare(label, |url| {
