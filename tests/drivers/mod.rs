@@ -4,6 +4,7 @@
 //! The scripts print nothing that differs between two runs on one server. `SIDECACHE_DRIVERS` names the directory
 //! where `make install-deps` has put the drivers, if not `target/drivers`.
 
+mod crowd;
 mod habits;
 mod tokio;
 
