@@ -1,6 +1,6 @@
 # Every task of this project by name. `make test` is what CI runs (by way of .ci/run).
 
-.PHONY: help test test-all test-versions demo bench figures ci install-deps install-servers
+.PHONY: help test test-all test-versions demo bench figures fuzz ci install-deps install-servers
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -18,7 +18,13 @@ test: install-deps ## all tests but the long ones
 # SIDECACHE_SCRIPTS: how many random scripts of each kind are played directly and through Sidecache.
 test-all: install-deps ## all tests, the long ones and PostgreSQL's own suite too
 	.ci/install-regress
+	cargo build --locked --manifest-path tests/drivers/sqlx/Cargo.toml --target-dir target/sqlx
 	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked -- --include-ignored
+	.ci/fuzz
+
+# SIDECACHE_FUZZ_SECONDS: for each target. TARGET=sql: that one alone.
+fuzz: ## hostile bytes, guided by coverage
+	.ci/fuzz $(TARGET)
 
 # VERSIONS: other PostgreSQLs than the installed one, of 16, 17 and 18.
 test-versions: install-deps ## the tests that need servers, on other versions of PostgreSQL

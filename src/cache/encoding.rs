@@ -20,7 +20,7 @@ const FIXED_BYTES: usize = 1 + 4 * 8 + 4 + 1 + 2 * 4;
 
 /// An entry as it travels: not yet held against anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Foreign {
+pub struct Foreign {
     pub epoch: Epoch,
     pub stamp: Lsn,
     pub high: Lsn,
@@ -32,7 +32,7 @@ pub(super) struct Foreign {
 
 /// The bytes were not an entry of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Undecodable;
+pub struct Undecodable;
 
 impl Encode for Entry {
     fn encode(&self) -> Vec<u8> {
@@ -72,6 +72,7 @@ fn length(out: &mut Vec<u8>, length: usize) {
 }
 
 impl Foreign {
+    /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         let frames = self.row_description.as_ref().map_or(0, Bytes::len) + self.body.len();
         let mut out = Vec::with_capacity(FIXED_BYTES + 4 * self.dependencies.len() + frames);
@@ -97,6 +98,10 @@ impl Foreign {
         out
     }
 
+    /// The entry that these bytes are, all of them.
+    ///
+    /// # Errors
+    /// They are none of this version.
     pub fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
         let mut rest = Rest(bytes);
         if rest.byte()? != VERSION {

@@ -2,7 +2,7 @@
 //! `store` keeps the bytes. Whatever tier an entry comes from, it is judged at every hit by this instance's own
 //! positions: nothing here deletes in order to be right.
 
-mod encoding;
+pub mod encoding;
 mod flight;
 pub mod key;
 mod permit;

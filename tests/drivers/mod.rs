@@ -4,6 +4,7 @@
 //! The scripts print nothing that differs between two runs on one server. `SIDECACHE_DRIVERS` names the directory
 //! where `make install-deps` has put the drivers, if not `target/drivers`.
 
+mod crowd;
 mod habits;
 mod tokio;
 
@@ -129,12 +130,25 @@ fn knex_and_drizzle_see_no_difference() {
 }
 
 #[test]
+fn prisma_sees_no_difference() {
+    node("prisma", "prisma.js");
+}
+
+#[test]
 fn tokio_postgres_sees_no_difference() {
     let runtime = ::tokio::runtime::Runtime::new().expect("a runtime");
     compare("tokio", |url| {
         let done = runtime.block_on(async { ::tokio::time::timeout(PATIENCE, tokio::transcript(url)).await });
         done.unwrap_or_else(|_| panic!("{url}: no end within {PATIENCE:?}")).unwrap_or_else(|e| panic!("{url}: {e:?}"))
     });
+}
+
+#[test]
+#[ignore = "its build alone takes minutes: make test-all"]
+fn sqlx_sees_no_difference() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sqlx/debug/transcript");
+    assert!(program.is_file(), "{} is missing: `make test-all` builds it", program.display());
+    compare("sqlx", |url| run(client(&program).arg(url)));
 }
 
 /// Compares what psql shows of a script of this directory.

@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpStream};
 
 /// Streams of a short run and of a long one.
 const SHORT: usize = 100;
-const LONG: usize = 1_000;
+const LONG: usize = 500;
 
 /// Sends it all and reads to the end, which must come: the sender has closed its half.
 fn send(mut to: TcpStream, bytes: &[u8]) {

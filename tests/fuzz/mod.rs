@@ -1,17 +1,14 @@
 //! Hostile bytes: every kind of message is changed at random, from a kept corpus, and given to what reads it first,
 //! then to a Sidecache that others are using. Whatever comes, nothing panics, what is read is as was sent, and others are served.
 //!
-//! Not guided by coverage, which needs a nightly compiler. Each run of one length sees the same bytes; a failure tells
-//! them, and becomes a file of the corpus and a named test. The short runs belong to all tests, the long to `make test-all`.
+//! Each run of one length sees the same bytes; a failure tells them, and becomes a file of the corpus and a named test. The short
+//! runs belong to all tests, the long to `make test-all`. `make fuzz` gives the same readers what coverage guides it to.
 
 mod live;
+mod readers;
 
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use sidecache::wire::frame::{backend_limit, frontend_limit, header};
-use sidecache::wire::scram::{Chosen, Exchange, Verifier};
-use sidecache::wire::startup::{First, first};
-use sidecache::wire::{backend, frame, frontend};
 use std::path::Path;
 
 /// Inputs of a short run and of a long one.
@@ -97,132 +94,49 @@ fn fuzz(kind: &str, inputs: usize, read: impl Fn(&[u8]) + std::panic::RefUnwindS
     }
 }
 
-fn read_startup(bytes: &[u8]) {
-    let Ok(Some((message, length))) = first(bytes) else { return };
-    assert!(length <= bytes.len(), "it takes what is there");
-    assert_eq!(first(&bytes[..length]), Ok(Some((message.clone(), length))), "what follows does not matter");
-    assert_eq!(first(&bytes[..length - 1]), Ok(None), "a part is not taken for the whole");
-    if let First::Startup(startup) = message {
-        assert!(startup.spoken_minor() <= startup.minor);
-        startup.negotiation();
-    }
-}
-
-/// The frames of some bytes, as far as they are whole.
-fn frames(mut bytes: &[u8], limit: fn(u8) -> usize) -> Vec<(u8, &[u8])> {
-    let mut frames = Vec::new();
-    while let Ok(Some(found)) = header(bytes, limit)
-        && let Some((whole, rest)) = bytes.split_at_checked(found.len)
-    {
-        frames.push((found.tag, whole));
-        bytes = rest;
-    }
-    frames
-}
-
-fn read_frontend(bytes: &[u8]) {
-    for (tag, whole) in frames(bytes, frontend_limit) {
-        let body = &whole[frame::HEADER..];
-        let mut written = bytes::BytesMut::new();
-        match tag {
-            b'P' => {
-                let Ok(parse) = frontend::Parse::read(body) else { continue };
-                frontend::put_parse(&mut written, parse.name, parse.sql, parse.types);
-            }
-            b'B' => {
-                let Ok(bind) = frontend::Bind::read(body) else { continue };
-                let inside = |value: &[u8]| body.as_ptr_range().contains(&value.as_ptr()) || value.is_empty();
-                assert!(bind.values().all(|(_, value)| value.is_none_or(inside)));
-                frontend::put_bind(&mut written, &bind, bind.statement);
-            }
-            b'Q' => {
-                let Ok(sql) = frontend::query(body) else { continue };
-                frontend::put_query(&mut written, sql);
-            }
-            b'D' | b'C' => {
-                let Ok((subject, name)) = frontend::subject(body) else { continue };
-                frontend::put_subject(&mut written, tag, subject, name);
-            }
-            b'E' => {
-                if let Ok((name, _)) = frontend::execute(body) {
-                    assert_eq!(name.len() + 5, body.len());
-                }
-                continue;
-            }
-            _ => continue,
-        }
-        assert_eq!(whole.escape_ascii().to_string(), written.escape_ascii().to_string(), "written as it was read");
-    }
-}
-
-fn read_backend(bytes: &[u8]) {
-    for (_, whole) in frames(bytes, backend_limit) {
-        let body = &whole[frame::HEADER..];
-        for field in b"SVCMDHPFLR\0" {
-            assert!(backend::error_field(body, *field).is_none_or(|value| value.len() < body.len()));
-        }
-        assert!(backend::sqlstate(body).len() <= body.len());
-        assert!(backend::tag(body).len() <= body.len());
-        backend::parameter(body);
-        for index in [0, 1, 2, 0xffff, usize::MAX] {
-            assert!(backend::column(body, index).is_none_or(|value| value.len() <= body.len()));
-        }
-        backend::put_raised(&mut bytes::BytesMut::new(), body);
-    }
-}
-
-/// Whoever does not know the password proves nothing, whatever the messages say.
-fn read_sasl(verifier: &Verifier, bytes: &[u8]) {
-    let (client_first, client_final) = if bytes.starts_with(b"c=") {
-        (&b"n,,n=,r=fyko+d2lbbFgONRv9qkxdawL"[..], bytes)
-    } else {
-        (bytes, &b"c=biws,r=NONCE,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="[..])
-    };
-    for chosen in [Chosen::Unbound, Chosen::UnboundByChoice] {
-        let Ok((exchange, server_first)) = Exchange::begin(verifier.clone(), client_first, chosen) else { continue };
-        prove(exchange, &server_first, client_final);
-    }
-}
-
-fn prove(exchange: Exchange, server_first: &str, client_final: &[u8]) {
-    let nonce = server_first.strip_prefix("r=").and_then(|rest| rest.split(',').next()).unwrap_or_default();
-    let mut last = client_final.to_vec();
-    if let Some(at) = client_final.windows(5).position(|part| part == b"NONCE") {
-        last.splice(at..at + 5, nonce.bytes());
-    }
-    assert!(exchange.finish(&last).is_err(), "proven without the password");
-}
-
-fn sasl(inputs: usize) {
-    let verifier = Verifier::derive("a password that nobody guesses", b"0123456789abcdef".to_vec());
-    fuzz("sasl", inputs, |bytes| read_sasl(&verifier, bytes));
-}
-
 #[test]
 fn bytes_for_startup_are_read_safely() {
-    fuzz("startup", SHORT, read_startup);
+    fuzz("startup", SHORT, readers::startup);
 }
 
 #[test]
 fn bytes_for_frontend_messages_are_read_safely() {
-    fuzz("frontend", SHORT, read_frontend);
+    fuzz("frontend", SHORT, readers::frontend);
 }
 
 #[test]
 fn bytes_for_backend_messages_are_read_safely() {
-    fuzz("backend", SHORT, read_backend);
+    fuzz("backend", SHORT, readers::backend);
 }
 
 #[test]
 fn bytes_for_sasl_prove_nothing() {
-    sasl(SHORT / 10);
+    fuzz("sasl", SHORT / 10, readers::sasl);
 }
 
 #[test]
-#[ignore = "a minute or two: make test-all"]
+fn bytes_for_sql_are_read_safely() {
+    fuzz("sql", SHORT / 10, readers::sql);
+}
+
+#[test]
+fn bytes_from_the_shared_tier_are_read_safely() {
+    fuzz("shared", SHORT, readers::shared);
+}
+
+#[test]
+fn bytes_of_a_decoded_wal_are_read_safely() {
+    fuzz("decoding", SHORT, readers::decoding);
+}
+
+#[test]
+#[ignore = "minutes: make test-all"]
 fn many_more_bytes_are_read_safely() {
-    fuzz("startup", LONG, read_startup);
-    fuzz("frontend", LONG, read_frontend);
-    fuzz("backend", LONG, read_backend);
-    sasl(LONG / 100);
+    fuzz("startup", LONG, readers::startup);
+    fuzz("frontend", LONG, readers::frontend);
+    fuzz("backend", LONG, readers::backend);
+    fuzz("sasl", LONG / 100, readers::sasl);
+    fuzz("sql", LONG / 100, readers::sql);
+    fuzz("shared", LONG, readers::shared);
+    fuzz("decoding", LONG, readers::decoding);
 }
