@@ -118,7 +118,7 @@ impl Session {
             match header.tag {
                 b'Q' => {
                     let text = frontend::query(body)?;
-                    let known = known.plan.take().filter(|plan| self.is_current(plan));
+                    let known = known.plan.take().filter(|plan| plan.catalog_version == survey.catalog);
                     let plan = known.unwrap_or_else(|| self.plan(text));
                     if let Kind::SetConfig(calls) = &plan.kind {
                         survey.set.push((0, calls.iter().map(|call| call.change(&[])).collect()));
@@ -137,7 +137,7 @@ impl Session {
                         if statement.is_named && survey.named(bind.statement).is_none() {
                             survey.earlier.push(Arc::clone(&statement));
                         }
-                        let plan = self.plan_of(&statement);
+                        let plan = self.plan_in(survey.catalog, &statement);
                         if let Kind::SetConfig(calls) = &plan.kind {
                             bound.push((bind.portal, changes(calls, &bind, &statement)));
                         }
@@ -155,7 +155,7 @@ impl Session {
                             }
                         };
                         if let Some(statement) = statement.as_ref().filter(|_| subject == Subject::Statement) {
-                            survey.touches.push(self.plan_of(statement));
+                            survey.touches.push(self.plan_in(survey.catalog, statement));
                         }
                         survey.described.push(statement);
                     }
@@ -181,7 +181,7 @@ impl Session {
                     if let Some(at) = bound.iter().rposition(|(portal, _)| *portal == name) {
                         survey.set.push((survey.runs.len(), bound.remove(at).1));
                     }
-                    survey.runs.push(statement.map(|statement| self.plan_of(&statement)));
+                    survey.runs.push(statement.map(|statement| self.plan_in(survey.catalog, &statement)));
                 }
                 _ => {}
             }
