@@ -105,14 +105,14 @@ impl Session {
                     here += 1;
                 }
                 b'B' => {
-                    let bind = Bind::read(body).expect("the survey has read it");
-                    let own = named(&survey.namings[..here], bind.statement);
-                    let Some(statement) = own.unwrap_or_else(|| self.statements.get(bind.statement)).cloned() else {
-                        if self.may_be_sql(bind.statement) {
+                    let (portal, name, rest) = Bind::names(body).expect("the survey has read it");
+                    let own = named(&survey.namings[..here], name);
+                    let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)).cloned() else {
+                        if self.may_be_sql(name) {
                             composer.copy(b'B', body);
                             composer.flow.sent(Step::Bind(Owner::Client));
                         } else {
-                            composer.fail(unknown_statement(bind.statement), round);
+                            composer.fail(unknown_statement(name), round);
                         }
                         continue;
                     };
@@ -124,13 +124,13 @@ impl Session {
                         composer.inject(&statement);
                     }
                     if statement.is_named {
-                        round.names.push((statement.number, unit.slice_ref(bind.statement)));
-                        frontend::put_bind(&mut composer.out, &bind, &server_name(statement.number));
+                        round.names.push((statement.number, unit.slice_ref(name)));
+                        frontend::put_bind(&mut composer.out, portal, &server_name(statement.number), rest);
                     } else {
                         composer.copy(b'B', body);
                     }
                     composer.flow.sent(Step::Bind(Owner::Client));
-                    self.statements.open_portal(bind.portal, statement);
+                    self.statements.open_portal(portal, statement);
                 }
                 b'D' => self.compose_describe(body, &survey.namings[..here], composer, round),
                 b'C' => {

@@ -6,9 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Ends once what it waits for was cancelled.
+/// Ends once what it waits for was cancelled. Boxed, since every session keeps room for it.
 #[derive(Debug)]
-pub(super) struct Stop {
+pub(super) struct Stop(Box<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
     /// Its own child, since asking or waiting for one takes a lock that all sessions would share.
     token: CancellationToken,
     told: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -19,7 +22,7 @@ pub(super) struct Stop {
 impl Stop {
     pub fn after(cause: &CancellationToken) -> Self {
         let token = cause.child_token();
-        Stop { told: Box::pin(token.clone().cancelled_owned()), token, wakes: None }
+        Stop(Box::new(Waiting { told: Box::pin(token.clone().cancelled_owned()), token, wakes: None }))
     }
 }
 
@@ -27,12 +30,13 @@ impl Future for Stop {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let is_known = self.wakes.as_ref().is_some_and(|known| known.will_wake(context.waker()));
-        if is_known && !self.token.is_cancelled() {
+        let waiting = &mut *self.0;
+        let is_known = waiting.wakes.as_ref().is_some_and(|known| known.will_wake(context.waker()));
+        if is_known && !waiting.token.is_cancelled() {
             return Poll::Pending;
         }
-        let told = self.told.as_mut().poll(context);
-        self.wakes = told.is_pending().then(|| context.waker().clone());
+        let told = waiting.told.as_mut().poll(context);
+        waiting.wakes = told.is_pending().then(|| context.waker().clone());
         told
     }
 }

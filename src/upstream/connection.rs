@@ -99,6 +99,9 @@ impl Connection {
     /// Reads, without waiting, what the server sent while nobody listened: notices and notifications are for nobody,
     /// changed parameters are kept, all else ends the connection.
     pub(super) fn check(&mut self) -> Result<(), Broken> {
+        if self.stream.is_silent() {
+            return self.absorb();
+        }
         let mut context = Context::from_waker(Waker::noop());
         let mut chunk = [0u8; 512];
         for _ in 0..UNSOLICITED_READS {

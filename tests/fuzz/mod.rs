@@ -133,7 +133,10 @@ fn read_frontend(bytes: &[u8]) {
                 let Ok(bind) = frontend::Bind::read(body) else { continue };
                 let inside = |value: &[u8]| body.as_ptr_range().contains(&value.as_ptr()) || value.is_empty();
                 assert!(bind.values().all(|(_, value)| value.is_none_or(inside)));
-                frontend::put_bind(&mut written, &bind, bind.statement);
+                let count = u16::try_from(bind.result_formats.len() / 2).expect("it came as 16 bits").to_be_bytes();
+                let rest = [bind.parameters, &count, bind.result_formats].concat();
+                assert_eq!(frontend::Bind::names(body), Ok((bind.portal, bind.statement, &rest[..])));
+                frontend::put_bind(&mut written, bind.portal, bind.statement, &rest);
             }
             b'Q' => {
                 let Ok(sql) = frontend::query(body) else { continue };
