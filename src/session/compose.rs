@@ -105,7 +105,7 @@ impl Session {
                     here += 1;
                 }
                 b'B' => {
-                    let (portal, name, rest) = Bind::names(body).expect("the survey has read it");
+                    let [portal, name, rest] = Bind::names(body).expect("the survey has read it");
                     let own = named(&survey.namings[..here], name);
                     let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)).cloned() else {
                         if self.may_be_sql(name) {

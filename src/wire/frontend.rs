@@ -119,9 +119,9 @@ impl<'a> Bind<'a> {
     ///
     /// # Errors
     /// A name that does not end.
-    pub fn names(body: &'a [u8]) -> Result<(&'a [u8], &'a [u8], &'a [u8]), Malformed> {
+    pub fn names(body: &'a [u8]) -> Result<[&'a [u8]; 3], Malformed> {
         let mut r = Reader(body);
-        Ok((r.cstr()?, r.cstr()?, r.0))
+        Ok([r.cstr()?, r.cstr()?, r.0])
     }
 
     /// Each value with its format: `true` for binary; `None` for NULL.
@@ -264,7 +264,7 @@ mod tests {
         let parameters = b"\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff";
         let mut out = BytesMut::new();
         put_bind(&mut out, b"p", b"renamed", &[parameters, &b"\0\x01\0\x01"[..]].concat());
-        let (portal, statement, rest) = Bind::names(body(&out)).unwrap();
+        let [portal, statement, rest] = Bind::names(body(&out)).unwrap();
         assert_eq!((portal, statement, rest.len()), (&b"p"[..], &b"renamed"[..], parameters.len() + 4));
         let bind = Bind::read(body(&out)).unwrap();
         assert_eq!((bind.portal, bind.statement, bind.parameters), (&b"p"[..], &b"renamed"[..], &parameters[..]));

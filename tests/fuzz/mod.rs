@@ -135,7 +135,7 @@ fn read_frontend(bytes: &[u8]) {
                 assert!(bind.values().all(|(_, value)| value.is_none_or(inside)));
                 let count = u16::try_from(bind.result_formats.len() / 2).expect("it came as 16 bits").to_be_bytes();
                 let rest = [bind.parameters, &count, bind.result_formats].concat();
-                assert_eq!(frontend::Bind::names(body), Ok((bind.portal, bind.statement, &rest[..])));
+                assert_eq!(frontend::Bind::names(body), Ok([bind.portal, bind.statement, &rest[..]]));
                 frontend::put_bind(&mut written, bind.portal, bind.statement, &rest);
             }
             b'Q' => {
