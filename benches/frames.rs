@@ -23,9 +23,8 @@ fn answer() -> BytesMut {
 /// Bind with one parameter, Describe, Execute, Sync, as drivers send them.
 fn batch() -> BytesMut {
     let mut out = BytesMut::new();
-    let parameters = b"\0\0\0\x01\0\0\0\x0242";
-    let bind = Bind { portal: b"", statement: b"", parameters, result_formats: b"\0\0" };
-    frontend::put_bind(&mut out, &bind, b"P_0");
+    let parameters_and_formats = b"\0\0\0\x01\0\0\0\x0242\0\x01\0\0";
+    frontend::put_bind(&mut out, b"", b"P_0", parameters_and_formats);
     frontend::put_subject(&mut out, b'D', frontend::Subject::Portal, b"");
     frontend::put_execute(&mut out);
     frontend::put_sync(&mut out);

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
         Err(wrong) => return refuse(&wrong),
     };
     let command = cli.command.unwrap_or(Command::Serve);
+    let workers = config.workers;
     let log_level = match (&command, config.log_level.as_str()) {
         // Their findings are what there is to read; only who asks for more gets it.
         (Command::Check | Command::Explain { .. }, "info") => "error",
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
         Command::Serve => match rules() {
             Ok(rules) => {
                 let reread = Box::new(move || configuration(&cli.settings));
-                match run(serve(Start { config, users, rules, reread, filter })) {
+                match run(workers, serve(Start { config, users, rules, reread, filter })) {
                     Ok(()) => ExitCode::SUCCESS,
                     Err(wrong @ ServeError::Configuration { .. }) => refuse(&wrong),
                     Err(failure) => fail(&failure),
@@ -88,11 +89,11 @@ fn main() -> ExitCode {
             }
             Err(wrong) => refuse(&wrong),
         },
-        Command::Check => match run(check(&config, &users, |line| println!("{line}"))) {
+        Command::Check => match run(workers, check(&config, &users, |line| println!("{line}"))) {
             Checked::Good => ExitCode::SUCCESS,
             Checked::Bad => ExitCode::FAILURE,
         },
-        Command::Explain { sql } => match run(explain(&config, &sql)) {
+        Command::Explain { sql } => match run(workers, explain(&config, &sql)) {
             Ok(text) => {
                 print!("{text}");
                 ExitCode::SUCCESS
@@ -121,12 +122,12 @@ fn rules() -> Result<Rules, String> {
     Ok(rules)
 }
 
-fn run<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_stack_size(STACK)
-        .build()
-        .expect("the system gives threads");
+fn run<T>(workers: Option<usize>, work: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers);
+    }
+    let runtime = builder.enable_all().thread_stack_size(STACK).build().expect("the system gives threads");
     let done = runtime.block_on(work);
     runtime.shutdown_timeout(LAST_WAIT);
     done

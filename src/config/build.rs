@@ -45,6 +45,7 @@ impl Config {
             max_prepared_statements: from.required("max_prepared_statements", values::count)?,
             connect_timeout: from.required("connect_timeout", values::some_duration)?,
             keepalive: from.required("keepalive", values::limit)?,
+            workers: from.optional("workers", values::threads)?,
             client_tls: client_tls(&from)?,
             log_format: from.required("log_format", values::word(LOG_FORMATS))?,
             log_level: from.required("log_level", |text| Ok(text.to_owned()))?,

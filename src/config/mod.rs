@@ -187,6 +187,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// When silent TCP peers are probed; `None` leaves it to the system.
     pub keepalive: Option<Duration>,
+    /// Threads that serve sessions; `None` for one each core.
+    pub workers: Option<usize>,
     pub client_tls: Option<ClientTls>,
     pub log_format: LogFormat,
     /// `tracing` filter, such as `info` or `sidecache=debug`.

@@ -188,6 +188,8 @@ pub static SETTINGS: &[Setting] = &[
         "Sessions outside a transaction that say nothing for so long are ended (57P05); 0s for never.").live(),
     Setting::new("keepalive", "keepalive", "DURATION", Value("30s"),
         "TCP peers, clients and servers, that fall silent are probed after this time and given up after twice as long; 0s leaves it to the system."),
+    Setting::new("workers", "workers", "N", Absent("1"),
+        "Threads that serve sessions. Without it, one for each core. With fewer, a query costs less, since threads wake each other less often; one thread serves as many queries as one core can.").form(Form::Number),
     Setting::new("max_clients", "max-clients", "N", Value("10000"),
         "Sessions at a time; more are told 53300 (sorry, too many clients already).").form(Form::Number).live(),
     Setting::new("auth_timeout", "auth-timeout", "DURATION", Value("10s"), "How long a client may take to prove itself.").live(),

@@ -64,6 +64,14 @@ pub fn count(text: &str) -> Parsed<usize> {
     }
 }
 
+/// A count of threads: no machine has more cores.
+pub fn threads(text: &str) -> Parsed<usize> {
+    match count(text) {
+        Ok(number) if number > 1_024 => Err("must be at most 1024".to_owned()),
+        counted => counted,
+    }
+}
+
 /// A count that may be zero.
 pub fn count_or_none(text: &str) -> Parsed<usize> {
     if text == "0" { Ok(0) } else { count(text) }
@@ -164,5 +172,6 @@ mod tests {
         for wrong in ["0", "-1", "", "1e3", "1000001", "5000000000"] {
             assert!(count(wrong).is_err(), "{wrong}");
         }
+        assert!(threads("1024") == Ok(1024) && threads("1025").is_err() && threads("0").is_err());
     }
 }

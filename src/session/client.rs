@@ -93,7 +93,7 @@ impl Client {
                 b'Q' | b'F' | b'd' | b'c' | b'f' if open => return end(&mut self.scanned, UnitEnd::Open, at),
                 b'X' => return end(&mut self.scanned, UnitEnd::Terminate, after),
                 // As soon as it is seen: its length means nothing.
-                tag if !b"QFdcfSHPBDEC".contains(&tag) => return Err(BadFrame::Tag(tag)),
+                tag if !is_frontend(tag) => return Err(BadFrame::Tag(tag)),
                 _ if after > self.input.len() => {
                     if open && at > BATCH_LIMIT {
                         return end(&mut self.scanned, UnitEnd::Open, at);
@@ -162,6 +162,12 @@ impl Client {
             self.output = BytesMut::new();
         }
     }
+}
+
+/// Whether frontends send messages of this kind once they are authenticated.
+fn is_frontend(tag: u8) -> bool {
+    // As a pattern and not as a search: it is asked of every message.
+    matches!(tag, b'Q' | b'F' | b'd' | b'c' | b'f' | b'S' | b'H' | b'P' | b'B' | b'D' | b'E' | b'C')
 }
 
 /// The frames of a unit, each with its tag and body. They were checked when the unit was found.

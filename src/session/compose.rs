@@ -108,10 +108,10 @@ impl Session {
                     here += 1;
                 }
                 b'B' => {
-                    let bind = Bind::read(body).expect("the survey has read it");
-                    let own = named(&survey.namings[..here], bind.statement);
-                    let Some(statement) = own.unwrap_or_else(|| self.statements.get(bind.statement)).cloned() else {
-                        match self.lacks(bind.statement, survey) {
+                    let [portal, name, rest] = Bind::names(body).expect("the survey has read it");
+                    let own = named(&survey.namings[..here], name);
+                    let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)).cloned() else {
+                        match self.lacks(name, survey) {
                             Some(failure) => composer.fail(failure, round),
                             None => {
                                 composer.copy(b'B', body);
@@ -128,13 +128,13 @@ impl Session {
                         composer.inject(&statement);
                     }
                     if statement.is_named {
-                        round.names.push((statement.number, unit.slice_ref(bind.statement)));
-                        frontend::put_bind(&mut composer.out, &bind, &server_name(statement.number));
+                        round.names.push((statement.number, unit.slice_ref(name)));
+                        frontend::put_bind(&mut composer.out, portal, &server_name(statement.number), rest);
                     } else {
                         composer.copy(b'B', body);
                     }
                     composer.flow.sent(Step::Bind(Owner::Client));
-                    self.statements.open_portal(bind.portal, statement);
+                    self.statements.open_portal(portal, statement);
                 }
                 b'D' => self.compose_describe(body, survey, here, composer, round),
                 b'C' => {

@@ -61,22 +61,31 @@ pub enum Ask {
 
 /// What a statement is called on connections.
 pub fn server_name(mut number: u64) -> SmallVec<[u8; 24]> {
-    let mut name = SmallVec::new();
+    const PREFIX: &[u8] = b"sc_";
+    // Written from its end; no number has more than twenty digits.
+    let mut name = [0; PREFIX.len() + 20];
+    let mut at = name.len();
     loop {
-        name.push(b'0' + (number % 10) as u8);
+        at -= 1;
+        name[at] = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
             break;
         }
     }
-    name.extend_from_slice(b"_cs");
-    name.reverse();
-    name
+    at -= PREFIX.len();
+    name[at..at + PREFIX.len()].copy_from_slice(PREFIX);
+    SmallVec::from_slice(&name[at..])
 }
 
 impl<'a> Composer<'a> {
     pub fn new(flow: &'a mut Flow, carried: &'a mut Carried, tick: u64) -> Self {
-        let out = BytesMut::with_capacity(OUT_MARGIN);
+        Composer::within(BytesMut::new(), flow, carried, tick)
+    }
+
+    /// In room that was used before, and is empty.
+    pub fn within(mut out: BytesMut, flow: &'a mut Flow, carried: &'a mut Carried, tick: u64) -> Self {
+        out.reserve(OUT_MARGIN);
         Composer { out, flow, carried, changed: Vec::new(), limit: usize::MAX, tick }
     }
 

@@ -234,9 +234,10 @@ impl Session {
         round.abandonable = outside && whole && survey.reads && self.client.input.is_empty();
         let mut held = self.held.take().expect("a connection was leased for this unit");
         let server = Arc::clone(&held.lease.server);
-        let _request = server.request();
+        let request = server.request();
+        let room = std::mem::take(&mut held.lease.output);
         let Held { lease, flow, .. } = &mut held;
-        let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
+        let mut composer = Composer::within(room, flow, &mut lease.carried, round.tick);
         composer.out.reserve(unit.len());
         if let Standing::Begins { begin, failed } = standing {
             composer.begin(begin, *failed);
@@ -250,6 +251,8 @@ impl Session {
         let mut out = composer.out;
         self.registration.running.begin(&server, &held.lease.key);
         let pumped = self.relay_in_time(&mut held, &mut out, round).await;
+        drop(request);
+        held.lease.put_back(out);
         if matches!(pumped, Err(Broken::Deserted)) {
             tracing::debug!(server = server.name(), "a client left for good, and its read is cancelled");
             let (running, upstream) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared.upstream));

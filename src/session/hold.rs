@@ -30,7 +30,6 @@ const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text
 impl Session {
     /// Gets a connection for the unit, or keeps the one that is held. `None`: the client was told why not.
     pub(super) async fn hold(&mut self, to_primary: bool, end: UnitEnd) -> Result<Option<Side>, End> {
-        let primary = Arc::clone(self.shared.upstream.primary());
         if let Some(held) = &self.held {
             // Replicas are held for one unit at a time: what is held longer is the primary's.
             let side = self.side(&held.lease.server);
@@ -45,7 +44,7 @@ impl Session {
             return Ok(Some(side));
         }
         let destination = if to_primary {
-            Choice { server: Arc::clone(&primary), reason: Reason::NotARead }
+            Choice { server: Arc::clone(self.shared.upstream.primary()), reason: Reason::NotARead }
         } else {
             let level = self.level();
             let bound = self.seen.bound(&self.shared.coherence);
@@ -54,7 +53,7 @@ impl Session {
         if let Reason::NoneFit(passed_over) = destination.reason {
             self.shared.telemetry.passed_over(passed_over.label());
         }
-        let lease = match destination.server.try_lease(&self.account, &self.database) {
+        let lease = match self.idle(&destination.server) {
             Some(lease) => {
                 self.shared.telemetry.pool_wait(Duration::ZERO);
                 lease
@@ -73,6 +72,14 @@ impl Session {
             Box::pin(self.catch_up()).await?;
         }
         Ok(Some(side))
+    }
+
+    /// A connection that is idle there. The pool is looked for by name once, as long as the session stays with one server.
+    fn idle(&mut self, server: &Arc<Server>) -> Option<Lease> {
+        if !self.door.as_ref().is_some_and(|door| door.leads_to(server)) {
+            self.door = server.door(&self.account, &self.database);
+        }
+        self.door.as_ref()?.try_lease()
     }
 
     /// No connection is idle: waits for one, or for a new one, unless the client cancels. `None`: the client was told why there is none.

@@ -38,9 +38,10 @@ impl Silence {
 
 impl Session {
     /// How long the client may say nothing, as things stand, and what it is told then.
-    pub(super) fn patience(&self) -> (Option<Duration>, Silent) {
-        let live = self.shared.upstream.live();
-        if self.status != b'I' || self.is_mid_batch() {
+    pub(super) fn patience(&mut self) -> (Option<Duration>, Silent) {
+        let in_transaction = self.status != b'I' || self.is_mid_batch();
+        let live = self.live.load();
+        if in_transaction {
             (live.transaction_idle_timeout, Silent::InTransaction)
         } else {
             (live.client_idle_timeout, Silent::Idle)
@@ -54,7 +55,7 @@ impl Session {
         out: &mut BytesMut,
         round: &mut Round,
     ) -> Result<(), Broken> {
-        let limit = self.shared.upstream.live().query_timeout;
+        let limit = self.live.load().query_timeout;
         match limit {
             None => self.relay(held, out, round).await,
             // Boxed, since every session would keep room for both.

@@ -36,6 +36,7 @@ mod settings;
 mod settle;
 mod shape;
 mod startup;
+mod stop;
 mod survey;
 mod throttle;
 
@@ -49,7 +50,7 @@ use crate::route::plan::PinReason;
 use crate::route::ttl::TtlRules;
 use crate::telemetry::Telemetry;
 use crate::types::{Level, Lsn};
-use crate::upstream::{Account, Upstream};
+use crate::upstream::{Account, Door, LiveKept, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
 use crate::wire::tls::Acceptor;
@@ -73,10 +74,10 @@ use startup::Greetings;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use stop::Stop;
 use throttle::Throttle;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 /// What all sessions share.
 pub struct Shared {
@@ -180,6 +181,7 @@ struct Session {
     settings: Settings,
     /// What the client was told of its parameters, and how often defaults had changed by then.
     greeted: (Arc<startup::Greeting>, u64),
+    live: LiveKept,
     /// `settings` as key bytes, and how names are read: made anew when settings change.
     inputs: Vec<u8>,
     names: Arc<Names>,
@@ -202,6 +204,8 @@ struct Session {
     seen: Seen,
     pins: BTreeSet<PinReason>,
     held: Option<Held>,
+    /// To the pool that it leased from last.
+    door: Option<Door>,
     /// Of the connection that was held last, empty: for its room.
     spare: Flow,
     /// After a local error in a batch that has not seen its Sync: messages are skipped up to it.
@@ -216,8 +220,8 @@ struct Session {
     silence: limits::Silence,
     /// It has asked nothing yet.
     is_new: bool,
-    /// Ends with `Shared::stop_newcomers`, then with `Shared::stop`. Its own, since waiting on the shared one takes a lock that all sessions would share.
-    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// After `Shared::stop_newcomers`, then after `Shared::stop`.
+    stop: Stop,
 }
 
 /// Serves one client until it leaves. `seat`: its right to a session, held until its end; without one it may cancel a query, and nothing more.
@@ -337,7 +341,7 @@ impl Session {
                 _ => {
                     self.answer(unit).await?;
                     if std::mem::take(&mut self.is_new) {
-                        self.stop = Box::pin(self.shared.stop.child_token().cancelled_owned());
+                        self.stop = Stop::after(&self.shared.stop);
                     }
                 }
             }

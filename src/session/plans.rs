@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How a session reads names and strings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -67,6 +67,8 @@ pub struct Plans {
     hasher: RandomState,
     /// Read far more often than written, and by all sessions.
     writes: ArcSwap<HashSet<Arc<str>, RandomState>>,
+    /// Whether there are any: asked by every statement, and most instances never learn one.
+    has_writes: AtomicBool,
     numbers: Mutex<Map<Box<[u8]>, u64>>,
     next: AtomicU64,
 }
@@ -80,6 +82,7 @@ impl Default for Plans {
             shards: Default::default(),
             hasher: RandomState::default(),
             writes: ArcSwap::default(),
+            has_writes: AtomicBool::new(false),
             numbers: Mutex::default(),
             next: AtomicU64::new(FIRST_NUMBER),
         }
@@ -158,12 +161,12 @@ impl Plans {
             known.insert(Arc::clone(identity));
             known
         });
+        self.has_writes.store(true, Ordering::Release);
     }
 
     /// Whether a replica refused it before.
     pub fn is_learned_write(&self, identity: &str) -> bool {
-        let writes = self.writes.load();
-        !writes.is_empty() && writes.contains(identity)
+        self.has_writes.load(Ordering::Acquire) && self.writes.load().contains(identity)
     }
 
     /// The number by which a prepared statement (text and parameter types) is known on every connection.

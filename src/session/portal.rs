@@ -72,6 +72,8 @@ pub struct Statements {
     unnamed: Option<Arc<Prepared>>,
     /// Only while a transaction is open: portals end with it.
     portals: HashMap<Box<[u8]>, Arc<Prepared>, RandomState>,
+    /// The unnamed one, which nearly every batch opens.
+    unnamed_portal: Option<Arc<Prepared>>,
 }
 
 impl Statements {
@@ -98,19 +100,28 @@ impl Statements {
     }
 
     pub fn portal(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
-        self.portals.get(name)
+        if name.is_empty() { self.unnamed_portal.as_ref() } else { self.portals.get(name) }
     }
 
     pub fn open_portal(&mut self, name: &[u8], statement: Arc<Prepared>) {
-        self.portals.insert(name.into(), statement);
+        if name.is_empty() {
+            self.unnamed_portal = Some(statement);
+        } else {
+            self.portals.insert(name.into(), statement);
+        }
     }
 
     pub fn close_portal(&mut self, name: &[u8]) {
-        self.portals.remove(name);
+        if name.is_empty() {
+            self.unnamed_portal = None;
+        } else {
+            self.portals.remove(name);
+        }
     }
 
     /// The transaction ended, and its portals with it.
     pub fn transaction_ended(&mut self) {
+        self.unnamed_portal = None;
         self.portals.clear();
     }
 }

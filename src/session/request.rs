@@ -4,6 +4,7 @@
 use super::Session;
 use super::client::{UnitEnd, frames};
 use super::portal::{Prepared, Told};
+use crate::catalog::CatalogVersion;
 use crate::route::plan::{Hint, Plan};
 use crate::sql::identity::strip;
 use crate::wire::frontend::{self, Bind, Parse, Subject};
@@ -64,14 +65,15 @@ impl Session {
         self.shared.common.plans.plan(text, &self.names, &catalog, &mut self.recent)
     }
 
-    /// Whether the catalog is still as it was when the plan was made.
-    pub(super) fn is_current(&self, plan: &Plan) -> bool {
-        plan.catalog_version == self.shared.catalog.load().version
-    }
-
     /// A prepared statement's plan, made again if the catalog or the session's names have changed since.
     pub(super) fn plan_of(&mut self, statement: &Prepared) -> Arc<Plan> {
-        if self.is_current(&statement.plan) && Arc::ptr_eq(&statement.names, &self.names) {
+        let present = self.shared.catalog.load().version;
+        self.plan_in(present, statement)
+    }
+
+    /// The same, by who knows the present catalog's version.
+    pub(super) fn plan_in(&mut self, present: CatalogVersion, statement: &Prepared) -> Arc<Plan> {
+        if statement.plan.catalog_version == present && Arc::ptr_eq(&statement.names, &self.names) {
             return Arc::clone(&statement.plan);
         }
         self.plan(&statement.sql)

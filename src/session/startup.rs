@@ -13,6 +13,7 @@ use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
+use super::stop::Stop;
 use super::{Block, End, Session, Shared, proof, replicate, shutting_down};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::Encoding;
@@ -266,6 +267,8 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         seen: Seen::default(),
         pins: BTreeSet::new(),
         held: None,
+        live: shared.upstream.live_kept(),
+        door: None,
         spare: Flow::default(),
         skipping: false,
         statements: Statements::default(),
@@ -275,7 +278,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         registration,
         silence: Silence::default(),
         is_new: true,
-        stop: Box::pin(shared.stop_newcomers.child_token().cancelled_owned()),
+        stop: Stop::after(&shared.stop_newcomers),
     };
     match session.greet().await {
         Ok(()) => Ok(session),

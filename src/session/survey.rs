@@ -147,7 +147,7 @@ impl Session {
             match header.tag {
                 b'Q' => {
                     let text = frontend::query(body)?;
-                    let known = known.plan.take().filter(|plan| self.is_current(plan));
+                    let known = known.plan.take().filter(|plan| plan.catalog_version == survey.catalog);
                     let plan = known.unwrap_or_else(|| self.plan(text));
                     let plan = self.plan_by_name(plan, text, &mut survey);
                     if let Kind::SetConfig(calls) = &plan.kind {
@@ -169,7 +169,7 @@ impl Session {
                         if statement.is_named && survey.named(bind.statement).is_none() {
                             survey.earlier.push(Arc::clone(&statement));
                         }
-                        let plan = self.plan_of(&statement);
+                        let plan = self.plan_in(survey.catalog, &statement);
                         if let Kind::SetConfig(calls) = &plan.kind {
                             bound.push((bind.portal, changes(calls, &bind, &statement)));
                         }
@@ -190,7 +190,7 @@ impl Session {
                             self.need(name, Need::Itself, &mut survey);
                         }
                         if let Some(statement) = statement.as_ref().filter(|_| subject == Subject::Statement) {
-                            survey.touches.push(self.plan_of(statement));
+                            survey.touches.push(self.plan_in(survey.catalog, statement));
                         }
                         survey.described.push(statement);
                     }
@@ -217,7 +217,7 @@ impl Session {
                         survey.set.push((survey.runs.len(), bound.remove(at).1));
                     }
                     let plan = statement.map(|statement| {
-                        let plan = self.plan_of(&statement);
+                        let plan = self.plan_in(survey.catalog, &statement);
                         self.plan_by_name(plan, &statement.sql, &mut survey)
                     });
                     survey.runs.push(plan);

@@ -3,6 +3,7 @@
 
 use super::login::{Opened, parameter};
 use super::{Account, BackendKey, Carried, Connection, message};
+use bytes::BytesMut;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,9 @@ const UNSOLICITED_LIMIT: usize = 65_536;
 
 /// How many reads of an idle connection find news before it is taken for broken.
 const UNSOLICITED_READS: usize = 64;
+
+/// Room for what is sent that a connection keeps, in bytes.
+const OUTPUT_KEEPS: usize = 4 * 1024;
 
 /// The connection ended, or the server said what it says to no idle connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,7 @@ impl Connection {
         Box::new(Connection {
             stream,
             input,
+            output: BytesMut::new(),
             key,
             parameters,
             carried: Carried::default(),
@@ -65,6 +70,14 @@ impl Connection {
             wear,
             facts,
         })
+    }
+
+    /// Keeps the room of what was sent, if it is of a usual size.
+    pub fn put_back(&mut self, mut room: BytesMut) {
+        if room.capacity() <= OUTPUT_KEEPS {
+            room.clear();
+            self.output = room;
+        }
     }
 
     pub(super) fn lent(&self) {
@@ -77,13 +90,18 @@ impl Connection {
 
     /// Whether it is older than it may grow: the last tenth of that is up to chance, so that connections opened together are
     /// not closed together.
-    pub(super) fn is_worn(&self, lifetime: Option<Duration>) -> bool {
-        lifetime.is_some_and(|most| self.born.elapsed() >= most.mul_f64(1.0 - 0.1 * self.wear))
+    pub(super) fn is_worn(&self, lifetime: Option<Duration>, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.born);
+        // Most are young, and need no arithmetic to tell.
+        lifetime.is_some_and(|most| age >= most / 2 && age >= most.mul_f64(1.0 - 0.1 * self.wear))
     }
 
     /// Reads, without waiting, what the server sent while nobody listened: notices and notifications are for nobody,
     /// changed parameters are kept, all else ends the connection.
     pub(super) fn check(&mut self) -> Result<(), Broken> {
+        if self.stream.is_silent() {
+            return self.absorb();
+        }
         let mut context = Context::from_waker(Waker::noop());
         let mut chunk = [0u8; 512];
         for _ in 0..UNSOLICITED_READS {

@@ -31,7 +31,7 @@ pub use control::{Control, ControlError, Identity};
 pub use gate::Gate;
 pub use login::{Opened, connect};
 pub use pool::PoolCounts;
-pub use server::{Lease, RequestGuard, Server};
+pub use server::{Door, Lease, RequestGuard, Server};
 pub use status::{PassedOver, Role, ServerState, ServerStatus};
 pub use transport::Target;
 
@@ -152,6 +152,8 @@ pub struct Connection {
     pub stream: Stream,
     /// Bytes read and not yet consumed.
     pub input: BytesMut,
+    /// Room for what is sent next, empty.
+    pub output: BytesMut,
     /// What cancels its queries.
     pub key: BackendKey,
     /// `ParameterStatus` as last reported.
@@ -205,6 +207,9 @@ impl LeaseError {
         }
     }
 }
+
+/// The settings that may change, as they were when they were last asked for.
+pub type LiveKept = arc_swap::Cache<Arc<ArcSwap<Live>>, Arc<Live>>;
 
 /// All servers.
 #[derive(Debug)]
@@ -297,6 +302,11 @@ impl Upstream {
     /// The settings that may change, as they are now.
     pub fn live(&self) -> arc_swap::Guard<Arc<Live>> {
         self.terms.live.load()
+    }
+
+    /// The same for who asks all the time: looks for others without counting who uses them.
+    pub fn live_kept(&self) -> LiveKept {
+        LiveKept::new(Arc::clone(&self.terms.live))
     }
 
     /// Other settings from now on, for every pool and session.

@@ -132,7 +132,8 @@ impl Pool {
             let count = state.idle.iter().take_while(is_old).count().min(surplus);
             let beyond = state.taken.saturating_sub(live.pool_size).min(state.idle.len());
             let mut old: Vec<Idle> = state.idle.drain(..count.max(beyond)).collect();
-            old.extend(state.idle.extract_if(.., |idle| idle.parked.is_worn(live.pool_lifetime)));
+            let now = Instant::now();
+            old.extend(state.idle.extract_if(.., |idle| idle.parked.is_worn(live.pool_lifetime, now)));
             old
         };
         for idle in old {
@@ -161,9 +162,9 @@ impl Pool {
     }
 
     /// Gives to the first waiter who still waits; keeps or frees what is left if there is none.
-    fn offer(self: &Arc<Self>, mut parked: Option<Box<Connection>>) {
+    fn offer(self: &Arc<Self>, mut parked: Option<Box<Connection>>, now: Instant) {
         loop {
-            match self.next(&mut parked) {
+            match self.next(&mut parked, now) {
                 Next::Waiter(waiter) => match waiter.send(Grant { slot: Slot::of(self), parked: parked.take() }) {
                     Ok(()) => return,
                     Err(mut unwanted) => {
@@ -178,7 +179,7 @@ impl Pool {
         }
     }
 
-    fn next(&self, parked: &mut Option<Box<Connection>>) -> Next {
+    fn next(&self, parked: &mut Option<Box<Connection>>, now: Instant) -> Next {
         let live = self.terms.live.load();
         let mut state = self.state.lock();
         // After a reload with a smaller size there may be more than anyone may have.
@@ -191,7 +192,7 @@ impl Pool {
             // What the reserve gave is not kept once nobody waits.
             Some(parked) if state.taken > live.pool_size || self.terms.gate.is_closed() => Next::Close(parked),
             Some(parked) => {
-                state.idle.push(Idle { parked, since: Instant::now() });
+                state.idle.push(Idle { parked, since: now });
                 Next::Done
             }
             None => {
@@ -235,9 +236,9 @@ impl Slot {
     }
 
     /// Gives the connection to the first waiter, or keeps it for the next who comes.
-    pub(super) fn give_back(mut self, parked: Box<Connection>) {
+    pub(super) fn give_back(mut self, parked: Box<Connection>, now: Instant) {
         if let Some(pool) = self.pool.take() {
-            pool.offer(Some(parked));
+            pool.offer(Some(parked), now);
         }
     }
 
@@ -250,7 +251,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.take() {
-            pool.offer(None);
+            pool.offer(None, Instant::now());
         }
     }
 }

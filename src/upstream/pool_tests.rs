@@ -98,7 +98,7 @@ async fn a_connection_given_back_goes_to_the_first_who_waits() {
     let first = granted(&pool);
     let second = waiting(&pool);
     let (connection, _peer) = parked();
-    first.slot.give_back(connection);
+    first.slot.give_back(connection, Instant::now());
     assert_eq!(counts(&pool), (1, 0));
     let second = second.granted(later()).await.unwrap();
     assert!(second.parked.is_some());
@@ -113,7 +113,7 @@ async fn the_connection_used_last_is_used_first_and_the_oldest_closed_first() {
         let (mut connection, peer) = parked();
         connection.key.process = process;
         peers.push(peer);
-        grant.slot.give_back(connection);
+        grant.slot.give_back(connection, Instant::now());
     }
     let last = granted(&pool);
     assert_eq!(last.parked.as_ref().unwrap().key.process, 3);
@@ -191,7 +191,7 @@ async fn r24_who_has_waited_long_enough_gets_one_of_the_reserve_which_goes_when_
     assert!(waiting(&pool).granted(soon).await.is_none(), "one, not two");
     assert_eq!(counts(&pool), (2, 0));
     let (connection, mut peer) = parked();
-    second.slot.give_back(connection);
+    second.slot.give_back(connection, Instant::now());
     assert_eq!(counts(&pool), (1, 0), "not kept");
     let mut goodbye = [0; 5];
     tokio::io::AsyncReadExt::read_exact(&mut peer, &mut goodbye).await.unwrap();
@@ -215,7 +215,7 @@ async fn a_pool_that_grows_lets_the_first_waiters_in_and_one_that_shrinks_closes
     assert_eq!((pool.counts().open, pool.counts().waiting), (2, 1));
     resize(1);
     let (connection, _peer) = parked();
-    second.slot.give_back(connection);
+    second.slot.give_back(connection, Instant::now());
     assert_eq!((pool.counts().open, pool.counts().waiting), (1, 1), "there were more than anyone may have");
     drop(first);
     assert!(third.granted(later()).await.is_some());
@@ -229,7 +229,7 @@ async fn the_least_is_kept_though_idle_and_what_is_worn_is_not() {
     for grant in grants {
         let (connection, peer) = parked();
         peers.push(peer);
-        grant.slot.give_back(connection);
+        grant.slot.give_back(connection, Instant::now());
     }
     assert!(pool.claim_missing().is_none());
     pool.close_idle(Some(Duration::ZERO), 2);

@@ -136,10 +136,10 @@ impl Server {
     }
 
     /// Counts one request while the guard lives.
-    pub fn request(self: &Arc<Self>) -> RequestGuard {
+    pub fn request(&self) -> RequestGuard<'_> {
         self.statements.fetch_add(1, Ordering::Relaxed);
         self.outstanding.fetch_add(1, Ordering::Relaxed);
-        RequestGuard { server: Arc::clone(self) }
+        RequestGuard { server: self }
     }
 
     /// A lower bound of what this replica has replayed: raised by every probe and fill.
@@ -277,10 +277,11 @@ impl Server {
         let connection = Box::pin(self.open(account, database)).await?;
         let pool = self.pools.of(account, database);
         pool.prove(true);
+        let now = std::time::Instant::now();
         match pool.claim() {
-            Claim::Granted(Grant { slot, parked: None }) => slot.give_back(connection),
+            Claim::Granted(Grant { slot, parked: None }) => slot.give_back(connection, now),
             Claim::Granted(Grant { slot, parked: Some(parked) }) => {
-                slot.give_back(parked);
+                slot.give_back(parked, now);
                 connection.close();
             }
             Claim::Wait(_) => connection.close(),
@@ -290,12 +291,12 @@ impl Server {
 
     /// A connection that is idle and alive, without waiting: nothing if there is none.
     pub fn try_lease(self: &Arc<Self>, account: &Account, database: &str) -> Option<Lease> {
-        let grant = self.pools.existing(account, database)?.claim_idle()?;
-        if self.terms.gate.is_closed() {
-            grant.forgo();
-            return None;
-        }
-        self.usable(grant).ok()
+        self.door(account, database)?.try_lease()
+    }
+
+    /// The way to this user's idle connections: nothing while there never was one.
+    pub fn door(self: &Arc<Self>, account: &Account, database: &str) -> Option<Door> {
+        Some(Door { server: Arc::clone(self), pool: self.pools.existing(account, database)? })
     }
 
     /// The granted connection, or another that is idle, if it is alive; else the slot to open one.
@@ -354,7 +355,7 @@ impl Server {
         for Named { account, database, pool } in self.pools.named() {
             while let Some(slot) = pool.claim_missing() {
                 match self.open(&account, &database).await {
-                    Ok(connection) => slot.give_back(connection),
+                    Ok(connection) => slot.give_back(connection, std::time::Instant::now()),
                     Err(error) => {
                         tracing::debug!(server = self.name, %error, "a connection could not be kept ready");
                         pool.prove(false);
@@ -401,13 +402,37 @@ impl Server {
     }
 }
 
-/// Counts one request of a server while it lives.
+/// A pool that was found by name, for whoever leases from it again and again.
 #[derive(Debug)]
-pub struct RequestGuard {
+pub struct Door {
     server: Arc<Server>,
+    pool: Arc<Pool>,
 }
 
-impl Drop for RequestGuard {
+impl Door {
+    /// Whether it is this server's.
+    pub fn leads_to(&self, server: &Arc<Server>) -> bool {
+        Arc::ptr_eq(&self.server, server)
+    }
+
+    /// A connection that is idle and alive, without waiting: nothing if there is none.
+    pub fn try_lease(&self) -> Option<Lease> {
+        let grant = self.pool.claim_idle()?;
+        if self.server.terms.gate.is_closed() {
+            grant.forgo();
+            return None;
+        }
+        self.server.usable(grant).ok()
+    }
+}
+
+/// Counts one request of a server while it lives.
+#[derive(Debug)]
+pub struct RequestGuard<'a> {
+    server: &'a Server,
+}
+
+impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
         self.server.outstanding.fetch_sub(1, Ordering::Relaxed);
     }
@@ -443,12 +468,13 @@ impl Lease {
     /// Gives the connection back. Only for a connection that is idle (ReadyForQuery `I`) with nothing unread.
     pub fn release(self) {
         let Lease { mut connection, server, slot, .. } = self;
+        let now = std::time::Instant::now();
         let current = connection.generation == server.generation.load(Ordering::Acquire)
-            && !connection.is_worn(server.terms.live.load().pool_lifetime);
+            && !connection.is_worn(server.terms.live.load().pool_lifetime, now);
         connection.returned();
         // Bytes unread are looked at once, here: the next session must not find an answer to this one's question.
         if current && (connection.input.is_empty() || connection.check().is_ok()) {
-            slot.give_back(connection);
+            slot.give_back(connection, now);
         } else {
             // Before its slot is free.
             drop(connection);

@@ -115,6 +115,15 @@ impl<'a> Bind<'a> {
         Ok(Bind { portal, statement, parameters, result_formats })
     }
 
+    /// The names of portal and statement, and what stands behind them, unread.
+    ///
+    /// # Errors
+    /// A name that does not end.
+    pub fn names(body: &'a [u8]) -> Result<[&'a [u8]; 3], Malformed> {
+        let mut r = Reader(body);
+        Ok([r.cstr()?, r.cstr()?, r.0])
+    }
+
     /// Each value with its format: `true` for binary; `None` for NULL.
     pub fn values(&self) -> impl Iterator<Item = (bool, Option<&'a [u8]>)> {
         let mut r = Reader(self.parameters);
@@ -199,14 +208,12 @@ pub fn put_parse(out: &mut BytesMut, name: &[u8], sql: &[u8], types: &[u8]) {
     });
 }
 
-/// Writes a `Bind` of the statement `statement` with the rest as in `bind`.
-pub fn put_bind(out: &mut BytesMut, bind: &Bind<'_>, statement: &[u8]) {
+/// Writes a `Bind` of `statement` to `portal`; `rest` as [`Bind::names`] gives it.
+pub fn put_bind(out: &mut BytesMut, portal: &[u8], statement: &[u8], rest: &[u8]) {
     frame(out, b'B', |out| {
-        put_cstr(out, bind.portal);
+        put_cstr(out, portal);
         put_cstr(out, statement);
-        out.put_slice(bind.parameters);
-        out.put_u16(u16::try_from(bind.result_formats.len() / 2).expect("the count came as 16 bits"));
-        out.put_slice(bind.result_formats);
+        out.put_slice(rest);
     });
 }
 
@@ -225,7 +232,7 @@ pub fn put_execute(out: &mut BytesMut) {
 
 /// Writes a `Bind` without parameters, results as text, of `statement` to the unnamed portal, and its `Execute`.
 pub fn put_run(out: &mut BytesMut, statement: &[u8]) {
-    put_bind(out, &Bind { portal: b"", statement: b"", parameters: b"\0\0\0\0", result_formats: b"" }, statement);
+    put_bind(out, b"", statement, b"\0\0\0\0\0\0");
     put_execute(out);
 }
 
@@ -256,9 +263,12 @@ mod tests {
 
         let parameters = b"\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff";
         let mut out = BytesMut::new();
-        put_bind(&mut out, &Bind { portal: b"p", statement: b"", parameters, result_formats: b"\0\x01" }, b"renamed");
+        put_bind(&mut out, b"p", b"renamed", &[parameters, &b"\0\x01\0\x01"[..]].concat());
+        let [portal, statement, rest] = Bind::names(body(&out)).unwrap();
+        assert_eq!((portal, statement, rest.len()), (&b"p"[..], &b"renamed"[..], parameters.len() + 4));
         let bind = Bind::read(body(&out)).unwrap();
         assert_eq!((bind.portal, bind.statement, bind.parameters), (&b"p"[..], &b"renamed"[..], &parameters[..]));
+        assert_eq!(bind.result_formats, b"\0\x01");
         assert_eq!(bind.values().collect::<Vec<_>>(), [(true, Some(&b"x"[..])), (true, None)]);
     }
 

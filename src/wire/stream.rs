@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// TCP, a Unix socket, or TLS over TCP.
@@ -59,7 +59,6 @@ impl Stream {
     /// no more is no sign of it, since it may read on; one that has gone resets the connection when it is probed or written to.
     #[cfg(target_os = "linux")]
     pub async fn broken(&self) {
-        use tokio::io::Interest;
         let broken = match self {
             Stream::Tcp(tcp) => tcp.ready(Interest::ERROR).await,
             Stream::Unix(unix) => unix.ready(Interest::ERROR).await,
@@ -76,6 +75,17 @@ impl Stream {
     #[cfg(not(target_os = "linux"))]
     pub async fn broken(&self) {
         std::future::pending().await
+    }
+
+    /// Whether there is nothing to read, as far as the system has said: asked without a system call, and without waiting to be
+    /// told. Nothing certain is known where TLS may keep bytes of its own.
+    pub fn is_silent(&self) -> bool {
+        let nothing = |asked: io::Result<()>| asked.is_err();
+        match self {
+            Stream::Tcp(tcp) => nothing(tcp.try_io(Interest::READABLE, || Ok(()))),
+            Stream::Unix(unix) => nothing(unix.try_io(Interest::READABLE, || Ok(()))),
+            Stream::TlsServer(_) | Stream::TlsClient(_) => false,
+        }
     }
 
     /// Whether TLS carries it.
@@ -140,5 +150,16 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(3));
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(18)));
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_silent_until_the_system_has_told_of_bytes() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stream = Stream::Unix(ours);
+        assert!(stream.is_silent());
+        tokio::io::AsyncWriteExt::write_all(&mut theirs, b"x").await.unwrap();
+        let Stream::Unix(ours) = &stream else { unreachable!("made above") };
+        ours.readable().await.unwrap();
+        assert!(!stream.is_silent());
     }
 }

@@ -4,7 +4,7 @@
 use sidecache::cache::encoding::Foreign;
 use sidecache::catalog::{Catalog, SearchPath};
 use sidecache::feed::decode::{Assembler, MOST_NAMES, NameEncoding, Names, QualifiedName};
-use sidecache::route::plan::plan;
+use sidecache::route::plan::{Encoding, plan};
 use sidecache::sql::identity::strip;
 use sidecache::sql::token::{Lexed, lex};
 use sidecache::store::shared::seal::Sealer;
@@ -53,7 +53,10 @@ pub fn frontend(bytes: &[u8]) {
                 let Ok(bind) = frontend::Bind::read(body) else { continue };
                 let inside = |value: &[u8]| body.as_ptr_range().contains(&value.as_ptr()) || value.is_empty();
                 assert!(bind.values().all(|(_, value)| value.is_none_or(inside)));
-                frontend::put_bind(&mut written, &bind, bind.statement);
+                let count = u16::try_from(bind.result_formats.len() / 2).expect("it came as 16 bits").to_be_bytes();
+                let rest = [bind.parameters, &count, bind.result_formats].concat();
+                assert_eq!(frontend::Bind::names(body), Ok([bind.portal, bind.statement, &rest[..]]));
+                frontend::put_bind(&mut written, bind.portal, bind.statement, &rest);
             }
             b'Q' => {
                 let Ok(sql) = frontend::query(body) else { continue };
@@ -121,7 +124,7 @@ fn prove(exchange: Exchange, server_first: &str, client_final: &[u8]) {
 pub fn sql(bytes: &[u8]) {
     let (path, catalog) = (SearchPath(vec!["public".to_owned()]), Catalog::default());
     for standard_strings in [true, false] {
-        let plan_of = |text: &[u8]| plan(text, &path, standard_strings, &catalog);
+        let plan_of = |text: &[u8]| plan(text, &path, standard_strings, Encoding::Utf8, &catalog);
         let planned = plan_of(bytes);
         assert!(planned.cache.is_err(), "cached without a catalog");
         let Ok(text) = std::str::from_utf8(bytes) else { continue };
