@@ -119,6 +119,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Show(name) => format!("show {name}"),
         Kind::Deallocate { name: Some(name) } => format!("deallocate {name}"),
         Kind::Deallocate { name: None } => "deallocate all".to_owned(),
+        Kind::Listen(channel) => format!("listen {channel}"),
         Kind::Unlisten { .. } => "unlisten".to_owned(),
         Kind::Ddl => "DDL".to_owned(),
         Kind::Unproven => "unproven: counts as a write of everything".to_owned(),

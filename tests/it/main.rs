@@ -38,6 +38,7 @@ mod fuzz;
 mod harness_smoke;
 mod inputs;
 mod limits;
+mod listening;
 mod odd;
 mod operating;
 mod protocol;

@@ -5,7 +5,7 @@ use super::calls::{Calls, calls};
 use super::judge::Judge;
 use super::names::Names;
 use super::set_config::set_config;
-use super::{Draft, Kind, PinReason, Place, Refusal, TransactionControl, both, settings, transaction};
+use super::{Draft, Kind, PinReason, Place, Refusal, TransactionControl, both, channel, settings, transaction};
 use crate::catalog::SearchPath;
 use crate::sql::facts::{Facts, Into, Name};
 use crate::sql::query;
@@ -68,8 +68,10 @@ impl Command<'_> {
                 |name| Draft::new(Kind::Show(name), Refusal::NotARead),
             ),
             "discard" => self.discard(),
-            "listen" => unproven().pinned(PinReason::Listen),
-            "unlisten" => Draft::new(Kind::Unlisten { all: lexed.operator(1) == Some("*") }, Refusal::NotARead),
+            "listen" => channel::listen(lexed)
+                .map_or_else(unproven, |kind| Draft::new(kind, Refusal::NotARead))
+                .pinned(PinReason::Listen),
+            "unlisten" => channel::unlisten(lexed).map_or_else(unproven, |kind| Draft::new(kind, Refusal::NotARead)),
             "load" => unproven().pinned(PinReason::Load),
             "prepare" => {
                 Draft { pin: Some(PinReason::SqlPrepare), ..self.with_calls(unproven()) }.also(self.calls().pin)

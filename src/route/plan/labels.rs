@@ -95,6 +95,7 @@ impl Kind {
             Kind::Setting(_) | Kind::SetConfig(_) => "setting",
             Kind::Show(_) => "show",
             Kind::Deallocate { .. } => "deallocate",
+            Kind::Listen(_) => "listen",
             Kind::Unlisten { .. } => "unlisten",
             Kind::Ddl => "ddl",
             Kind::Unproven => "unproven",

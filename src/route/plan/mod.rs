@@ -11,6 +11,7 @@
 
 mod calls;
 mod casts;
+mod channel;
 mod command;
 mod functions;
 mod judge;
@@ -166,8 +167,11 @@ pub enum Kind {
         /** None: ALL */
         name: Option<String>,
     },
+    /// LISTEN, by the channel's name as PostgreSQL reads it.
+    Listen(Arc<str>),
     Unlisten {
-        all: bool,
+        /** None: all */
+        channel: Option<Arc<str>>,
     },
     /// Known to change the catalog.
     Ddl,
@@ -279,7 +283,9 @@ impl Draft {
             Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } => {
                 Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque)
             }
-            Kind::Read | Kind::Show(_) => Draft { kind: Kind::Unproven, ..draft },
+            Kind::Read | Kind::Show(_) | Kind::Listen(_) | Kind::Unlisten { channel: Some(_) } => {
+                Draft { kind: Kind::Unproven, ..draft }
+            }
             _ => draft,
         }
     }
