@@ -23,6 +23,7 @@
 //! | are changes heard? | `sidecache_stream_state`; `stream.reason` in `/status` |
 //! | why do replicas get no reads? | `sidecache_replicas_passed_over_total`; `servers` in `/status` |
 //! | why are connections not shared? | `sidecache_pins_total` by `reason` |
+//! | who listens, and by how many connections? | `sidecache_listening_sessions`, `sidecache_listening_connections`; `listening` in `/status`; `SHOW SERVERS` |
 //! | what are hits held against? | `cache.basis` in `/status`: `stream`, `ttl` (rules alone), `none`; requests of kind `ttl` |
 //! | is Redis asked? | `sidecache_redis_state`, `sidecache_shared_misses_total`; `redis` in `/status` |
 //! | who is turned away? | `sidecache_clients_refused_total` by `reason` |
@@ -95,7 +96,8 @@
 //! `PAUSE` closes idle connections to servers, lets transactions end, and returns when no session has a connection. From its beginning on, sessions
 //! wait for connections without a limit; hits go on. `RESUME` lets them through; so does an operator who cancels or leaves before `PAUSE` has
 //! returned, and SIGTERM. A session that is pinned, or any in pool mode `session`, keeps its connection until it ends, and `PAUSE` waits for it.
-//! Sidecache's own connections (the watch, the stream) are not paused.
+//! Sessions that listen on a shared connection (below) are ended by it, with 57P01: they would lose notifications. Sidecache's own connections (the watch, the
+//! stream) are not paused.
 //!
 //! ## A new version without refusing anyone
 //!
@@ -116,6 +118,21 @@
 //! `pool_timeout` they are told 53300 and the session goes on. What takes longer than `query_timeout` is cancelled on its server (57014);
 //! if that does not end it within five seconds, connection and session end. `transaction_idle_timeout` (25P03) counts as well for an
 //! extended batch without its Sync; `client_idle_timeout` (57P05) for all other silence.
+//!
+//! ## LISTEN
+//!
+//! With transaction pooling, one connection for each account and database listens on the primary for every session that does, beside `pool_size`; the first
+//! LISTEN opens it and the last UNLISTEN closes it. Before such a session is told that it may go on, that connection is asked once, so that nothing
+//! comes later than it would directly: each of its requests takes one round trip more, those that may NOTIFY two, and who does not listen pays nothing.
+//!
+//! If that connection ends, its sessions have lost notifications and are ended as a connection of their own would have ended: with the server's last word, with
+//! 08006, or with 57P01 where it was given up (`PAUSE`, another primary). Where more than 16 MB wait for a session that does not read, or stays in a
+//! transaction block, it is ended with 54000 (PostgreSQL would fill its queue, and then refuse everybody's NOTIFY). A session that is not to be followed any more
+//! (a text of several statements with LISTEN, a function or `DO` that may, a savepoint before LISTEN, another client encoding, `pg_listening_channels()`)
+//! comes to listen on a connection of its own and is pinned to it, `sidecache_pins_total{reason="listen"}`; nothing is lost or told twice on the way.
+//!
+//! The process id in a notification: a session's own have the number that its client was told in BackendKeyData, so that a client that skips its own does.
+//! Those of other clients have their server connection's, which other sessions may have had before and after; it never equals a client's own.
 //!
 //! ## Secrets
 //!

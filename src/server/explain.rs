@@ -121,6 +121,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Execute { name, .. } => format!("execute {name}"),
         Kind::Deallocate { name: Some(name) } => format!("deallocate {name}"),
         Kind::Deallocate { name: None } => "deallocate all".to_owned(),
+        Kind::Listen(channel) => format!("listen {channel}"),
         Kind::Unlisten { .. } => "unlisten".to_owned(),
         Kind::Ddl => "DDL".to_owned(),
         Kind::Unproven => "unproven: counts as a write of everything".to_owned(),

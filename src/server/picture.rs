@@ -1,7 +1,9 @@
 //! What this instance is and does at one moment, and what is said of it: ready or why not, and `/status`. Pure: who
 //! asks brings the picture.
 
-use crate::telemetry::{CacheObservation, Observation, RedisObservation, ServerObservation, Totals};
+use crate::telemetry::{
+    CacheObservation, ListeningObservation, Observation, RedisObservation, ServerObservation, Totals,
+};
 use crate::types::Lsn;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -39,6 +41,7 @@ pub struct Picture {
     pub cache: CacheObservation,
     pub redis: Option<RedisObservation>,
     pub servers: Vec<ServerPicture>,
+    pub listening: ListeningObservation,
     pub totals: Totals,
     pub readiness: Readiness,
     pub reload: ReloadPicture,
@@ -92,6 +95,7 @@ impl Picture {
             bytes: self.bytes,
             cache: self.cache.clone(),
             redis: self.redis.clone(),
+            listening: self.listening,
             servers: self
                 .servers
                 .iter()
@@ -141,6 +145,7 @@ impl Picture {
             "redis": self.redis.as_ref().map(redis),
             "servers": self.servers.iter().map(server).collect::<Vec<_>>(),
             "sessions": totals.sessions,
+            "listening": { "connections": self.listening.connections, "sessions": self.listening.sessions },
             "writes": totals.writes,
             "pins": counts(&totals.pins),
             "paused": self.paused,
@@ -208,6 +213,7 @@ pub(super) mod tests {
                 outstanding: 1,
                 statements: 7,
             }],
+            listening: ListeningObservation::default(),
             totals: Telemetry::new().totals(),
             readiness: Readiness::Ready,
             reload: ReloadPicture::default(),
@@ -244,6 +250,7 @@ pub(super) mod tests {
             ("/servers/0/lag_bytes", Value::Null),
             ("/servers/0/statements", json!(7)),
             ("/sessions", json!(0)),
+            ("/listening/connections", json!(0)),
             ("/paused", json!(false)),
             ("/reload/error", Value::Null),
             ("/saved/upstream_seconds", json!(1.5)),

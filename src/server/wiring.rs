@@ -19,7 +19,7 @@ use crate::route::ttl::TtlRules;
 use crate::session;
 use crate::store::shared::{Shared, Unwritten};
 use crate::telemetry::logs::Filter;
-use crate::telemetry::{CacheObservation, RedisObservation, Telemetry};
+use crate::telemetry::{CacheObservation, ListeningObservation, RedisObservation, Telemetry};
 use crate::types::Moment;
 use crate::upstream::{Role, Server, Upstream};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -312,6 +312,7 @@ impl Instance {
             cache: shared.cache.as_ref().map(|cache| cache_counts(cache)).unwrap_or_default(),
             redis: shared.cache.as_ref().and_then(|cache| cache.shared()).map(redis_picture),
             servers: shared.upstream.servers().map(server_picture).collect(),
+            listening: listening_counts(&shared.upstream),
             totals: shared.telemetry.totals(),
             readiness: self.readiness(),
             reload: self.reloader.picture(),
@@ -322,6 +323,11 @@ impl Instance {
 
 fn seen<T>(counts: impl Iterator<Item = (T, u64)>, label: impl Fn(T) -> &'static str) -> Vec<(&'static str, u64)> {
     counts.filter(|(_, count)| *count > 0).map(|(what, count)| (label(what), count)).collect()
+}
+
+fn listening_counts(upstream: &Upstream) -> ListeningObservation {
+    let counts = upstream.listening();
+    ListeningObservation { connections: counts.connections, sessions: counts.sessions }
 }
 
 fn cache_counts(cache: &Cache) -> CacheObservation {

@@ -21,6 +21,8 @@ enum Look {
     Large(Arc<Entry>),
     /// Others may answer it yet.
     Wait(Intent),
+    /// The connection that listens for many.
+    Listen,
     /// A server.
     Forward(Intent, Understood),
 }
@@ -38,7 +40,7 @@ impl Session {
         }
         // What waits for others alone is boxed: every session keeps room for the way to a server, and no more.
         let look = match self.first_look(unit, began) {
-            Look::Wait(intent) => Box::pin(self.look_again(unit, intent, began)).await,
+            look @ (Look::Wait(_) | Look::Listen) => Box::pin(self.look_further(unit, look, began)).await?,
             look => look,
         };
         let understood = match look {
@@ -50,6 +52,7 @@ impl Session {
                 self.client.discard(unit);
                 return Box::pin(self.write_large(&entry)).await;
             }
+            Look::Listen => (Intent::Pass("not_a_read"), Understood::default()),
             Look::Wait(intent) => (intent, Understood::default()),
             Look::Forward(intent, understood) => (intent, understood),
         };
@@ -67,11 +70,22 @@ impl Session {
         }
         match self.serve(unit, now) {
             (Served::Yes, _) => Look::Answered,
+            (Served::Listen, _) => Look::Listen,
             (Served::Large(entry), _) => Look::Large(entry),
             (Served::No(intent @ Intent::Wait(_)), _) => Look::Wait(intent),
             (Served::No(intent @ Intent::Fill { .. }), _) if self.asks_shared() => Look::Wait(intent),
             (Served::No(intent), understood) => Look::Forward(intent, understood),
         }
+    }
+
+    /// What cannot be done at once.
+    async fn look_further(&mut self, unit: Unit, look: Look, began: Moment) -> Result<Look, End> {
+        Ok(match look {
+            Look::Wait(intent) => self.look_again(unit, intent, began).await,
+            Look::Listen if self.change_channels(unit).await? => Look::Answered,
+            Look::Listen => Look::Forward(Intent::Pass("not_a_read"), Understood::default()),
+            look => look,
+        })
     }
 
     /// Waits for another's fill, and asks the shared tier.

@@ -18,6 +18,13 @@ pub(super) struct Deferred {
     reads_only: bool,
 }
 
+impl Deferred {
+    /// The client's statement.
+    pub(super) fn begin(&self) -> &str {
+        &self.begin
+    }
+}
+
 /// How a unit stands to the transaction that the client is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {

@@ -3,6 +3,8 @@
 
 use super::client::{BadFrame, Client};
 use super::flow::{Flow, Owner, Probe, Slot, Step, Unexpected, Verdict};
+use super::listen::put_notification;
+use super::relisten::Cut;
 use crate::types::{Lsn, Snapshot};
 use crate::upstream::Lease;
 use crate::wire::backend::{self, column};
@@ -29,6 +31,8 @@ const READ: usize = 16 * 1024;
 pub struct Held {
     pub lease: Lease,
     pub flow: Flow,
+    /// The process that the session's client takes for its server's.
+    known_as: u32,
     /// Bytes of a long frame that are still to be relayed.
     passing: usize,
     /// The batch under way has not seen its Sync.
@@ -158,6 +162,11 @@ pub struct Round {
     pub status: Option<u8>,
     /// What the client is told of its transaction where the server's says something else, unless something fails.
     pub told: Option<u8>,
+    /// A ReadyForQuery that tells of no transaction is kept back, since notifications may have to come before it; and whether one was.
+    pub keeps_ready: bool,
+    pub kept_ready: bool,
+    /// What this connection and another hear alike: which of it the client is told.
+    pub cut: Option<Box<Cut>>,
     /// It begins with a BEGIN of ours, without which nothing behind it may be relayed.
     pub begins: bool,
     /// The server waits for the client's copy data.
@@ -170,8 +179,8 @@ pub struct Round {
 
 impl Held {
     /// `flow`: one that owes nothing.
-    pub fn new(lease: Lease, flow: Flow) -> Self {
-        Held { lease, flow, passing: 0, batch_open: false, settings_before: None }
+    pub fn new(lease: Lease, flow: Flow, known_as: u32) -> Self {
+        Held { lease, flow, known_as, passing: 0, batch_open: false, settings_before: None }
     }
 
     /// Writes what can be written of `out` and reads what is there.
@@ -417,6 +426,7 @@ impl Held {
                 if round.again.is_none() {
                     match round.told {
                         Some(told) => backend::put_ready(output, if round.failed { b'E' } else { told }),
+                        None if round.keeps_ready && status == b'I' => round.kept_ready = true,
                         None => output.extend_from_slice(frame),
                     }
                 }
@@ -449,7 +459,13 @@ impl Held {
                     capture.spoil("notice");
                 }
             }
-            Verdict::Notification => output.extend_from_slice(frame),
+            Verdict::Notification => {
+                let own = body.starts_with(&self.lease.key.process.to_be_bytes());
+                match &mut round.cut {
+                    Some(cut) => cut.notified(frame, own, self.known_as),
+                    None => put_notification(output, frame, own, self.known_as),
+                }
+            }
         }
         match (step, tag) {
             (Some(Step::Parse(owner, Slot::Unnamed(_))), b'E') => {

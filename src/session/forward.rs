@@ -119,6 +119,10 @@ impl Session {
             // Before, since the catalog may change while the answer is on its way; and after, since only then it has.
             self.catalog_touched();
         }
+        if self.listening.is_some() && !Box::pin(self.before_sending(&errand.survey, &mut errand.standing, end)).await?
+        {
+            return Ok(());
+        }
         for _ in 0..TRIES {
             if let Some(filling) = &mut errand.fill
                 && let Err(refusal) = filling.begin(Moment::now())
@@ -130,6 +134,9 @@ impl Session {
                 Some(side) => side,
                 None => return Ok(()),
             };
+            if self.listening.is_some() && !errand.survey.reads {
+                Box::pin(self.tell_own_apart()).await?;
+            }
             if errand.standing == Standing::Alone && !self.may_stand_alone(side, errand.fill.is_some()) {
                 errand.standing = self.begins();
             }
@@ -151,10 +158,15 @@ impl Session {
                 begins,
                 on_replica: side == Side::Replica,
                 mute_parameters: reported.is_some(),
+                keeps_ready: self.listening.is_some(),
+                cut: self.cut().map(Box::new),
                 tick: sent.micros(),
                 ..Round::default()
             };
             let server = self.exchange(errand, &mut round).await?;
+            if let (Some(cut), Some(listening)) = (round.cut.take(), &mut self.listening) {
+                listening.backlog.unsplit(cut.behind);
+            }
             let answered = Moment::now();
             let upstream = answered.since(sent);
             if let Some(again) = round.again {
@@ -186,6 +198,10 @@ impl Session {
                 upstream: Some(upstream),
             });
             let (ready, state) = (round.status, round.state.take());
+            if round.kept_ready {
+                Box::pin(self.hear()).await?;
+                self.ready();
+            }
             if let Some(filling) = errand.fill.take() {
                 self.store(filling, round, side, upstream, &server);
             }
@@ -273,7 +289,10 @@ impl Session {
                 tracing::debug!(server = server.name(), %broken, "a server left after its answer");
                 self.held = None;
                 if round.status.is_none() {
-                    put_ready(&mut self.client.output, round.told.unwrap_or(b'I'));
+                    round.kept_ready = round.keeps_ready && round.told.is_none();
+                    if !round.kept_ready {
+                        put_ready(&mut self.client.output, round.told.unwrap_or(b'I'));
+                    }
                     round.status = Some(b'I');
                 }
                 self.seen.raise_to_moment(Moment::now());

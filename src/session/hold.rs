@@ -64,7 +64,7 @@ impl Session {
             },
         };
         let side = self.side(&lease.server);
-        self.held = Some(Held::new(lease, std::mem::take(&mut self.spare)));
+        self.held = Some(Held::new(lease, std::mem::take(&mut self.spare), self.registration.process));
         if !self.carries_settings() {
             Box::pin(self.put_settings()).await?;
         }

@@ -21,12 +21,14 @@ mod forward;
 mod generations;
 mod hold;
 mod limits;
+mod listen;
 mod named;
 mod outcome;
 mod own;
 mod plans;
 mod portal;
 mod proof;
+mod relisten;
 mod replicate;
 mod request;
 mod sasl;
@@ -39,6 +41,7 @@ mod startup;
 mod stop;
 mod survey;
 mod throttle;
+mod wait;
 
 use crate::cache::Cache;
 use crate::catalog::Catalog;
@@ -63,6 +66,7 @@ use deferred::Deferred;
 use exchange::Held;
 use floor::Seen;
 use flow::Flow;
+use listen::Listening;
 use named::ByName;
 use own::Levels;
 use plans::{Names, Plans, Recent};
@@ -203,6 +207,10 @@ struct Session {
     levels: Levels,
     seen: Seen,
     pins: BTreeSet<PinReason>,
+    /// What it hears on a connection that listens for many.
+    listening: Option<Box<Listening>>,
+    /// This transaction has savepoints, as far as is known.
+    has_savepoints: bool,
     held: Option<Held>,
     /// To the pool that it leased from last.
     door: Option<Door>,
@@ -345,41 +353,11 @@ impl Session {
                     }
                 }
             }
+            if self.listening.is_some() || self.pins.contains(&PinReason::Listen) {
+                Box::pin(self.hear_before_ready()).await?;
+            }
             if self.client.is_full() {
                 self.client.flush().await?;
-            }
-        }
-    }
-
-    /// Waits for the client's next bytes, relaying what a held connection says unasked. `false`: the client left.
-    async fn wait(&mut self) -> Result<bool, End> {
-        self.client.rest();
-        loop {
-            let idle = self.status == b'I' && self.client.input.is_empty();
-            let (patience, silent) = self.patience();
-            let Some(held) = &mut self.held else {
-                return tokio::select! {
-                    biased;
-                    read = self.client.read() => Ok(read?),
-                    () = &mut self.stop, if idle => Err(shutting_down()),
-                    () = self.silence.lasts(patience) => Err(silent.end()),
-                };
-            };
-            let mut round = exchange::Round::default();
-            tokio::select! {
-                biased;
-                read = self.client.read() => return Ok(read?),
-                said = held.pull(&mut round) => match said {
-                    Ok(said) => {
-                        // A copy failed before it had read its batch's Sync, which is answered after all.
-                        held.batch_open &= round.status.is_none();
-                        self.client.output.extend_from_slice(&said);
-                        self.client.flush().await?;
-                    }
-                    Err(broken) => return Err(self.lost(broken).await),
-                },
-                () = &mut self.stop, if idle => return Err(shutting_down()),
-                () = self.silence.lasts(patience) => return Err(silent.end()),
             }
         }
     }

@@ -5,7 +5,7 @@ use super::deferred::Standing;
 use super::exchange::Round;
 use super::survey::{Naming, Survey};
 use super::{Block, Session};
-use crate::route::plan::{Isolation, Kind, PinReason, Plan, SettingChange, TransactionControl};
+use crate::route::plan::{Isolation, Kind, PinReason, Plan, Refusal, SettingChange, TransactionControl};
 use std::sync::Arc;
 
 impl Session {
@@ -102,7 +102,11 @@ impl Session {
             self.wrote_anything();
         }
         self.touched_catalog |= plan.may_change_catalog && self.heard;
-        if let Some(reason) = plan.pin {
+        self.has_savepoints |= plan.cache == Err(Refusal::SeveralStatements);
+        // A LISTEN that fails listens to nothing.
+        if let Some(reason) = plan.pin
+            && (succeeded || !matches!(plan.kind, Kind::Listen(_)))
+        {
             self.pin(reason);
         }
         if !succeeded {
@@ -118,7 +122,8 @@ impl Session {
                 }
                 None => self.deallocated_all(),
             },
-            Kind::Unlisten { all: true } => {
+            // In a block it may be taken back yet.
+            Kind::Unlisten { channel: None } if !*in_block => {
                 self.pins.remove(&PinReason::Listen);
             }
             _ => {}
@@ -149,6 +154,7 @@ impl Session {
                 self.pins.remove(&reason);
             }
             self.deallocated_all();
+            self.hear_nothing();
         }
         if self.set_own(change, true) {
             return;
@@ -203,6 +209,7 @@ impl Session {
                 self.settings_ended(self.status != b'E');
                 *in_block = false;
             }
+            TransactionControl::Savepoint => self.has_savepoints = true,
             TransactionControl::RollbackToSavepoint => self.rolled_back_to_savepoint(),
             TransactionControl::Commit { chain } | TransactionControl::Rollback { chain } => {
                 // A COMMIT of what has failed rolls back: its tag is the sign, and the status before it.
@@ -219,6 +226,8 @@ impl Session {
 
     fn rolled_back_to_savepoint(&mut self) {
         self.levels.rolled_back_to_savepoint();
+        self.has_savepoints = true;
+        self.listened_before_savepoint();
         if self.settings.changed_in_transaction() {
             self.pin(PinReason::Opaque);
         }
@@ -227,6 +236,8 @@ impl Session {
     /// The transaction in which settings were made has ended.
     fn settings_ended(&mut self, committed: bool) {
         self.levels.ended(committed);
+        self.has_savepoints = false;
+        self.channels_ended(committed);
         if let Some(held) = &mut self.held
             && let Some(before) = held.settings_before.take()
             && !committed

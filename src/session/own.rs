@@ -198,6 +198,12 @@ impl Session {
             }
             _ => return false,
         };
+        self.put_local(request, row, tag);
+        true
+    }
+
+    /// Writes the answer to a statement that no server was asked.
+    pub(super) fn put_local(&mut self, request: &Request<'_>, row: Option<(&str, String)>, tag: &str) {
         if let Some((name, statement)) = &request.parsed {
             self.statements.insert(name, Arc::clone(statement));
         }
@@ -219,7 +225,6 @@ impl Session {
         }
         put_complete(out, tag);
         self.ready();
-        true
     }
 }
 

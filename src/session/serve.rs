@@ -30,6 +30,8 @@ pub(super) enum Served {
     Yes,
     /// A hit whose rows are too many to copy.
     Large(Arc<Entry>),
+    /// It changes what the session listens to.
+    Listen,
     /// It needs a server.
     No(Intent),
 }
@@ -109,6 +111,7 @@ impl Session {
         let plan = &request.plan;
         let recipe = match &plan.cache {
             Ok(recipe) => recipe,
+            Err(_) if self.changes_channels(&plan.kind) => return Served::Listen,
             Err(refusal) => {
                 return match self.local(request) {
                     true => Served::Yes,

@@ -266,6 +266,8 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         levels,
         seen: Seen::default(),
         pins: BTreeSet::new(),
+        listening: None,
+        has_savepoints: false,
         held: None,
         live: shared.upstream.live_kept(),
         door: None,
@@ -392,7 +394,7 @@ impl Session {
 
     /// Puts this session's settings on a connection of the primary's, and looks at what it reports.
     async fn ask_greeting(&mut self, lease: Lease, made: Moment, catalog: CatalogVersion) -> Result<Greeting, End> {
-        self.held = Some(Held::new(lease, Flow::default()));
+        self.held = Some(Held::new(lease, Flow::default(), self.registration.process));
         self.put_settings().await?;
         let rows = self
             .ask(

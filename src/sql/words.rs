@@ -107,7 +107,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Whether an unquoted word cannot be a name.
-pub(super) fn is_reserved(word: &str) -> bool {
+pub fn is_reserved(word: &str) -> bool {
     RESERVED.binary_search(&word).is_ok()
 }
 

@@ -25,6 +25,14 @@ pub struct Observation {
     /// None where no shared tier is configured.
     pub redis: Option<RedisObservation>,
     pub servers: Vec<ServerObservation>,
+    pub listening: ListeningObservation,
+}
+
+/// Who listens, and on how many connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListeningObservation {
+    pub connections: usize,
+    pub sessions: usize,
 }
 
 /// What the cache counted about itself since its start.
@@ -137,6 +145,8 @@ impl Exporter {
         self.gauge(names::STALENESS, &[], seen.staleness.map_or(f64::NAN, |s| s.as_secs_f64()));
         self.gauge(names::ENTRIES, &[], seen.entries as f64);
         self.gauge(names::ENTRY_BYTES, &[], seen.bytes as f64);
+        self.gauge(names::LISTENING_CONNECTIONS, &[], seen.listening.connections as f64);
+        self.gauge(names::LISTENING_SESSIONS, &[], seen.listening.sessions as f64);
         self.cache(&seen.cache);
         if let Some(redis) = &seen.redis {
             self.redis(redis);

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-pub use self::export::{CacheObservation, Observation, RedisObservation, ServerObservation, Times};
+pub use self::export::{
+    CacheObservation, ListeningObservation, Observation, RedisObservation, ServerObservation, Times,
+};
 
 /// Who answers requests: the tiers, the upstream servers, and Sidecache itself (its own settings),
 /// which also stands for any other label.
@@ -347,6 +349,7 @@ mod tests {
                 unwritten: vec![("queue_full", 5)],
                 round_trip: Duration::from_millis(1),
             }),
+            listening: ListeningObservation { connections: 1, sessions: 9 },
             servers: vec![ServerObservation {
                 name: "replica-1".into(),
                 up: true,

@@ -47,6 +47,12 @@ pub const REDIS_UNWRITTEN: Name = name("sidecache_redis_unwritten_total", "Entri
 
 // Gauges.
 pub const SESSIONS: Name = name("sidecache_sessions", "Sessions now.");
+pub const LISTENING_CONNECTIONS: Name = name(
+    "sidecache_listening_connections",
+    "Connections to the primary that listen for many sessions: one for each account and database, beside the pools.",
+);
+pub const LISTENING_SESSIONS: Name =
+    name("sidecache_listening_sessions", "Sessions that listen without a connection of their own.");
 pub const SAVED: Name = name(
     "sidecache_saved_upstream_seconds",
     "Upstream time that hits saved: for each, what its fill had cost. Only grows.",
@@ -97,6 +103,8 @@ pub const COUNTERS: &[Name] = &[
 ];
 pub const GAUGES: &[Name] = &[
     SESSIONS,
+    LISTENING_CONNECTIONS,
+    LISTENING_SESSIONS,
     SAVED,
     STREAM_STATE,
     APPLIED,

@@ -46,6 +46,10 @@ impl Facts {
         })
     }
 
+    pub(super) fn lent(&self) {
+        self.leased.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a session has it.
     pub fn is_leased(&self) -> bool {
         self.leased.load(Ordering::Relaxed)
@@ -81,7 +85,7 @@ impl Connection {
     }
 
     pub(super) fn lent(&self) {
-        self.facts.leased.store(true, Ordering::Relaxed);
+        self.facts.lent();
     }
 
     pub(super) fn returned(&self) {

@@ -11,8 +11,10 @@ mod cancel;
 mod connection;
 mod control;
 mod gate;
+mod inbox;
 mod lag;
 mod leading;
+mod listening;
 mod login;
 pub mod message;
 mod pool;
@@ -29,6 +31,8 @@ mod fake;
 pub use connection::Facts;
 pub use control::{Control, ControlError, Identity};
 pub use gate::Gate;
+pub use inbox::{Deaf, News};
+pub use listening::{ListeningCounts, Subscription};
 pub use login::{Opened, connect};
 pub use pool::PoolCounts;
 pub use server::{Door, Lease, RequestGuard, Server};
@@ -42,6 +46,7 @@ use admission::Admissions;
 use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use leading::Leading;
+use listening::Listeners;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
@@ -225,6 +230,7 @@ pub struct Upstream {
     /// Counts how often what sessions start with has changed.
     defaults: AtomicU64,
     admissions: Admissions,
+    listeners: Arc<Listeners>,
 }
 
 /// A server and who asks it for ourselves.
@@ -276,6 +282,7 @@ impl Upstream {
             terms,
             defaults: AtomicU64::new(0),
             admissions: Admissions::default(),
+            listeners: Arc::default(),
         })
     }
 
@@ -328,7 +335,10 @@ impl Upstream {
         }
         let mut unfinished = Unpause(Some(&self.terms.gate));
         self.sites.iter().for_each(|site| site.server.close_all_idle());
-        self.terms.gate.emptied(|| self.sites.iter().all(|site| site.server.is_at_rest())).await;
+        // They have no end of their own to wait for.
+        self.listeners.stop(|_| true);
+        let rests = || self.listeners.have_stopped() && self.sites.iter().all(|site| site.server.is_at_rest());
+        self.terms.gate.emptied(rests).await;
         self.sites.iter().for_each(|site| site.server.close_all_idle());
         unfinished.0 = None;
         true
@@ -360,6 +370,16 @@ impl Upstream {
         let server = Arc::clone(self.primary());
         let opened = login::connect(server.target(), account, database, parameters).await?;
         Ok((server, opened))
+    }
+
+    /// A place at the connection that listens for everybody of this account and database, on the primary.
+    pub fn subscribe(&self, account: &Arc<Account>, database: &Arc<str>) -> Subscription {
+        self.listeners.subscribe(self.primary(), &self.terms.gate, account, database)
+    }
+
+    /// How many listen, on how many connections.
+    pub fn listening(&self) -> ListeningCounts {
+        self.listeners.counts()
     }
 
     /// Tells of a ping that somebody else sent to the primary, so that replicas are measured against it too.

@@ -260,12 +260,16 @@ impl Server {
     async fn open(&self, account: &Account, database: &str) -> Result<Box<Connection>, LeaseError> {
         let generation = self.generation.load(Ordering::Acquire);
         let opened = login::connect(&self.target, account, database, &[]).await?;
-        let facts = Facts::new(account, database, &opened.key);
+        let facts = self.made(Facts::new(account, database, &opened.key));
+        Ok(Connection::new(opened, generation, facts))
+    }
+
+    /// Shown to operators as long as somebody keeps it.
+    pub(super) fn made(&self, facts: Arc<Facts>) -> Arc<Facts> {
         let mut known = self.facts.lock();
         known.retain(|facts| facts.strong_count() > 0);
         known.push(Arc::downgrade(&facts));
-        drop(known);
-        Ok(Connection::new(opened, generation, facts))
+        facts
     }
 
     /// Logs in anew, however many connections are idle: what the server says now. The connection is kept if the pool has

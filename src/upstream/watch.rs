@@ -131,6 +131,8 @@ impl Upstream {
                     },
                     None,
                 );
+                // A server that lost its role need not have ended their connections.
+                self.listeners.stop(|listens| !Arc::ptr_eq(listens, self.primary()));
                 match heard {
                     Heard::NewLife => self.sites.iter().for_each(|site| site.server.retire_connections()),
                     Heard::Stranger | Heard::Same if was == Role::Replica => server.retire_connections(),

@@ -40,6 +40,7 @@ mod guessing;
 mod harness_smoke;
 mod inputs;
 mod limits;
+mod listening;
 mod methods;
 mod named;
 mod odd;

@@ -309,7 +309,7 @@ fn metrics_have_the_promised_names() {
     client.value("SELECT now()");
     client.rows("INSERT INTO t VALUES (2)");
     assert_eq!(refusal(Wire::connect(&Login { password: "wrong".to_owned(), ..sidecache.login("app") })), "28P01");
-    client.rows("LISTEN c");
+    client.rows("LISTEN c; SELECT 1");
     eventually("Redis to be asked", || {
         (sidecache.metric("sidecache_redis_state", &[("state", "closed")]) == 1.0).then_some(())
     });
@@ -323,6 +323,8 @@ fn metrics_have_the_promised_names() {
         "sidecache_sessions_begun_total",
         "sidecache_server_statements_total",
         "sidecache_sessions",
+        "sidecache_listening_connections",
+        "sidecache_listening_sessions",
         "sidecache_saved_upstream_seconds",
         "sidecache_stream_state",
         "sidecache_applied_lsn_bytes",

@@ -5,7 +5,9 @@ use super::calls::{Calls, calls};
 use super::judge::Judge;
 use super::names::Names;
 use super::set_config::set_config;
-use super::{Draft, Effect, Kind, PinReason, Place, Refusal, TransactionControl, both, named, settings, transaction};
+use super::{
+    Draft, Effect, Kind, PinReason, Place, Refusal, TransactionControl, both, channel, named, settings, transaction,
+};
 use crate::catalog::SearchPath;
 use crate::sql::facts::{Facts, Into, Name};
 use crate::sql::query;
@@ -72,8 +74,10 @@ impl Command<'_> {
                 |name| Draft::new(Kind::Show(name), Refusal::NotARead),
             ),
             "discard" => self.discard(),
-            "listen" => unproven().pinned(PinReason::Listen),
-            "unlisten" => Draft::new(Kind::Unlisten { all: lexed.operator(1) == Some("*") }, Refusal::NotARead),
+            "listen" => channel::listen(lexed)
+                .map_or_else(unproven, |kind| Draft::new(kind, Refusal::NotARead))
+                .pinned(PinReason::Listen),
+            "unlisten" => channel::unlisten(lexed).map_or_else(unproven, |kind| Draft::new(kind, Refusal::NotARead)),
             "load" => unproven().pinned(PinReason::Load),
             "prepare" => self.prepare(),
             "execute" => self.execute(),

@@ -97,6 +97,7 @@ impl Kind {
             Kind::Prepare { .. } => "prepare",
             Kind::Execute { .. } => "execute",
             Kind::Deallocate { .. } => "deallocate",
+            Kind::Listen(_) => "listen",
             Kind::Unlisten { .. } => "unlisten",
             Kind::Ddl => "ddl",
             Kind::Unproven => "unproven",

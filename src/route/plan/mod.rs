@@ -11,6 +11,7 @@
 
 mod calls;
 mod casts;
+mod channel;
 mod command;
 mod encoding;
 mod functions;
@@ -179,8 +180,11 @@ pub enum Kind {
         /** None: ALL */
         name: Option<String>,
     },
+    /// LISTEN, by the channel's name as PostgreSQL reads it.
+    Listen(Arc<str>),
     Unlisten {
-        all: bool,
+        /** None: all */
+        channel: Option<Arc<str>>,
     },
     /// Known to change the catalog.
     Ddl,
@@ -314,7 +318,11 @@ impl Draft {
             Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } | Kind::Prepare { .. } => {
                 Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque)
             }
-            Kind::Read | Kind::Show(_) | Kind::Execute { .. } => Draft { kind: Kind::Unproven, ..draft },
+            Kind::Read
+            | Kind::Show(_)
+            | Kind::Execute { .. }
+            | Kind::Listen(_)
+            | Kind::Unlisten { channel: Some(_) } => Draft { kind: Kind::Unproven, ..draft },
             _ => draft,
         }
     }

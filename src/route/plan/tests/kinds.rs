@@ -405,8 +405,27 @@ fn utility_statements() {
     all_kinds(&Kind::Unproven, None, true, &["CALL p()", "SOMETHING NEW"]);
     all_kinds(&Kind::Read, None, false, &["DECLARE c CURSOR FOR SELECT * FROM orders"]);
     all_kinds(&Kind::Unproven, None, true, &["DECLARE c CURSOR FOR SELECT audit(1)"]);
-    all_kinds(&Kind::Unlisten { all: true }, None, false, &["UNLISTEN *"]);
-    all_kinds(&Kind::Unlisten { all: false }, None, false, &["UNLISTEN a"]);
+    all_kinds(&Kind::Unlisten { channel: None }, None, false, &["UNLISTEN *"]);
+    all_kinds(
+        &Kind::Unlisten { channel: Some("a".into()) },
+        None,
+        false,
+        &["UNLISTEN a", "unlisten A", "UNLISTEN \"a\""],
+    );
+    all_kinds(
+        &Kind::Listen("a".into()),
+        Some(PinReason::Listen),
+        false,
+        &["LISTEN a", "listen A /* a */;", "LISTEN \"a\""],
+    );
+    all_kinds(&Kind::Listen("A\"b".into()), Some(PinReason::Listen), false, &["LISTEN \"A\"\"b\""]);
+    all_kinds(&Kind::Listen("int".into()), Some(PinReason::Listen), false, &["LISTEN int"]);
+    // Wrong, or read otherwise by some servers: left to the connection that it is run on.
+    let long = format!("LISTEN {}", "x".repeat(64));
+    let unsure =
+        ["LISTEN", "LISTEN a b", "LISTEN select", "LISTEN a.b", "LISTEN 'a'", "LISTEN \"\"", "LISTEN É", &long];
+    all_kinds(&Kind::Unproven, Some(PinReason::Listen), false, &unsure);
+    all_kinds(&Kind::Unproven, None, false, &["UNLISTEN", "UNLISTEN * a", "UNLISTEN from"]);
     all_kinds(&Kind::Deallocate { name: None }, None, false, &["DEALLOCATE ALL", "DEALLOCATE PREPARE ALL"]);
     let name = Some("a".to_owned());
     all_kinds(&Kind::Deallocate { name }, None, false, &["DEALLOCATE A", "DEALLOCATE PREPARE a"]);
