@@ -1,6 +1,6 @@
 # Every task of this project by name. `make test` is what CI runs (by way of .ci/run).
 
-.PHONY: help test test-all test-versions demo bench figures fuzz ci install-deps install-servers
+.PHONY: help test test-all test-versions oracle demo bench figures fuzz ci install-deps install-servers
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -16,7 +16,7 @@ test: install-deps ## all tests but the long ones
 	cargo test --locked
 
 # SIDECACHE_SCRIPTS: how many random scripts of each kind are played directly and through Sidecache.
-test-all: install-deps ## all tests, the long ones and PostgreSQL's own suite too
+test-all: install-deps oracle ## all tests, the long ones and PostgreSQL's own suite too
 	.ci/install-regress
 	cargo build --locked --manifest-path tests/drivers/sqlx/Cargo.toml --target-dir target/sqlx
 	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked -- --include-ignored
@@ -30,6 +30,11 @@ fuzz: ## hostile bytes, guided by coverage
 test-versions: install-deps ## the tests that need servers, on other versions of PostgreSQL
 	@set -e; for version in $${VERSIONS:-16 17 18}; do \
 	  SIDECACHE_PG_BIN=$$(.ci/install-postgres $$version) cargo test --locked --test it --test catalog; done
+
+# libclang alone does not know where the compiler's own headers are.
+oracle: ## PostgreSQL's own grammar as a program, with which test-all compares ours
+	@.ci/install oracle
+	BINDGEN_EXTRA_CLANG_ARGS="-I$$(cc -print-file-name=include)" cargo build --quiet --locked --manifest-path tests/oracle/Cargo.toml --target-dir target/oracle
 
 # SECONDS shortens or lengthens its two phases; KEEP=1 keeps its servers until Ctrl-C.
 demo: install-servers ## a real workload on a real cluster, direct and through Sidecache

@@ -87,7 +87,10 @@ impl Session {
             Intent::Pass(reason) => (None, Outcome::Bypass(reason)),
             Intent::Wait(_) => (None, Outcome::Bypass("flight_slow")),
         };
-        let outcome = if survey.reads || survey.is_control() { outcome } else { Outcome::Write };
+        // What is not understood may write, but what it is to be counted as is the reason.
+        let understood = !survey.runs.iter().flatten().any(|plan| plan.is_not_understood());
+        let writes = understood && !survey.reads && !survey.is_control();
+        let outcome = if writes { Outcome::Write } else { outcome };
         // A batch that goes on after this unit may write yet, and all of it goes to one server.
         let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
         let anywhere = survey.runs.iter().flatten().chain(&survey.touches).all(|plan| plan.place == Place::Anywhere);

@@ -25,7 +25,7 @@ mod listen;
 mod named;
 mod outcome;
 mod own;
-mod plans;
+pub mod plans;
 mod portal;
 mod proof;
 mod relisten;

@@ -380,9 +380,9 @@ impl Walk {
             UnaryOperator::Hash => "#",
             UnaryOperator::QuestionDash => "?-",
             UnaryOperator::QuestionPipe => "?|",
-            UnaryOperator::PGPostfixFactorial | UnaryOperator::PGPrefixFactorial | UnaryOperator::BangNot => {
-                return Err(Refused::UncertainSyntax);
-            }
+            // It negates a text search; factorials are gone.
+            UnaryOperator::PGPrefixFactorial => "!!",
+            UnaryOperator::PGPostfixFactorial | UnaryOperator::BangNot => return Err(Refused::UncertainSyntax),
         };
         self.operator(name);
         Ok(())

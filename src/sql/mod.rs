@@ -21,6 +21,7 @@ mod expression;
 mod function;
 mod parse;
 mod relation;
+mod reword;
 mod scan;
 mod types;
 pub mod words;

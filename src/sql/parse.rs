@@ -2,6 +2,7 @@
 //! PostgreSQL's rule. The parser's tokenizer sees single operators alone, to learn its names for them.
 
 use super::Refused;
+use super::reword::{Reworded, reworded};
 use super::scan::{Kind, Quote};
 use super::token::Lexed;
 use sqlparser::ast::Statement;
@@ -15,15 +16,13 @@ const RECURSION: usize = 200;
 /// Parses one query, whose tokens leave no doubt.
 pub(super) fn parse(lexed: &Lexed<'_>) -> Result<Statement, Refused> {
     let mut tokens = Vec::with_capacity(lexed.len() + 8);
-    for at in 0..lexed.len() {
-        if lexed.is(at, "table") && !at.checked_sub(1).is_some_and(|before| lexed.is(before, "into")) {
-            // TABLE t is SELECT * FROM t; the parser knows it only behind UNION.
-            tokens.extend([Token::make_word("select", None), Token::Mul, Token::make_word("from", None)]);
-        } else if lexed.is(at, "isnull") && !at.checked_sub(1).is_some_and(|before| follows_as_label(lexed, before)) {
-            // A test, which the parser takes for an alias.
-            tokens.extend([Token::make_word("is", None), Token::make_word("null", None)]);
-        } else {
-            tokens.push(token(lexed, at).ok_or(Refused::UncertainSyntax)?);
+    for (at, reworded) in reworded(lexed).into_iter().enumerate() {
+        match reworded {
+            Reworded::Kept => tokens.push(token(lexed, at).ok_or(Refused::UncertainSyntax)?),
+            Reworded::As(words) => tokens.extend(words.iter().map(|word| match *word {
+                "*" => Token::Mul,
+                word => Token::make_word(word, None),
+            })),
         }
     }
     let dialect = PostgreSqlDialect {};
@@ -36,11 +35,6 @@ pub(super) fn parse(lexed: &Lexed<'_>) -> Result<Statement, Refused> {
         Token::EOF => Ok(statement),
         _ => Err(Refused::Unparsed),
     }
-}
-
-/// Whether any keyword may follow as a name: behind AS or a dot.
-pub(super) fn follows_as_label(lexed: &Lexed<'_>, before: usize) -> bool {
-    lexed.is(before, "as") || lexed.sign(before) == Some('.')
 }
 
 fn token(lexed: &Lexed<'_>, at: usize) -> Option<Token> {

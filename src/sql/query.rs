@@ -3,7 +3,8 @@
 use super::Refused;
 use super::expression::{Walk, text_of};
 use super::facts::{Facts, Into, SourceKind};
-use super::parse::{follows_as_label, parse};
+use super::parse::parse;
+use super::reword::{follows_as_label, is_fetch};
 use super::token::Lexed;
 use super::words::{calls_nothing, is_reserved};
 use sqlparser::ast::{
@@ -47,7 +48,7 @@ fn all_calls_accounted(lexed: &Lexed<'_>, walk: &Walk) -> Result<(), Refused> {
         if let Some(name) = lexed.name(at)
             && !walk.is_accounted(&name)
             && !(lexed.is_word(at) && calls_nothing(&name))
-            && !at.checked_sub(1).is_some_and(|before| lexed.is(before, "tablesample"))
+            && !at.checked_sub(1).is_some_and(|before| lexed.is(before, "tablesample") || is_fetch(lexed, before))
         {
             return Err(Refused::UncertainSyntax);
         }
@@ -222,7 +223,7 @@ impl Walk {
             }
             SelectItem::ExprWithAlias { expr, alias } => {
                 let name = text_of(alias)?.to_owned();
-                if alias.quote_style.is_none() && is_reserved(&name) {
+                if alias.quote_style.is_none() && is_reserved(&name) && !self.labels.contains(&name) {
                     self.labels.push(name.clone());
                 }
                 self.facts.aliases.push(name);

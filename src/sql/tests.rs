@@ -66,6 +66,11 @@ fn g13_special_syntax_is_a_function() {
         ("VALUES (f(1)), (g(2))", &["f", "g"]),
         ("SELECT 1 FROM a JOIN b ON f(a.x) = g(b.x)", &["g", "f"]),
         ("SELECT f(x => g(1))", &["f", "g"]),
+        ("SELECT trim(BOTH FROM f(a))", &["pg_catalog.btrim", "pg_catalog.ltrim", "pg_catalog.rtrim", "f"]),
+        ("SELECT trim(FROM f(a))", &["pg_catalog.btrim", "pg_catalog.ltrim", "pg_catalog.rtrim", "f"]),
+        ("SELECT 1 ORDER BY 1 FETCH FIRST (f(1)) ROWS ONLY", &["f"]),
+        ("SELECT 1 OFFSET 1 ROWS FETCH NEXT ((f(1)) + 1) ROWS WITH TIES", &["f"]),
+        ("SELECT 1 FROM (SELECT 2 FETCH FIRST (f(1)) ROW ONLY) x LIMIT 1", &["f"]),
     ] {
         assert_eq!(functions(text), names, "{text}");
     }
@@ -99,6 +104,8 @@ fn operators_behind_syntax_are_seen() {
         ("SELECT a <-1", "< -"),
         ("SELECT a != b", "<>"),
         ("SELECT NOT a AND b OR c IS NULL", ""),
+        ("SELECT !!a, a && !!b", "!! &&"),
+        ("SELECT a BETWEEN SYMMETRIC 1 AND 2, a NOT BETWEEN ASYMMETRIC (1) AND 2", "< <= > >="),
     ] {
         assert_eq!(operators(text), names, "{text}");
     }
@@ -135,6 +142,11 @@ fn what_is_not_known_is_refused() {
         "SELECT a FROM user",
         "SELECT select FROM t",
         "SELECT current_role.a FROM t, u current_role",
+        "SELECT 1 FETCH FIRST (1)",
+        "SELECT 1 FETCH FIRST (1) ROWS",
+        "SELECT 1 FETCH FIRST (1 ROWS ONLY",
+        "SELECT a!",
+        "SELECT !a",
     ] {
         assert!(facts(text).is_err(), "{text}: {:?}", facts(text));
     }

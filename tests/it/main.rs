@@ -36,6 +36,8 @@ mod drivers;
 mod feed;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
+#[path = "../grammar/mod.rs"]
+mod grammar;
 mod guessing;
 mod harness_smoke;
 mod inputs;
@@ -60,6 +62,7 @@ mod shared_fleet;
 mod stamping;
 mod startup;
 mod stream_faults;
+mod texts;
 mod told;
 mod transactions;
 mod ttl;

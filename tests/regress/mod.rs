@@ -4,7 +4,7 @@
 //! The suite comes by `.ci/install-regress` (`make test-all` runs it) into target/regress.
 
 use crate::harness::PATIENCE;
-use crate::harness::cluster::Cluster;
+use crate::harness::cluster::{Cluster, ClusterBuilder};
 use crate::harness::postgres::{command, hand_over, programs};
 use crate::harness::process::{End, Process, run};
 use crate::harness::sidecache::Sidecache;
@@ -16,9 +16,20 @@ use std::process::Command;
 /// How much longer than any other step of a test the whole suite may take.
 const SUITES: u32 = 30;
 
-/// Runs the suite on a cluster of its own; what each test printed, by its name.
-fn results(suite: &Path, through: bool) -> BTreeMap<String, String> {
-    let cluster = Cluster::build().replicas(0).setting("max_connections = 100").start();
+/// Where `.ci/install-regress` puts the suite.
+pub fn suite() -> PathBuf {
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/regress/suite");
+    assert!(suite.join("regress.so").is_file(), "the suite is missing: run .ci/install-regress");
+    suite
+}
+
+/// A cluster for one run of the suite.
+pub fn cluster() -> ClusterBuilder {
+    Cluster::build().replicas(0).setting("max_connections = 100")
+}
+
+/// Runs the suite on a fresh cluster, in its database `regression`; what each test printed, by its name.
+pub fn results(suite: &Path, cluster: &Cluster, through: bool) -> BTreeMap<String, String> {
     let mut server = cluster.primary.connect_to("postgres");
     server.rows("CREATE DATABASE regression TEMPLATE template0");
     // As pg_regress would set up a database of its own (create_database in pg_regress.c).
@@ -33,8 +44,8 @@ fn results(suite: &Path, through: bool) -> BTreeMap<String, String> {
     run(Command::new("cp").arg("-R").arg(suite).arg(&own));
     hand_over(&own);
     let sidecache = through.then(|| {
-        let sidecache = Sidecache::build(&cluster, "regression").alone(&cluster, "postgres").pool("session").start();
-        sidecache.await_stream(&cluster);
+        let sidecache = Sidecache::build(cluster, "regression").alone(cluster, "postgres").pool("session").start();
+        sidecache.await_stream(cluster);
         sidecache
     });
     let port = sidecache.as_ref().map_or(cluster.primary.port, Sidecache::port);
@@ -89,11 +100,9 @@ fn is_explained(explained: &str, test: &str, line: &str) -> bool {
 #[test]
 #[ignore = "minutes long, and its statements are downloaded: make test-all"]
 fn the_regression_suite_sees_no_unexplained_difference() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let suite = root.join("target/regress/suite");
-    assert!(suite.join("regress.so").is_file(), "the suite is missing: run .ci/install-regress");
+    let (root, suite) = (Path::new(env!("CARGO_MANIFEST_DIR")), suite());
     let explained = fs::read_to_string(root.join("tests/regress/explained.txt")).expect("a file of this repository");
-    let (direct, through) = (results(&suite, false), results(&suite, true));
+    let [direct, through] = [false, true].map(|through| results(&suite, &cluster().start(), through));
     assert!(direct.len() > 150, "the suite has run: {} tests", direct.len());
     assert_eq!(direct.keys().collect::<Vec<_>>(), through.keys().collect::<Vec<_>>());
     let unexplained: Vec<String> = direct

@@ -241,6 +241,23 @@ pub struct Plan {
     pub hint: Hint,
 }
 
+impl Plan {
+    /// Whether the text could not be read, or was not: it is beyond what is analysed.
+    pub fn is_not_understood(&self) -> bool {
+        self.cache.as_ref().is_err_and(|refusal| {
+            matches!(
+                refusal,
+                Refusal::Unparsed
+                    | Refusal::UncertainSyntax
+                    | Refusal::TooLong
+                    | Refusal::TooDeep
+                    | Refusal::LongIdentifier
+                    | Refusal::NotUtf8
+            )
+        })
+    }
+}
+
 /// Where a read gives the answer that the primary would give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
