@@ -14,6 +14,7 @@ mod copy;
 mod deferred;
 mod encryption;
 mod exchange;
+mod expected;
 mod floor;
 mod flow;
 mod forward;

@@ -223,9 +223,9 @@ pub fn put_execute(out: &mut BytesMut) {
     out.put_slice(b"E\0\0\0\x09\0\0\0\0\0");
 }
 
-/// Writes a `Bind` without parameters, results as text, of `statement` to the unnamed portal, and its `Execute`.
-pub fn put_run(out: &mut BytesMut, statement: &[u8]) {
-    put_bind(out, &Bind { portal: b"", statement: b"", parameters: b"\0\0\0\0", result_formats: b"" }, statement);
+/// Writes a `Bind`, results as text, of `statement` to the unnamed portal, and its `Execute`. `parameters` as in [`Bind::parameters`].
+pub fn put_run(out: &mut BytesMut, statement: &[u8], parameters: &[u8]) {
+    put_bind(out, &Bind { portal: b"", statement: b"", parameters, result_formats: b"" }, statement);
     put_execute(out);
 }
 
