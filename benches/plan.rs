@@ -4,6 +4,7 @@
 //! The catalog is made up: every relation that the statements name is an ordinary table, every function one of PostgreSQL's
 //! that is immutable. So all are judged to their end.
 
+#[allow(dead_code)]
 #[path = "../tests/grammar/orm.rs"]
 mod orm;
 #[allow(dead_code)]
@@ -15,7 +16,7 @@ use sidecache::catalog::{
     Catalog, CatalogVersion, Function, Operator, Parts, Persistence, Relation, RelationKind, Schema, SearchPath,
     SessionState, Type, TypeKind, Usage, Volatility,
 };
-use sidecache::route::plan::plan;
+use sidecache::route::plan::{Encoding, plan};
 use sidecache::session::plans::{Names, Plans, Recent};
 use sidecache::types::RelationId;
 use std::hint::black_box;
@@ -85,6 +86,7 @@ fn table(oid: u32, schema: &str, name: &str) -> Relation {
         kind: RelationKind::Table,
         persistence: Persistence::Permanent,
         row_security: false,
+        policies: Vec::new(),
         columns: Vec::new(),
         descendants: Vec::new(),
         definition: None,
@@ -102,6 +104,7 @@ fn function(oid: u32) -> Function {
         built_in: true,
         argument_types: Vec::new(),
         session_state: SessionState::Kept,
+        body: None,
     }
 }
 
@@ -142,12 +145,15 @@ fn costly() -> Vec<(&'static str, String)> {
 fn plans(criterion: &mut Criterion) {
     let (texts, catalog) = queries();
     let path = SearchPath(vec!["public".to_owned()]);
-    let once = |text: &str| plan(black_box(text.as_bytes()), &path, true, &catalog);
+    let once = |text: &str| plan(black_box(text.as_bytes()), &path, true, Encoding::Utf8, &catalog);
     criterion.bench_function("plan/cold, all queries of the ORMs", |b| {
         b.iter(|| texts.iter().for_each(|text| drop(once(text))))
     });
-    let (plans, names, mut recent) =
-        (Plans::default(), Arc::new(Names { path: path.clone(), standard_strings: true }), Recent::default());
+    let (plans, names, mut recent) = (
+        Plans::default(),
+        Arc::new(Names { path: path.clone(), standard_strings: true, encoding: Encoding::Utf8 }),
+        Recent::default(),
+    );
     let mut again = |text: &str| plans.plan(black_box(text.as_bytes()), &names, &catalog, &mut recent);
     criterion.bench_function("plan/warm, all queries of the ORMs", |b| {
         b.iter(|| texts.iter().for_each(|text| drop(again(text))))

@@ -463,6 +463,56 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     }
 }
 
+/// Resident memory of this process (bytes).
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number of pages") * 4096
+}
+
+#[tokio::test]
+#[ignore = "a figure: prints what ten thousand tables cost"]
+async fn figure_of_ten_thousand_tables() {
+    let server = Server::start();
+    let admin = server.connect("postgres").await;
+    for thousand in 0..10 {
+        let make = format!(
+            "DO $$ BEGIN FOR n IN {0} .. {0} + 999 LOOP
+                EXECUTE format('CREATE TABLE t%s (id int, a text, b text, c int, d timestamptz, e numeric, f bool, g uuid, h jsonb)', n);
+                IF n % 100 = 0 THEN
+                    EXECUTE format('ALTER TABLE t%s ENABLE ROW LEVEL SECURITY', n);
+                    EXECUTE format('CREATE POLICY p ON t%s USING (a = current_setting(''app.tenant'', true))', n);
+                    EXECUTE format('CREATE VIEW v%s AS SELECT id, a FROM t%1$s', n);
+                END IF;
+            END LOOP; END $$",
+            thousand * 1000
+        );
+        admin.batch_execute(&make).await.unwrap();
+    }
+    admin.batch_execute("ANALYZE").await.unwrap();
+    let watcher = server.connect("postgres").await;
+    watcher.batch_execute("SET search_path = pg_catalog; SET jit = off").await.unwrap();
+    watcher.batch_execute(&format!("PREPARE f AS {FINGERPRINT}")).await.unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..10 {
+        value(&watcher, "EXECUTE f").await;
+    }
+    println!("fingerprint: {:?}", began.elapsed() / 10);
+    let before = resident();
+    let mut results = Vec::new();
+    for query in QUERIES {
+        let began = std::time::Instant::now();
+        results.push(rows(&watcher, query).await);
+        let first: String = query.chars().filter(|c| !c.is_control()).take(60).collect();
+        println!("{:>9.1?} {:>6} rows: {first}", began.elapsed(), results.last().map_or(0, Vec::len));
+    }
+    let began = std::time::Instant::now();
+    let catalog = Catalog::build(CatalogVersion(1), &results).unwrap();
+    println!("built in {:?}: {} relations", began.elapsed(), catalog.relations.len());
+    drop(results);
+    println!("memory: {} KiB more than before", resident().saturating_sub(before) / 1024);
+    assert!(catalog.relations.len() > 10_000);
+}
+
 /// A parameter as the corpus writes it: text, whatever its type.
 #[derive(Debug)]
 struct Text(Option<&'static str>);

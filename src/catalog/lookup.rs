@@ -1,7 +1,7 @@
 //! Name resolution as PostgreSQL does it, except where the answer depends on who asks: then there is none. Knows no
 //! role, no session and no temporary objects (sessions that have any are not asked about here).
 
-use super::{Catalog, Function, Names, Relation, SearchPath, Type, Usage, Volatility};
+use super::{Catalog, DefaultSetting, Function, Names, Relation, SearchPath, Type, Usage, Volatility};
 use crate::types::RelationId;
 
 /// What the grammar turns into names of `pg_catalog` before any lookup.
@@ -102,6 +102,13 @@ impl Catalog {
     /// What [`Catalog::has_unsafe_casts`] found, in words.
     pub fn unsafe_casts(&self) -> &[String] {
         &self.unsafe_casts
+    }
+
+    /// What a session of this user starts with for a setting with a dot in its name (given in lower case).
+    pub fn default_setting(&self, user: &str, name: &str) -> Option<&str> {
+        let meant =
+            |setting: &&DefaultSetting| setting.name == name && (setting.role.is_empty() || setting.role == user);
+        self.default_settings.iter().find(meant).map(|setting| setting.value.as_str())
     }
 
     /// The relation that the stream names `schema.name` (already unquoted).

@@ -14,7 +14,11 @@ pub use queries::QUERIES;
 pub use rows::BuildError;
 
 use crate::types::RelationId;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Of the settings that policies, views and functions ask for, as many are told.
+const MOST_SETTINGS_READ: usize = 32;
 
 /// Counts the snapshots that this instance has built: plans made against another version are made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -57,7 +61,11 @@ pub struct Relation {
     pub name: String,
     pub kind: RelationKind,
     pub persistence: Persistence,
+    /// Policies decide which of its rows a role sees.
     pub row_security: bool,
+    /// Where they do: the condition of each that bears on reading, every name qualified outside `pg_catalog`; `None` for one
+    /// that was dropped while the rows were fetched.
+    pub policies: Vec<Option<String>>,
     pub columns: Vec<Column>,
     /// All that inherit from it or are its partitions, transitively.
     pub descendants: Vec<RelationId>,
@@ -88,6 +96,8 @@ pub struct Function {
     pub built_in: bool,
     pub argument_types: Vec<u32>,
     pub session_state: SessionState,
+    /// For a stable one in SQL that runs as its caller and under its caller's settings: its source, which can be judged as a view's is.
+    pub body: Option<String>,
 }
 
 /// Whether a call may leave something behind in the session: a setting, a temporary table, a lock. Told by the function's
@@ -168,6 +178,28 @@ pub struct Parts {
     pub types: Vec<Type>,
     /// What users made that runs unnamed and is not immutable: its kind and its name.
     pub unsafe_casts: Vec<String>,
+    pub writes: Writes,
+    /// Settings with a dot in their name that sessions start with.
+    pub default_settings: Vec<DefaultSetting>,
+}
+
+/// Whether a write may run a function that leaves something in the session ([`SessionState::MayMove`]), though no statement names it:
+/// a trigger's, a default's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writes {
+    #[default]
+    KeepSettings,
+    MayMoveSettings,
+}
+
+/// What `ALTER ROLE` or `ALTER DATABASE … SET` gives the sessions of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefaultSetting {
+    /// Of this role alone, if not empty.
+    pub role: String,
+    /// In lower case.
+    pub name: String,
+    pub value: String,
 }
 
 /// One version of the catalog.
@@ -179,6 +211,10 @@ pub struct Catalog {
     functions: HashMap<String, Vec<Function>>,
     types: HashMap<u32, Type>,
     unsafe_casts: Vec<String>,
+    pub writes: Writes,
+    default_settings: Vec<DefaultSetting>,
+    /// Settings of the users' own that policies, views and functions ask for by name, as far as their texts show it.
+    pub settings_read: Arc<[String]>,
 }
 
 /// What one schema holds, by name.
@@ -194,6 +230,12 @@ impl Names {
     fn new(usage: Usage) -> Self {
         Names { usage, relations: HashMap::new(), types: HashMap::new(), operators: HashMap::new() }
     }
+}
+
+/// The settings that a text asks for by name.
+fn settings_in(text: &str) -> impl Iterator<Item = String> {
+    let named = text.split("current_setting('").skip(1).filter_map(|rest| rest.split('\'').next());
+    named.filter(|name| name.is_ascii() && name.contains('.')).map(str::to_ascii_lowercase)
 }
 
 impl Catalog {
@@ -228,13 +270,21 @@ impl Catalog {
         for (name, function) in parts.functions {
             functions.entry(name).or_default().push(function);
         }
+        let policies = parts.relations.iter().flat_map(|relation| relation.policies.iter().flatten());
+        let views = parts.relations.iter().filter_map(|relation| relation.definition.as_ref());
+        let bodies = functions.values().flatten().filter_map(|function| function.body.as_ref());
+        let settings_read: BTreeSet<String> =
+            policies.chain(views).chain(bodies).flat_map(|text| settings_in(text)).collect();
         Catalog {
             version,
+            settings_read: settings_read.into_iter().take(MOST_SETTINGS_READ).collect(),
             relations: parts.relations.into_iter().map(|relation| (relation.id, relation)).collect(),
             schemas,
             functions,
             types: parts.types.into_iter().map(|r#type| (r#type.oid, r#type)).collect(),
             unsafe_casts: parts.unsafe_casts,
+            writes: parts.writes,
+            default_settings: parts.default_settings,
         }
     }
 }

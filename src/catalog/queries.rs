@@ -62,6 +62,23 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.oid >= 16384 AND ",
     " AND c.relkind <> 'S' GROUP BY a.attrelid"
 );
 
+/// Policies that bear on reading, of the tables that have them in force: table, condition. For whom they are is not asked: who
+/// reads is in the key, and what one role's policy depends on costs the others a miss at worst.
+const POLICIES: &str = concat!(
+    "SELECT p.polrelid, pg_get_expr(p.polqual, p.polrelid)
+FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+WHERE p.polqual IS NOT NULL AND p.polcmd IN ('r', '*') AND c.relrowsecurity AND ",
+    kept!()
+);
+
+/// Settings of the users' own (with a dot in their name) that sessions here start with: role (empty for all), `name=value`. In the
+/// order in which PostgreSQL looks (`process_settings` in postinit.c).
+const DEFAULT_SETTINGS: &str = "SELECT coalesce(r.rolname, ''), c.setting
+FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole CROSS JOIN LATERAL unnest(s.setconfig) AS c(setting)
+WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+    AND (s.setrole = 0 OR r.oid IS NOT NULL) AND split_part(c.setting, '=', 1) LIKE '%.%'
+ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC";
+
 /// Direct heirs and partitions: parent, child.
 const INHERITANCE: &str =
     concat!("SELECT i.inhparent, i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE ", kept!());
@@ -83,7 +100,9 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 );
 
 /// Functions: oid, schema, name, volatility, security definer, argument types, whether its source, or that of a function it
-/// names, may leave something in the session. PostgreSQL runs no SET in a function that is not volatile, but calls what has the
+/// names, may leave something in the session, whether such a one is also run by what no statement names (triggers, defaults,
+/// constraints, rules), and the text of one that is as good as a view: in SQL, stable, for the caller, with no settings of
+/// its own. PostgreSQL runs no SET in a function that is not volatile, but calls what has the
 /// same effect (`_SPI_execute_plan` in spi.c). `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
 /// function volatile, since a call that leaves it out evaluates it.
@@ -114,7 +133,11 @@ SELECT p.oid, p.pronamespace, p.proname,
     p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c') AND (p.oid IN (SELECT oid FROM moving)
         OR p.provolatile = 'v' AND (l.lanname NOT IN ('sql', 'plpgsql')
             OR coalesce(p.prosrc, '') ~* '\\m(listen|unlisten|discard|reset|load|execute|temp|temporary)\\M'
-            OR coalesce(p.prosrc, '') ~* '(^|;|\\m(begin|then|else|loop))\\s*set\\s'))
+            OR coalesce(p.prosrc, '') ~* '(^|;|\\m(begin|then|else|loop))\\s*set\\s')),
+    p.oid IN (SELECT d.refobjid FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass AND d.classid IN (
+        'pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_rewrite'::regclass)),
+    CASE WHEN p.oid >= 16384 AND l.lanname = 'sql' AND p.prokind = 'f' AND p.provolatile = 's' AND NOT p.prosecdef
+        AND p.proconfig IS NULL AND p.prosrc <> '' THEN p.prosrc END
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
 );
@@ -158,5 +181,17 @@ FROM pg_constraint d WHERE d.contypid >= 16384 AND d.contype = 'c' AND ",
 );
 
 /// All statements, in the order that `Catalog::build` expects.
-pub const QUERIES: &[&str] =
-    &[SCHEMAS, RELATIONS, COLUMNS, INHERITANCE, VIEWS, VIEW_READS, FUNCTIONS, OPERATORS, TYPES, UNSAFE_CASTS];
+pub const QUERIES: &[&str] = &[
+    SCHEMAS,
+    RELATIONS,
+    COLUMNS,
+    POLICIES,
+    INHERITANCE,
+    VIEWS,
+    VIEW_READS,
+    FUNCTIONS,
+    OPERATORS,
+    TYPES,
+    UNSAFE_CASTS,
+    DEFAULT_SETTINGS,
+];

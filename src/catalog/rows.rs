@@ -3,8 +3,8 @@
 //! columns, nothing of lookups.
 
 use super::{
-    Column, Function, Operator, Parts, Persistence, QUERIES, Relation, RelationKind, Schema, SessionState, Type,
-    TypeKind, Usage, Volatility,
+    Column, DefaultSetting, Function, Operator, Parts, Persistence, QUERIES, Relation, RelationKind, Schema,
+    SessionState, Type, TypeKind, Usage, Volatility, Writes,
 };
 use crate::types::RelationId;
 use std::collections::{HashMap, HashSet};
@@ -123,7 +123,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         Ok(())
     })?;
     parts.relations = relations(&mut results, &schemas)?;
-    results.each(7, |row| {
+    results.each(9, |row| {
         let oid = row.oid(0)?;
         let argument_types =
             row.one_of(5, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect())?;
@@ -135,7 +135,11 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
             built_in: oid < 16384,
             argument_types,
             session_state: if row.flag(6)? { SessionState::MayMove } else { SessionState::Kept },
+            body: row.columns[8].clone(),
         };
+        if row.flag(7)? && function.session_state == SessionState::MayMove {
+            parts.writes = Writes::MayMoveSettings;
+        }
         parts.functions.push((row.text(2)?.to_owned(), function));
         Ok(())
     })?;
@@ -151,6 +155,12 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
     })?;
     results.each(2, |row| {
         parts.unsafe_casts.push(format!("{} {}", row.text(0)?, row.text(1)?));
+        Ok(())
+    })?;
+    results.each(2, |row| {
+        let (name, value) = row.text(1)?.split_once('=').ok_or_else(|| row.wrong(1))?;
+        let (role, name) = (row.text(0)?.to_owned(), name.to_ascii_lowercase());
+        parts.default_settings.push(DefaultSetting { role, name, value: value.to_owned() });
         Ok(())
     })?;
     Ok(parts)
@@ -170,6 +180,7 @@ fn relations(results: &mut Results<'_>, schemas: &HashMap<u32, String>) -> Resul
             kind: row.one_of(3, kind)?,
             persistence: row.one_of(4, persistence)?,
             row_security: row.flag(5)?,
+            policies: Vec::new(),
             columns: Vec::new(),
             descendants: Vec::new(),
             definition: None,
@@ -186,6 +197,10 @@ fn relations(results: &mut Results<'_>, schemas: &HashMap<u32, String>) -> Resul
         let columns: Vec<(String, u32)> = row.one_of(1, |text| serde_json::from_str(text).ok())?;
         let columns = columns.into_iter().map(|(name, type_oid)| Column { name, type_oid });
         relations[place(&row, 0)?].columns = columns.collect();
+        Ok(())
+    })?;
+    results.each(2, |row| {
+        relations[place(&row, 0)?].policies.push(row.columns[1].clone());
         Ok(())
     })?;
     let mut children: HashMap<usize, Vec<usize>> = HashMap::new();

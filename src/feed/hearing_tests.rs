@@ -17,6 +17,7 @@ fn catalog(version: u64, tables: &[&str]) -> Catalog {
         kind: RelationKind::Table,
         persistence: Persistence::Permanent,
         row_security: false,
+        policies: Vec::new(),
         columns: vec![],
         descendants: vec![],
         definition: None,

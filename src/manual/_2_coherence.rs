@@ -41,6 +41,14 @@
 //! and hits wait until a fingerprint of the catalog has been compared. DDL that passes through is seen at once. What is never in the
 //! stream (unlogged and foreign tables, sequences, plain refreshes of materialized views) is not cached.
 //!
+//! A catalog that was changed is another catalog: whatever was stored under the one before is void, be the change a grant on one table
+//! or a new table that nobody reads yet (temporary ones aside). Not done yet: positions for each relation's definition, so that only
+//! its dependents are. What a name means depends on what does *not* exist (a table in an earlier schema, another overload, an implied cast), so that
+//! this needs the absent names in each entry's dependencies, not its relations alone.
+//!
+//! A transaction that changes both rows and definitions beside Sidecache looks like any that changes rows, and is found by the next comparison, half of S
+//! after the last; until then hits are as old as that last one, which counts towards S.
+//!
 //! ## Epochs
 //!
 //! System identifier, timeline, start time and the reset of statistics make an *epoch*. After a failover, a restore or a restart positions may

@@ -7,8 +7,10 @@
 //! * **Every name resolves**, by the session's own `search_path`, to a table or view whose changes are heard. A view depends on its tables and on
 //!   itself, a partitioned table on its partitions, a table on what inherits from it.
 //! * **Every function, operator and cast is immutable**, in the text and behind views, or one of PostgreSQL's own stable ones that are known to
-//!   depend on nothing but their arguments and settings that are in the key; all others are refused, and so are
+//!   depend on nothing but their arguments and settings that are in the key, or a stable one in SQL whose body proves the same; all others are refused, and so are
 //!   `now()`, `current_date`, and strings such as `'today'` where they could become dates.
+//! * **Every policy of row-level security** that bears on reading is judged as a view's definition is: what it reads, the answer depends on.
+//! * **Every setting that is asked for** (`current_setting`) is written out and one of the users' own, with a dot in its name.
 //! * **The session is clean**: its settings are known, it has no temporary objects, and its transaction has written nothing and is READ COMMITTED.
 //! * **The execution is whole**: all rows, no error, no notice, no larger than `entry_limit`.
 //!
@@ -22,5 +24,22 @@
 //!
 //! Database, role, every setting of the session that differs from its start (but for those that cannot change a result), the text without
 //! comments, the parameters' types, the raw parameters, the formats. Whole keys are compared, not hashes.
+//!
+//! ## Tenants
+//!
+//! Policies are judged whatever the role: which of them apply to whom, and who is exempt, follows from the role in the key and from the
+//! catalog, of which every change (of policies, owners, roles, memberships) is another version. Two rows of one table never
+//! meet in an entry that both roles could be given.
+//!
+//! `current_setting('app.tenant', true)` is more than its name: never set it is NULL, set and taken back it is empty, a role or database may
+//! give it a value to start with, and a trigger may set it unseen. So a session is asked first, which knows what it has set itself,
+//! and what it is not certain of is not looked up. And an answer that depends on such settings is stored only if the connection, asked in the
+//! same round, had just the values that the key stands for. Where a trigger, a default or a rule calls a function that sets things, a session is
+//! certain after a write only of what it sets anew.
+//!
+//! Rejected: remembering for each connection what was ever set on it. It would have to see through every function; asking sees the
+//! values themselves.
+//!
+//! Not cached: policies with `SECURITY DEFINER` functions or such in other languages than SQL, whose bodies are not read.
 //!
 //! Rejected: keys by *fingerprint*, the statement's shape without its literals. They are alike for different tables, schemas and limits.

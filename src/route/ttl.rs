@@ -33,7 +33,8 @@ impl TtlRules {
     }
 
     /// How long an answer may be kept that depends on these: the shortest of their times. Every table must be named, or
-    /// descend from one of them that is; a view is no more than what it reads.
+    /// descend from one of them that is; a view is no more than what it reads. Never one with row-level security: a rule says how old
+    /// rows may be, not how old the right to see them.
     ///
     /// # Errors
     /// The first that no rule names.
@@ -44,7 +45,9 @@ impl TtlRules {
             known.iter().filter_map(|(_, relation)| Some(((*relation)?, self.rule((*relation)?)?))).collect();
         for (id, relation) in &known {
             let is_view = relation.is_some_and(|relation| relation.kind == RelationKind::View);
-            let covered = named.iter().any(|(relation, _)| relation.id == *id || relation.descendants.contains(id));
+            let is_open = !relation.is_some_and(|relation| relation.row_security);
+            let covered =
+                is_open && named.iter().any(|(relation, _)| relation.id == *id || relation.descendants.contains(id));
             if !is_view && !covered {
                 return Err(Unnamed(*id));
             }
@@ -70,6 +73,7 @@ mod tests {
     const CHILD: RelationId = RelationId::new(3);
     const VIEW: RelationId = RelationId::new(4);
     const OTHER: RelationId = RelationId::new(5);
+    const SECRET: RelationId = RelationId::new(6);
 
     fn relation(id: RelationId, name: &str, kind: RelationKind, descendants: &[RelationId]) -> Relation {
         Relation {
@@ -79,6 +83,7 @@ mod tests {
             kind,
             persistence: Persistence::Permanent,
             row_security: false,
+            policies: Vec::new(),
             columns: Vec::new(),
             descendants: descendants.to_vec(),
             definition: None,
@@ -94,13 +99,19 @@ mod tests {
             relation(CHILD, "events_1", RelationKind::Table, &[]),
             relation(VIEW, "v", RelationKind::View, &[]),
             relation(OTHER, "other", RelationKind::Table, &[]),
+            Relation { row_security: true, ..relation(SECRET, "secret", RelationKind::Table, &[]) },
         ];
         Catalog::new(CatalogVersion(1), Parts { relations, ..Parts::default() })
     }
 
     fn ttl(relations: &[RelationId]) -> Result<u64, Unnamed> {
         let rule = |table: &str, seconds| TtlRule { table: table.to_owned(), ttl: Duration::from_secs(seconds) };
-        let rules = TtlRules::new(&[rule("public.rates", 30), rule("public.events", 5), rule("public.v", 1)]);
+        let rules = TtlRules::new(&[
+            rule("public.rates", 30),
+            rule("public.events", 5),
+            rule("public.v", 1),
+            rule("public.secret", 9),
+        ]);
         rules.ttl(relations, &catalog()).map(|ttl| ttl.as_secs())
     }
 
@@ -111,6 +122,11 @@ mod tests {
         assert_eq!(ttl(&[RATES, OTHER]), Err(Unnamed(OTHER)));
         assert_eq!(ttl(&[CHILD]), Err(Unnamed(CHILD)), "read by itself, a partition needs a rule of its own");
         assert_eq!(ttl(&[RATES, RelationId::new(99)]), Err(Unnamed(RelationId::new(99))));
+    }
+
+    #[test]
+    fn c15_no_rule_says_how_old_the_right_to_see_a_row_may_be() {
+        assert_eq!(ttl(&[RATES, SECRET]), Err(Unnamed(SECRET)));
     }
 
     #[test]

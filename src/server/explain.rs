@@ -202,7 +202,7 @@ mod tests {
         Plan {
             kind: Kind::Read,
             place: Place::Anywhere,
-            cache: Ok(Recipe { relations, parameters: 1, time_parameters: false }),
+            cache: Ok(Recipe { relations, settings: Box::default(), parameters: 1, time_parameters: false }),
             pin: None,
             may_change_catalog: false,
             catalog_version: CatalogVersion(1),

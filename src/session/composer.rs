@@ -3,12 +3,14 @@
 
 use super::compose::Side;
 use super::exchange::Round;
+use super::expected::{array, is_own, texts};
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::portal::Prepared;
 use crate::upstream::Carried;
 use crate::wire::frontend::{self, Subject};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Our own statements, prepared on a connection when first needed. Numbers below `plans::FIRST_NUMBER`.
 const SNAPSHOT: (u64, &str) = (1, "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text");
@@ -17,7 +19,17 @@ const REPLAYED: (u64, &str) = (3, "SELECT pg_catalog.pg_last_wal_replay_lsn(), p
 const RECEIVED: (u64, &str) =
     (4, "SELECT GREATEST(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())");
 
-/// What PostgreSQL's own functions and types read of a session, so that answers depend on it.
+/// Whether settings (an array of names) have these values (an array, NULL for one that was never set). Operators would be looked up in
+/// the session's search path.
+const SETTINGS: (u64, &str) = (
+    6,
+    "SELECT pg_catalog.bool_and(CASE WHEN v IS NULL THEN pg_catalog.current_setting(n, true) IS NULL \
+     ELSE COALESCE(pg_catalog.texteq(pg_catalog.current_setting(n, true), v), false) END) \
+     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS s(n, v)",
+);
+
+/// What PostgreSQL's own functions and types read of a session, so that answers depend on it, and an array of the users' own settings: one
+/// that was set and taken back is empty there, and counts as if it had never been set.
 const STATE: (u64, &str) = (
     5,
     "SELECT pg_catalog.concat_ws('|', CURRENT_USER, SESSION_USER, pg_catalog.current_setting('search_path'), \
@@ -31,7 +43,9 @@ const STATE: (u64, &str) = (
      pg_catalog.current_setting('transform_null_equals'), pg_catalog.current_setting('row_security'), \
      pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('gin_fuzzy_search_limit'), \
      pg_catalog.current_setting('default_transaction_isolation'), \
-     pg_catalog.current_setting('default_transaction_read_only'))",
+     pg_catalog.current_setting('default_transaction_read_only'), \
+     (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(COALESCE(pg_catalog.current_setting(n, true), '')), ',') \
+     FROM pg_catalog.unnest($1::pg_catalog.text[]) AS s(n)))",
 );
 
 /// Bytes that a unit usually grows by on its way to a server: names, and questions of our own.
@@ -101,12 +115,17 @@ impl<'a> Composer<'a> {
         self.changed.push((number, true));
     }
 
-    fn own(&mut self, (number, sql): (u64, &str), probe: Probe) {
+    fn own(&mut self, statement: (u64, &str), probe: Probe) {
+        self.own_with(statement, probe, b"\0\0\0\0");
+    }
+
+    /// `parameters`: as in a Bind.
+    fn own_with(&mut self, (number, sql): (u64, &str), probe: Probe, parameters: &[u8]) {
         let name = server_name(number);
         if !self.has(number) {
             self.put_named(Owner::Own(Probe::Effect), number, sql.as_bytes(), b"");
         }
-        frontend::put_run(&mut self.out, &name);
+        frontend::put_run(&mut self.out, &name, parameters);
         self.flow.sent(Step::Bind(Owner::Own(probe)));
         self.flow.sent(Step::Execute(Owner::Own(probe)));
     }
@@ -131,14 +150,24 @@ impl<'a> Composer<'a> {
             self.after(side);
         }
         if state {
-            self.state();
+            let known = self.carried.state.as_ref();
+            let asked = known.map(|state| Arc::clone(&state.asked)).unwrap_or_default();
+            self.state(&asked);
         }
         self.sync_own();
     }
 
-    /// Asks for what decides answers there.
-    pub fn state(&mut self) {
-        self.own(STATE, Probe::State);
+    /// Asks for what decides answers there: `asked` among others, and the users' own settings that sessions have set there.
+    pub fn state(&mut self, asked: &[String]) {
+        let carried = self.carried.settings.keys().filter(|name| is_own(name));
+        let names = array(carried.chain(asked).map(|name| Some(name.as_str())));
+        self.own_with(STATE, Probe::State, &texts(&[names]));
+    }
+
+    /// Asks, in a group of our own, whether settings are as they should be: an error in asking is not the client's.
+    pub fn settings(&mut self, expected: &[u8]) {
+        self.own_with(SETTINGS, Probe::Settings, expected);
+        self.sync_own();
     }
 
     /// Ends a group of our own.

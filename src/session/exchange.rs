@@ -139,6 +139,8 @@ pub struct Round {
     pub behind: bool,
     /// What decides answers on the connection.
     pub state: Option<Bytes>,
+    /// Settings that decide the answer have the values that the session's key says.
+    pub settings_hold: bool,
     /// What the client was told by its Describes, in order, and what we were told by ours.
     pub shapes: SmallVec<[u64; 2]>,
     pub own_shapes: SmallVec<[u64; 2]>,
@@ -499,6 +501,7 @@ fn learn(probe: Probe, body: &[u8], round: &mut Round) {
         Probe::Replayed => round.replayed = if text(1) == Some("t") { lsn(0) } else { None },
         Probe::High => round.high = lsn(0),
         Probe::State => round.state = column(body, 0).map(Bytes::copy_from_slice),
+        Probe::Settings => round.settings_hold = text(0) == Some("t"),
         Probe::Shape => round.own_shapes.push(backend::shape(body)),
     }
 }

@@ -18,6 +18,8 @@ pub enum Probe {
     High,
     /// The settings that decide answers, as one text.
     State,
+    /// Whether settings are as the session has them.
+    Settings,
     /// A statement's description.
     Shape,
 }

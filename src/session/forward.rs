@@ -266,6 +266,12 @@ impl Session {
             // PostgreSQL permits it only before the first query (`check_transaction_isolation` in variable.c).
             composer.query_own("SELECT 1", Probe::Effect);
         }
+        if let Some(Fill::Proven { plan, .. }) = fill
+            && let Ok(recipe) = &plan.cache
+            && !recipe.settings.is_empty()
+        {
+            composer.settings(&self.expected(recipe));
+        }
         self.compose(unit, end, survey, (beside, side), &mut composer, round);
         let mut out = composer.out;
         self.registration.running.begin(&server, &held.lease.key);

@@ -15,6 +15,7 @@ mod copy;
 mod deferred;
 mod encryption;
 mod exchange;
+mod expected;
 mod floor;
 mod flow;
 mod forward;

@@ -5,6 +5,7 @@ use super::deferred::Standing;
 use super::exchange::Round;
 use super::survey::{Naming, Survey};
 use super::{Block, Session};
+use crate::catalog::Writes;
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, Refusal, SettingChange, TransactionControl};
 use std::sync::Arc;
 
@@ -85,6 +86,9 @@ impl Session {
     }
 
     fn wrote_anything(&mut self) {
+        if self.heard && self.shared.catalog.load().writes == Writes::MayMoveSettings {
+            self.settings.doubt_own();
+        }
         self.wrote = true;
         self.unlearned = true;
         self.block = Block::Dirty;

@@ -1,6 +1,7 @@
 //! Answering without a server, from the cache: all that can be done in one pass over the unit's bytes, without waiting.
 
 use super::client::{Unit, UnitEnd, frames};
+use super::expected::OwnSetting;
 use super::portal::{Prepared, Told};
 use super::request::{Form, Request, has_time_word};
 use super::{Block, Session};
@@ -183,6 +184,10 @@ impl Session {
     /// Of a statement whose key was composed.
     fn look_up_timed(&mut self, request: &Request<'_>, end: UnitEnd, now: Moment) -> Served {
         let Ok(recipe) = &request.plan.cache else { return Served::No(Intent::Pass("no_stream")) };
+        // The clock does not tell who may see a row.
+        if !recipe.settings.is_empty() {
+            return Served::No(Intent::Pass("no_stream"));
+        }
         let Ok(ttl) = self.shared.ttl.load().ttl(&recipe.relations, &self.shared.catalog.load()) else {
             return Served::No(Intent::Pass("no_stream"));
         };
@@ -207,10 +212,7 @@ impl Session {
         if plan.hint.off {
             return Some("hint");
         }
-        let settles = |pin: &PinReason| {
-            matches!(pin, PinReason::TemporaryObject | PinReason::Opaque | PinReason::SessionAuthorization)
-        };
-        if self.pins.iter().any(settles) {
+        if self.is_uncertain() {
             return Some("pinned");
         }
         if self.held.as_ref().is_some_and(|held| !held.lease.is_current()) {
@@ -231,10 +233,21 @@ impl Session {
         if self.settings.encoding() != Encoding::Utf8 {
             return Some("client_encoding");
         }
+        if recipe.settings.iter().any(|name| self.settings.own(name) == OwnSetting::Uncertain) {
+            return Some("setting_uncertain");
+        }
         if recipe.time_parameters && has_time_word(request.parameters) {
             return Some("time_parameter");
         }
         None
+    }
+
+    /// Whether something in the session is not known that can decide an answer.
+    pub(super) fn is_uncertain(&self) -> bool {
+        let decides = |pin: &PinReason| {
+            matches!(pin, PinReason::TemporaryObject | PinReason::Opaque | PinReason::SessionAuthorization)
+        };
+        self.pins.iter().any(decides)
     }
 
     /// Writes a hit, all but the ReadyForQuery of one whose body is too large to copy.

@@ -1,10 +1,11 @@
 //! The settings of one session: what it set, how that is put back on another connection, and what of it decides an
 //! answer. Knows nothing of connections; every change comes from a statement that has succeeded.
 
+use super::expected::{MOST_OWN, Own, OwnSetting};
 use crate::cache::key::compose_inputs;
 use crate::catalog::SearchPath;
 use crate::route::plan::{Encoding, SettingChange, replay};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A setting as this session has it.
@@ -66,6 +67,7 @@ pub struct Settings {
     local: BTreeMap<String, Option<Setting>>,
     /// `current` as it was when the transaction began, if it changed since.
     before: Option<Map>,
+    own: Own,
     /// What every request asks, worked out when something changes.
     is_plain: bool,
     encoding: Encoding,
@@ -105,7 +107,7 @@ impl Settings {
         let start: Map = parameters
             .iter()
             .map(|(name, value)| {
-                let name = name.to_lowercase();
+                let name = name.to_ascii_lowercase();
                 let values = if name == "search_path" { split_identifiers(value) } else { vec![value.clone()] };
                 (name.clone(), Setting { replay: replay(&name, value).into(), values })
             })
@@ -119,6 +121,7 @@ impl Settings {
             start,
             local,
             before,
+            own: Own::default(),
             is_plain: false,
             encoding: Encoding::Unknown,
         };
@@ -165,6 +168,7 @@ impl Settings {
         }
         match change {
             SettingChange::Set { name, values, local, text } => {
+                self.own.set(name);
                 let setting = Setting { replay: text.as_str().into(), values: values.clone() };
                 if !local {
                     self.local.remove(name);
@@ -203,6 +207,9 @@ impl Settings {
     /// The transaction ended. Whether that changed a setting.
     pub fn ended(&mut self, committed: bool) -> bool {
         let before = self.before.take().filter(|_| !committed);
+        if let Some(sure) = &mut self.own.sure {
+            sure.retain(|name| before.is_none() && !self.local.contains_key(name));
+        }
         if self.local.is_empty() && before.is_none() {
             return false;
         }
@@ -233,6 +240,22 @@ impl Settings {
 
     fn effective(&self, name: &str) -> Option<&Setting> {
         self.local.get(name).map_or_else(|| self.current.get(name), Option::as_ref)
+    }
+
+    /// A setting of the users' own, by its name in lower case.
+    pub fn own(&self, name: &str) -> OwnSetting<'_> {
+        let Own { touched, sure } = &self.own;
+        match self.effective(name).map(|setting| setting.values.as_slice()) {
+            _ if sure.as_ref().is_some_and(|sure| !sure.contains(name)) => OwnSetting::Uncertain,
+            Some([value]) => OwnSetting::Set(value),
+            None if !touched.contains(name) && touched.len() < MOST_OWN => OwnSetting::Unset,
+            _ => OwnSetting::Uncertain,
+        }
+    }
+
+    /// Something ran that may have set any of the users' own settings.
+    pub fn doubt_own(&mut self) {
+        self.own.sure = Some(BTreeSet::new());
     }
 
     fn is(&self, name: &str, values: &[&str], otherwise: bool) -> bool {
@@ -380,6 +403,42 @@ mod tests {
         assert_eq!(key(&s), clean);
         s.ended(true);
         assert_eq!(key(&s), tokyo);
+    }
+
+    #[test]
+    fn c15_a_setting_that_was_taken_back_is_not_as_if_never_set() {
+        let mut s = settings(&[("App.start", "s")]);
+        assert_eq!((s.own("app.start"), s.own("app.tenant")), (OwnSetting::Set("s"), OwnSetting::Unset));
+        s.apply(&set("app.tenant", "a", false), false);
+        assert_eq!(s.own("app.tenant"), OwnSetting::Set("a"));
+        s.apply(&SettingChange::Reset { name: "app.tenant".into(), local: false }, false);
+        assert_eq!(s.own("app.tenant"), OwnSetting::Uncertain);
+        s.apply(&set("app.local", "b", true), true);
+        assert_eq!(s.own("app.local"), OwnSetting::Set("b"));
+        s.ended(true);
+        assert_eq!(s.own("app.local"), OwnSetting::Uncertain);
+        for n in 0..MOST_OWN {
+            s.apply(&set(&format!("app.n{n}"), "c", false), false);
+        }
+        assert_eq!(s.own("app.other"), OwnSetting::Uncertain, "more than are remembered");
+    }
+
+    #[test]
+    fn c15_after_a_trigger_only_what_is_set_anew_is_certain() {
+        let mut s = settings(&[]);
+        s.apply(&set("app.a", "1", false), false);
+        s.doubt_own();
+        assert_eq!((s.own("app.a"), s.own("app.b")), (OwnSetting::Uncertain, OwnSetting::Uncertain));
+        s.apply(&set("app.a", "2", true), true);
+        assert_eq!(s.own("app.a"), OwnSetting::Set("2"));
+        s.ended(true);
+        assert_eq!(s.own("app.a"), OwnSetting::Uncertain, "what is beneath the local value");
+        s.apply(&set("app.a", "3", false), true);
+        s.ended(false);
+        assert_eq!(s.own("app.a"), OwnSetting::Uncertain, "rolled back");
+        s.apply(&set("app.a", "4", false), false);
+        s.ended(true);
+        assert_eq!(s.own("app.a"), OwnSetting::Set("4"));
     }
 
     #[test]

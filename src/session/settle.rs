@@ -10,7 +10,7 @@ use crate::coherence::{Evidence, FillRefusal};
 use crate::config::PoolMode;
 use crate::route::plan::{PinReason, Plan};
 use crate::types::Moment;
-use crate::upstream::Server;
+use crate::upstream::{Server, State};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +58,9 @@ impl Session {
             Box::pin(self.learn_position()).await?;
         }
         let is_known = !wrote || !self.checks_state() || Box::pin(self.check_state(state)).await?;
-        let stays = !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session;
-        if !stays && let Some(held) = self.held.take() {
+        if !self.keeps_connection()
+            && let Some(held) = self.held.take()
+        {
             if held.is_clean() && is_known {
                 self.spare = held.flow.emptied();
                 held.lease.release();
@@ -74,17 +75,20 @@ impl Session {
     pub(super) fn knows_state(&self) -> bool {
         let known = |held: &Held| {
             let carried = &held.lease.carried;
-            carried.state.as_ref().is_some_and(|(settings, _)| *settings == carried.settings)
+            let catalog = self.shared.catalog.load();
+            let is_same = |state: &State| state.settings == carried.settings && state.asked == catalog.settings_read;
+            carried.state.as_ref().is_some_and(is_same)
         };
         !self.checks_state() || self.held.as_ref().is_none_or(known)
     }
 
     /// Asks what decides answers on the held connection: before something runs that may change it.
     pub(super) async fn know_state(&mut self) -> Result<(), End> {
-        let state = self.ask_state().await?;
+        let asked = Arc::clone(&self.shared.catalog.load().settings_read);
+        let said = self.ask_state(&asked).await?;
         if let Some(held) = &mut self.held {
             let settings = held.lease.carried.settings.clone();
-            held.lease.carried.state = state.map(|state| (settings, state));
+            held.lease.carried.state = said.map(|said| State { settings, asked, said });
         }
         Ok(())
     }
@@ -94,36 +98,46 @@ impl Session {
     async fn check_state(&mut self, asked: Option<Bytes>) -> Result<bool, End> {
         let now = match asked {
             Some(state) => Some(state),
-            None => self.ask_state().await?,
+            None => {
+                let known = self.held.as_ref().and_then(|held| held.lease.carried.state.as_ref());
+                let asked = known.map(|state| Arc::clone(&state.asked)).unwrap_or_default();
+                self.ask_state(&asked).await?
+            }
         };
         let Some(held) = &self.held else { return Ok(true) };
         let carried = &held.lease.carried;
         match &carried.state {
-            Some((settings, before)) if *settings == carried.settings => {
-                if now.as_ref() != Some(before) {
+            Some(State { settings, said, .. }) if *settings == carried.settings => {
+                if now.as_ref() != Some(said) {
                     self.pin(PinReason::Opaque);
                 }
                 Ok(true)
             }
             // The session's own settings changed in the same transaction: it cannot be told what else did.
+            _ if self.keeps_connection() => {
+                self.pin(PinReason::Opaque);
+                Ok(true)
+            }
             _ => Ok(false),
         }
     }
 
-    /// Only where answers are stored, and where a connection goes on to others.
+    /// Only where answers are stored, and what they are stored under is still certain.
     pub(super) fn checks_state(&self) -> bool {
-        self.heard
-            && self.shared.cache.is_some()
-            && self.shared.config.pool == PoolMode::Transaction
-            && self.pins.is_empty()
+        self.heard && self.shared.cache.is_some() && !self.is_uncertain()
     }
 
-    async fn ask_state(&mut self) -> Result<Option<Bytes>, End> {
+    /// Whether the connection does not go on to others at the end of a transaction.
+    fn keeps_connection(&self) -> bool {
+        !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session
+    }
+
+    async fn ask_state(&mut self, asked: &[String]) -> Result<Option<Bytes>, End> {
         let Some(held) = &mut self.held else { return Ok(None) };
         let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
         let Held { lease, flow, .. } = held;
         let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
-        composer.state();
+        composer.state(asked);
         composer.sync_own();
         let mut out = composer.out;
         match held.pump(&mut out, &mut self.client, &mut round).await {
@@ -182,6 +196,10 @@ impl Session {
             _ => return telemetry.fill_refused("no_proof"),
         };
         let Ok(recipe) = &plan.cache else { return };
+        if !recipe.settings.is_empty() && !round.settings_hold {
+            // A trigger or another session has left something on the connection that this session's key does not tell.
+            return telemetry.fill_refused("settings_differ");
+        }
         if !self.held.as_ref().is_some_and(|held| held.lease.is_current()) {
             // A server that has begun another life since, or lost its role: positions of another history.
             return telemetry.fill_refused("other_incarnation");

@@ -114,6 +114,17 @@ impl std::fmt::Debug for BackendKey {
     }
 }
 
+/// What decides answers on a connection.
+#[derive(Debug)]
+pub struct State {
+    /// The settings that it carried when it was asked.
+    pub settings: BTreeMap<String, Arc<str>>,
+    /// The users' own settings that it was asked for besides.
+    pub asked: Arc<[String]>,
+    /// As the server said.
+    pub said: Bytes,
+}
+
 /// What a session left on a connection and the next session must know.
 #[derive(Debug, Default)]
 pub struct Carried {
@@ -121,7 +132,7 @@ pub struct Carried {
     pub settings: BTreeMap<String, Arc<str>>,
     /// What decides answers there, as the server said when it carried those settings. Functions and triggers may change it
     /// unseen: who ran any asks again.
-    pub state: Option<(BTreeMap<String, Arc<str>>, Bytes)>,
+    pub state: Option<State>,
     /// Prepared statements that exist there: our number for the statement, least recently used last.
     pub prepared: HashMap<u64, u64, foldhash::fast::RandomState>,
     /// The shape of their results, as far as it was told since they were parsed there.

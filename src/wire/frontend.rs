@@ -230,9 +230,14 @@ pub fn put_execute(out: &mut BytesMut) {
     out.put_slice(b"E\0\0\0\x09\0\0\0\0\0");
 }
 
-/// Writes a `Bind` without parameters, results as text, of `statement` to the unnamed portal, and its `Execute`.
-pub fn put_run(out: &mut BytesMut, statement: &[u8]) {
-    put_bind(out, b"", statement, b"\0\0\0\0\0\0");
+/// Writes a `Bind`, results as text, of `statement` to the unnamed portal, and its `Execute`. `parameters` as in [`Bind::parameters`].
+pub fn put_run(out: &mut BytesMut, statement: &[u8], parameters: &[u8]) {
+    frame(out, b'B', |out| {
+        put_cstr(out, b"");
+        put_cstr(out, statement);
+        out.put_slice(parameters);
+        out.put_u16(0);
+    });
     put_execute(out);
 }
 

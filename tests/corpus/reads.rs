@@ -463,4 +463,9 @@ pub const READS: &[Written] = &[
     ("inheritance", "SELECT name, legs FROM corpus.animal ORDER BY name", &[]),
     ("inheritance_child", "SELECT * FROM corpus.bird", &[]),
     ("inheritance_star", "SELECT name FROM corpus.animal * ORDER BY name", &[]),
+    // What PostgreSQL adds unseen.
+    ("row_security", "SELECT note FROM corpus.secrets ORDER BY note", &[]),
+    ("row_security_behind_view", "SELECT note FROM corpus.secrets_view ORDER BY note", &[]),
+    ("user_stable_function", "SELECT corpus.count_customers() FROM corpus.\"only\"", &[]),
+    ("current_setting_custom", "SELECT current_setting('corpus.missing', true) FROM corpus.\"only\"", &[]),
 ];

@@ -25,7 +25,8 @@ pub const REFUSED: &[Written] = &[
     ("notify", "SELECT pg_notify('corpus_channel', '') FROM corpus.\"only\"", &[]),
     ("sequence_next", "SELECT nextval('corpus.counter') > 0 FROM corpus.\"only\"", &[]),
     ("set_config", "SELECT set_config('corpus.setting', 'x', true) FROM corpus.\"only\"", &[]),
-    ("current_setting_custom", "SELECT current_setting('corpus.missing', true) FROM corpus.\"only\"", &[]),
+    ("current_setting", "SELECT current_setting('work_mem') FROM corpus.\"only\"", &[]),
+    ("current_setting_computed", "SELECT current_setting('corpus.' || 'missing', true) FROM corpus.\"only\"", &[]),
     ("relation_size", "SELECT pg_relation_size('corpus.empty') >= 0 FROM corpus.\"only\"", &[]),
     (
         "query_in_function",
@@ -33,7 +34,6 @@ pub const REFUSED: &[Written] = &[
         &[],
     ),
     // What users made.
-    ("user_stable_function", "SELECT corpus.count_customers() FROM corpus.\"only\"", &[]),
     ("user_volatile_function", "SELECT corpus.one() FROM corpus.\"only\"", &[]),
     ("user_security_definer", "SELECT corpus.definer() FROM corpus.\"only\"", &[]),
     ("user_volatile_default", "SELECT corpus.since() FROM corpus.\"only\"", &[]),
@@ -63,8 +63,6 @@ pub const REFUSED: &[Written] = &[
     ("now_behind_view", "SELECT count(*) FROM corpus.recent", &[]),
     ("system_columns", "SELECT ctid IS NULL, xmin IS NULL FROM corpus.\"only\"", &[]),
     ("tableoid", "SELECT tableoid::regclass::text, name FROM corpus.animal ORDER BY name", &[]),
-    ("row_security", "SELECT note FROM corpus.secrets ORDER BY note", &[]),
-    ("row_security_behind_view", "SELECT note FROM corpus.secrets_view ORDER BY note", &[]),
     // Syntax that writes, locks or is no plain read.
     ("for_update", "SELECT id FROM corpus.\"only\" ORDER BY id FOR UPDATE", &[]),
     ("for_share_skip_locked", "SELECT id FROM corpus.\"only\" ORDER BY id FOR SHARE SKIP LOCKED", &[]),

@@ -12,7 +12,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::wire::{Batch, Wire};
 use report::Report;
 use sidecache::catalog::{Catalog, CatalogVersion, QUERIES, SearchPath};
-use sidecache::route::plan::{Kind, Plan, Recipe, plan};
+use sidecache::route::plan::{Encoding, Kind, Plan, Recipe, plan};
 use sidecache::sql::facts::Name;
 use sidecache::sql::query;
 use sidecache::sql::token::lex;
@@ -72,7 +72,7 @@ impl Known {
     }
 
     fn plan(&self, text: &str) -> Plan {
-        plan(text.as_bytes(), &SearchPath(vec!["public".to_owned()]), true, &self.catalog)
+        plan(text.as_bytes(), &SearchPath(vec!["public".to_owned()]), true, Encoding::Utf8, &self.catalog)
     }
 
     /// What PostgreSQL's grammar found and this plan denies.

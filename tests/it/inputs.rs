@@ -139,3 +139,30 @@ fn c17_what_a_function_sets_stays_with_its_session() {
         }
     }
 }
+
+#[test]
+fn c17_what_a_trigger_set_is_not_stored_for_others_however_long_its_connection_is_kept() {
+    for (pool, pins) in [("session", "SELECT 1"), ("transaction", "LISTEN c17")] {
+        let watched = Watched::with(
+            Cluster::shared(),
+            "c17_kept",
+            &format!(
+                "{VALUES}; CREATE TABLE told(value text);\
+                 CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$BEGIN PERFORM set_config('TimeZone', NEW.value, false); RETURN NEW; END$$;\
+                 CREATE TRIGGER t BEFORE INSERT ON told FOR EACH ROW EXECUTE FUNCTION fires()"
+            ),
+            |builder| builder.no_replicas().pool(pool),
+        );
+        let read = "SELECT tz FROM v";
+        let mut other = watched.client();
+        let plain = watched.warm(&mut other, read);
+        let mut client = watched.client();
+        client.rows(pins);
+        client.rows("INSERT INTO told VALUES ('Asia/Tokyo')");
+        watched.beside().rows("UPDATE v SET f = f");
+        watched.hear();
+        assert_ne!(text(&client.rows(read)), plain, "{pool}: as directly");
+        assert_eq!(watched.warm(&mut other, read), plain, "{pool}: and for nobody else");
+    }
+}

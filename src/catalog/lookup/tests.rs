@@ -15,6 +15,7 @@ fn relation(oid: u32, schema: &str, name: &str) -> Relation {
         kind: RelationKind::Table,
         persistence: Persistence::Permanent,
         row_security: false,
+        policies: Vec::new(),
         columns: vec![],
         descendants: vec![],
         definition: None,
@@ -32,6 +33,7 @@ fn function(oid: u32, schema: &str, volatility: Volatility) -> (String, Function
         built_in: oid < 16384,
         argument_types: vec![],
         session_state: SessionState::Kept,
+        body: None,
     };
     ("f".into(), function)
 }
@@ -51,6 +53,8 @@ fn catalog() -> Catalog {
     Catalog::new(
         CatalogVersion(1),
         Parts {
+            writes: Default::default(),
+            default_settings: Vec::new(),
             schemas: vec![open("pg_catalog"), open("a"), open("b"), closed],
             relations: vec![
                 relation(1259, "pg_catalog", "pg_class"),

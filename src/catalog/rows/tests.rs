@@ -23,10 +23,14 @@ fn results() -> Vec<Rows> {
             &["106", "2200", "s", "S", "p", "f", "f"],
         ]),
         rows(&[&["101", r#"[["id", 23], ["we\"ird\n, é", 25]]"#]]),
+        rows(&[&["101", "(owner = CURRENT_USER)"], &["101", "NULL"]]),
         rows(&[&["101", "102"], &["101", "103"], &["103", "104"]]),
         rows(&[&["105", " SELECT 1;"]]),
         rows(&[&["105", "101"]]),
-        rows(&[&["100", "11", "f", "s", "f", "", "f"], &["20000", "2200", "g", "i", "t", "23 25", "t"]]),
+        rows(&[
+            &["100", "11", "f", "s", "f", "", "f", "t", "NULL"],
+            &["20000", "2200", "g", "i", "t", "23 25", "t", "f", "SELECT 1"],
+        ]),
         rows(&[&["11", "=", "i"]]),
         rows(&[
             &["23", "11", "int4", "b", "1007", "0", "0"],
@@ -34,6 +38,7 @@ fn results() -> Vec<Rows> {
             &["20001", "2200", "positive", "d", "20002", "0", "23"],
         ]),
         rows(&[&["cast", "mood to integer"]]),
+        rows(&[&["alice", "App.Tenant=a=b"], &["", "app.tenant=everybody's"]]),
     ]
 }
 
@@ -54,6 +59,24 @@ fn c13_rows_become_relations_with_all_their_descendants() {
     let leaf = &catalog.relations[&RelationId::new(102)];
     assert_eq!((leaf.persistence, leaf.has_rules), (Persistence::Unlogged, true));
     assert!(leaf.descendants.is_empty());
+    assert_eq!(parent.policies, [Some("(owner = CURRENT_USER)".to_owned()), None]);
+    assert!(leaf.policies.is_empty());
+}
+
+#[test]
+fn c15_rows_become_what_sessions_start_with() {
+    let catalog = build(&results()).unwrap();
+    assert_eq!(catalog.default_setting("alice", "app.tenant"), Some("a=b"));
+    assert_eq!(catalog.default_setting("bob", "app.tenant"), Some("everybody's"));
+    assert_eq!(catalog.default_setting("bob", "app.other"), None);
+}
+
+#[test]
+fn c15_writes_may_move_settings_where_a_function_that_does_runs_unnamed() {
+    assert_eq!(build(&results()).unwrap().writes, Writes::KeepSettings, "one moves and is named, one is not and keeps");
+    let mut trigger = results();
+    trigger[7][1][7] = Some("t".into());
+    assert_eq!(build(&trigger).unwrap().writes, Writes::MayMoveSettings);
 }
 
 #[test]
@@ -63,7 +86,7 @@ fn c11_rows_become_views() {
     assert_eq!(view.definition.as_deref(), Some(" SELECT 1;"));
     assert_eq!(view.rule_dependencies, [RelationId::new(101)]);
     let mut dropped = results();
-    dropped[4][0][1] = None;
+    dropped[5][0][1] = None;
     assert_eq!(build(&dropped).unwrap().relations[&RelationId::new(105)].definition, None);
 }
 
@@ -74,6 +97,7 @@ fn c12_rows_become_functions_operators_and_types() {
     let [g] = catalog.functions(None, "g", &path)[..] else { panic!("one g") };
     assert_eq!((g.volatility, g.security_definer, g.built_in), (Volatility::Immutable, true, false));
     assert_eq!((g.argument_types.as_slice(), g.session_state), (&[23, 25][..], SessionState::MayMove));
+    assert_eq!(g.body.as_deref(), Some("SELECT 1"));
     assert!(catalog.functions(None, "f", &path)[0].built_in);
     assert_eq!(catalog.operator(None, "=", &path), Some(Volatility::Immutable));
     assert_eq!(catalog.type_of(20_001).unwrap().kind, TypeKind::Domain { base: 23 });
@@ -81,7 +105,7 @@ fn c12_rows_become_functions_operators_and_types() {
     assert!(catalog.has_unsafe_casts());
     assert_eq!(catalog.unsafe_casts(), ["cast mood to integer"]);
     let mut safe = results();
-    safe[9].clear();
+    safe[10].clear();
     assert!(!build(&safe).unwrap().has_unsafe_casts());
 }
 
@@ -96,8 +120,10 @@ fn every_column_that_does_not_read_is_an_error() {
                 let found = build(&wrong).err();
                 let expected = Some(BuildError::Malformed { query, row: 0, column });
                 // A name may be any text, and so may a definition, which may also be missing.
-                let name = (column == 2 && [1, 6, 8].contains(&query)) || (column == 1 && [0, 4, 7].contains(&query));
-                let free = if text.is_some() { name || query == 9 } else { (query, column) == (4, 1) };
+                let name = (column == 2 && [1, 7, 9].contains(&query)) || (column == 1 && [0, 8].contains(&query));
+                let source = [(3, 1), (5, 1), (7, 8)].contains(&(query, column));
+                let role = (query, column) == (11, 0);
+                let free = source || (text.is_some() && (name || role || query == 10));
                 assert_eq!(found, if free { None } else { expected }, "query {query}, column {column}, {text:?}");
             }
         }
@@ -109,19 +135,19 @@ fn every_column_that_does_not_read_is_an_error() {
 
 #[test]
 fn what_refers_to_nothing_is_an_error() {
-    for (query, column) in [(1, 1), (2, 0), (3, 0), (3, 1), (4, 0), (5, 0), (5, 1), (6, 1), (7, 0), (8, 1)] {
+    for (query, column) in [(1, 1), (2, 0), (3, 0), (4, 0), (4, 1), (5, 0), (6, 0), (6, 1), (7, 1), (8, 0), (9, 1)] {
         let mut wrong = results();
         wrong[query][0][column] = Some("99".into());
         assert_eq!(build(&wrong).err(), Some(BuildError::Dangling { query, row: 0, oid: 99 }));
     }
-    assert_eq!(build(&results()[..9]).err(), Some(BuildError::Results { given: 9 }));
+    assert_eq!(build(&results()[..11]).err(), Some(BuildError::Results { given: 11 }));
     assert_eq!(build(&[]).err(), Some(BuildError::Results { given: 0 }));
 }
 
 #[test]
 fn a_circle_of_heirs_ends() {
     let mut circle = results();
-    circle[3].extend(rows(&[&["104", "101"]]));
+    circle[4].extend(rows(&[&["104", "101"]]));
     let catalog = build(&circle).unwrap();
     assert_eq!(catalog.relations[&RelationId::new(101)].descendants, [102, 103, 104].map(RelationId::new));
 }

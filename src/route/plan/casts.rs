@@ -119,7 +119,9 @@ impl Judge<'_> {
     /// parameters are looked at when they are bound.
     fn is_never_stored_text(&self, operand: &Operand, case: &Case<'_>) -> bool {
         match operand {
-            Operand::Literal | Operand::Parameter => true,
+            Operand::Literal => true,
+            // What a function is called with is not seen.
+            Operand::Parameter => self.bodies == 0,
             Operand::Column { qualifier, name } => self.is_column_without_text(qualifier.as_deref(), name, case),
             Operand::Cast(target) => self.is_type_without_text(target, case),
             Operand::Arithmetic => ["+", "-"].into_iter().all(|operator| self.has_only_built_in(operator, case)),

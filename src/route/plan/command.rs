@@ -138,7 +138,7 @@ impl Command<'_> {
             let refusal = if facts.modifying_cte { Refusal::DataModifyingCte } else { Refusal::NotARead };
             return self.write(refusal);
         }
-        Judge::query(self.names, facts, self.path)
+        Judge::query(self.names, self.lexed, facts, self.path)
     }
 
     /// FOR UPDATE and its kin, in a query that the parser did not understand.
@@ -342,7 +342,7 @@ impl Command<'_> {
         }
         match self.copied(at) {
             Some(facts) if lexed.is(at + 1, "stdout") => {
-                let read = Judge::query(self.names, &facts, self.path);
+                let read = Judge::query(self.names, lexed, &facts, self.path);
                 Draft { place: Place::Primary, ..read.because(Refusal::NotARead) }
             }
             _ => unproven(),

@@ -15,7 +15,7 @@ const ANY: u32 = 2276;
 
 pub(super) struct Fake {
     pub relations: Vec<Relation>,
-    functions: Vec<(String, Function)>,
+    pub functions: Vec<(String, Function)>,
     operators: Vec<(&'static str, &'static str, Volatility)>,
     types: Vec<(&'static str, &'static str, u32)>,
     pub unsafe_casts: bool,
@@ -29,6 +29,7 @@ fn relation(oid: u32, schema: &str, name: &str, kind: RelationKind, columns: &[(
         kind,
         persistence: Persistence::Permanent,
         row_security: false,
+        policies: Vec::new(),
         columns: columns.iter().map(|(name, oid)| Column { name: (*name).to_owned(), type_oid: *oid }).collect(),
         descendants: Vec::new(),
         definition: None,
@@ -72,6 +73,7 @@ impl Fake {
                 ("pg_catalog", "int4", INT),
                 ("pg_catalog", "int8", 20),
                 ("pg_catalog", "text", TEXT),
+                ("pg_catalog", "name", 19),
                 ("pg_catalog", "varchar", 1043),
                 ("pg_catalog", "numeric", 1700),
                 ("pg_catalog", "uuid", 2950),
@@ -103,7 +105,7 @@ impl Fake {
         fake
     }
 
-    fn relation_mut(&mut self, name: &str) -> &mut Relation {
+    pub fn relation_mut(&mut self, name: &str) -> &mut Relation {
         self.relations.iter_mut().find(|r| r.name == name).expect("the shop has this relation")
     }
 
@@ -143,6 +145,7 @@ impl Fake {
             built_in,
             argument_types: arguments.to_vec(),
             session_state: SessionState::Kept,
+            body: None,
         };
         self.functions.push((name.to_owned(), function));
         &mut self.functions.last_mut().expect("just pushed").1
@@ -160,7 +163,7 @@ impl Fake {
             (
                 Stable,
                 "to_char concat jsonb_to_recordset format row_to_json to_jsonb json_build_object jsonb_agg current_user session_user now timezone \
-                 current_schema current_database transaction_timestamp version current_setting pg_typeof date_trunc date_part \
+                 current_schema current_database transaction_timestamp version current_setting pg_has_role pg_typeof date_trunc date_part \
                  overlaps generate_series json_populate_record age date has_table_privilege regclass",
             ),
             (
@@ -189,6 +192,8 @@ impl Fake {
         use Volatility::{Immutable, Stable, Volatile};
         self.function("public", "twice", Immutable, &[INT]);
         self.function("public", "rate", Stable, &[INT]);
+        let mine = "SELECT $1 IN (SELECT id FROM items WHERE name = current_setting('app.user', true))";
+        self.function("public", "mine", Stable, &[INT]).body = Some(mine.to_owned());
         self.function("public", "audit", Volatile, &[INT]);
         self.function("public", "set_tenant", Volatile, &[INT]).session_state = SessionState::MayMove;
         self.function("public", "sneaky_tenant", Stable, &[INT]).session_state = SessionState::MayMove;

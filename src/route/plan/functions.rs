@@ -3,7 +3,7 @@
 use super::PinReason;
 
 /// Stable functions whose answer depends on their arguments and on session inputs alone that every key holds (time zone, date
-/// style, role, search path, text search configuration). Sorted.
+/// style, role, search path, text search configuration), or on what the catalog says of roles. Sorted.
 const CACHEABLE: &[&str] = &[
     "array_to_json",
     "array_to_string",
@@ -44,6 +44,7 @@ const CACHEABLE: &[&str] = &[
     "jsonb_to_tsvector",
     "make_timestamptz",
     "overlaps",
+    "pg_has_role",
     "phraseto_tsquery",
     "plainto_tsquery",
     "quote_literal",

@@ -2,16 +2,17 @@
 //! Views are judged by their definitions, down to tables and functions.
 
 use super::names::Names;
+use super::unwritten::settings_read;
 use super::{Draft, Kind, PinReason, Place, Recipe, Refusal, both, functions};
 use crate::catalog::{Function, Persistence, Relation, RelationKind, SearchPath, SessionState, Volatility};
 use crate::sql::facts::{Attribute, Facts, FunctionCall, Name, SourceKind};
 use crate::sql::query;
-use crate::sql::token::lex;
+use crate::sql::token::{Lexed, lex};
 use crate::types::RelationId;
 use std::collections::{BTreeSet, HashSet};
 
-/// Views in views beyond which none is expanded.
-const DEEPEST_VIEW: usize = 32;
+/// Views in views, and policies beneath them, beyond which none is expanded.
+pub(super) const DEEPEST_VIEW: usize = 32;
 
 /// What a refusal says about the statement beyond the cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,8 +34,17 @@ pub(super) struct Judge<'n> {
     pin: Option<PinReason>,
     may_change_catalog: bool,
     relations: BTreeSet<RelationId>,
-    expanded: HashSet<RelationId>,
-    depth: usize,
+    /// Settings of the users' own whose values decide the answer.
+    settings: BTreeSet<String>,
+    /// Views and tables with policies that were judged by what is beneath.
+    pub(super) expanded: HashSet<RelationId>,
+    /// And functions, by their oids, which may be those of relations too.
+    pub(super) read: HashSet<u32>,
+    pub(super) depth: usize,
+    /// By which the bodies of functions read names, wherever they are called.
+    pub(super) path: &'n SearchPath,
+    /// How many functions' bodies the judgement is inside of.
+    pub(super) bodies: usize,
 }
 
 /// A query that the judge looks at: the statement itself, or a view's.
@@ -43,10 +53,12 @@ pub(super) struct Case<'a> {
     pub path: &'a SearchPath,
     /// What `facts.relations` name, in the same order.
     pub relations: Vec<Option<&'a Relation>>,
+    /// The settings that `current_setting` is asked for; `None` if not all are written out.
+    pub settings: Option<Vec<String>>,
 }
 
 impl<'n> Judge<'n> {
-    pub fn new(names: &'n dyn Names) -> Self {
+    fn new(names: &'n dyn Names, path: &'n SearchPath) -> Self {
         Judge {
             names,
             refusal: None,
@@ -55,20 +67,25 @@ impl<'n> Judge<'n> {
             pin: None,
             may_change_catalog: false,
             relations: BTreeSet::new(),
+            settings: BTreeSet::new(),
             expanded: HashSet::new(),
+            read: HashSet::new(),
             depth: 0,
+            path,
+            bodies: 0,
         }
     }
 
-    /// Judges one query to its end.
-    pub fn query(names: &'n dyn Names, facts: &Facts, path: &SearchPath) -> Draft {
-        let mut judge = Judge::new(names);
-        judge.case(facts, path);
+    /// Judges one query to its end: what was understood of these tokens.
+    pub fn query(names: &'n dyn Names, lexed: &Lexed<'_>, facts: &Facts, path: &'n SearchPath) -> Draft {
+        let mut judge = Judge::new(names, path);
+        judge.case(lexed, facts, path);
         if judge.relations.is_empty() {
             judge.refuse(Refusal::NoRelation, Proof::Harmless);
         }
         let recipe = Recipe {
             relations: judge.relations.into_iter().collect(),
+            settings: judge.settings.into_iter().collect(),
             parameters: facts.parameters,
             // Whether a parameter is taken as a date is not known before the server has given it a type.
             time_parameters: facts.parameters > 0,
@@ -96,10 +113,10 @@ impl<'n> Judge<'n> {
         self.names
     }
 
-    fn case(&mut self, facts: &Facts, path: &SearchPath) {
+    pub(super) fn case(&mut self, lexed: &Lexed<'_>, facts: &Facts, path: &SearchPath) {
         let names = self.names;
         let relations = facts.relations.iter().map(|name| names.relation(name, path)).collect();
-        let case = Case { facts, path, relations };
+        let case = Case { facts, path, relations, settings: settings_read(lexed) };
         if facts.modifies {
             self.refuse(Refusal::DataModifyingCte, Proof::Unproven);
         }
@@ -141,6 +158,9 @@ impl<'n> Judge<'n> {
         if relation.kind == RelationKind::View && !is_system(relation) {
             self.view(relation);
         }
+        if relation.row_security {
+            self.policies(relation);
+        }
         for id in &relation.descendants {
             self.relation_by_id(*id);
         }
@@ -174,9 +194,6 @@ impl<'n> Judge<'n> {
             RelationKind::Sequence => self.refuse(Refusal::Sequence, Proof::OnPrimary),
             RelationKind::Index | RelationKind::Other => self.refuse(Refusal::OtherRelationKind, Proof::Unproven),
         }
-        if relation.row_security {
-            self.refuse(Refusal::RowSecurity, Proof::Harmless);
-        }
         if relation.columns.iter().any(|column| super::casts::is_unsteady(column.type_oid)) {
             self.refuse(Refusal::UnprovenCast, Proof::Harmless);
         }
@@ -186,24 +203,28 @@ impl<'n> Judge<'n> {
         if !self.expanded.insert(view.id) {
             return;
         }
-        if self.depth >= DEEPEST_VIEW {
-            return self.refuse(Refusal::ViewDefinition, Proof::Unproven);
+        match &view.definition {
+            Some(text) if self.depth < DEEPEST_VIEW => self.beneath(text.trim_end_matches([';', ' ', '\n'])),
+            _ => return self.refuse(Refusal::ViewDefinition, Proof::Unproven),
         }
-        // The server writes definitions for any setting of standard_conforming_strings.
-        let facts = view.definition.as_deref().map(|text| lex(text.trim_end_matches([';', ' ', '\n']), true));
-        let facts = facts.map(|lexed| lexed.and_then(|lexed| query::facts(&lexed)));
         self.depth += 1;
-        match facts {
-            // Names outside pg_catalog are qualified in definitions.
-            Some(Ok(facts)) => self.case(&facts, &SearchPath::default()),
-            Some(Err(refused)) => {
+        for id in &view.rule_dependencies {
+            self.relation_by_id(*id);
+        }
+        self.depth -= 1;
+    }
+
+    /// Judges a query that the server has written, of a view or a policy. Names outside `pg_catalog` are qualified there, and
+    /// strings hold for any setting of `standard_conforming_strings`.
+    pub(super) fn beneath(&mut self, text: &str) {
+        self.depth += 1;
+        let understood = lex(text, true).and_then(|lexed| query::facts(&lexed).map(|facts| (lexed, facts)));
+        match understood {
+            Ok((lexed, facts)) => self.case(&lexed, &facts, &SearchPath::default()),
+            Err(refused) => {
                 self.may_change_catalog = true;
                 self.refuse(refused.into(), Proof::Unproven);
             }
-            None => self.refuse(Refusal::ViewDefinition, Proof::Unproven),
-        }
-        for id in &view.rule_dependencies {
-            self.relation_by_id(*id);
         }
         self.depth -= 1;
     }
@@ -220,8 +241,13 @@ impl<'n> Judge<'n> {
             self.refuse(Refusal::UnknownFunction, Proof::Unproven);
             self.may_change_catalog = true;
         }
-        for function in overloads {
-            self.overload(&call.name.name, call.arguments, function);
+        let built_in = overloads.iter().all(|function| function.built_in);
+        match &case.settings {
+            // Its answer is the setting's value, and that is in the key or asked for when the answer is stored.
+            Some(settings) if call.name.name == "current_setting" && built_in => {
+                self.settings.extend(settings.iter().cloned());
+            }
+            _ => overloads.into_iter().for_each(|f| self.overload(&call.name.name, call.arguments, f)),
         }
     }
 
@@ -263,7 +289,7 @@ impl<'n> Judge<'n> {
             Volatility::Stable | Volatility::Immutable if function.security_definer => {
                 self.refuse(Refusal::SecurityDefiner, Proof::Harmless);
             }
-            Volatility::Stable => self.refuse(Refusal::StableFunction, Proof::Harmless),
+            Volatility::Stable => self.body(function),
             Volatility::Immutable => {}
         }
     }

@@ -5,7 +5,8 @@
 //! the first without being the second (`SELECT now()`), never the second without being the first.
 //!
 //! `judge` puts the facts of a query before the catalog, `command` knows all other statements by their first words, and
-//! `calls` looks for what moves a session in texts that nobody understands. What a trigger, a policy or a function of the
+//! `calls` looks for what moves a session in texts that nobody understands, `unwritten` judges what texts do not show: policies, and
+//! the bodies of functions. What a trigger or a function of the
 //! user's does to the session behind our back is not seen here: a volatile function of the user's counts as a write of
 //! everything but does not pin, because most applications would be pinned for ever otherwise.
 
@@ -22,6 +23,7 @@ mod names;
 mod set_config;
 mod settings;
 mod transaction;
+mod unwritten;
 
 #[cfg(test)]
 mod fake;
@@ -216,6 +218,8 @@ pub enum Effect {
 pub struct Recipe {
     /// Every relation whose change can change the answer: tables, partitions, children, and views themselves.
     pub relations: Box<[RelationId]>,
+    /// Settings with a dot in their name whose values decide the answer, in lower case.
+    pub settings: Box<[String]>,
     /// How many parameters it takes ($1…$n).
     pub parameters: u16,
     /// A text parameter that says `now`, `today`, `tomorrow` or `yesterday` could be taken as a date: such a Bind is not cached.

@@ -33,7 +33,7 @@ impl Argument {
 impl SetConfig {
     /// What the call does; `None` if that is not certain. `parameters`: as texts, NULL as `None`.
     pub fn change(&self, parameters: &[Option<&str>]) -> Option<SettingChange> {
-        let name = self.name.read(parameters)??.to_lowercase();
+        let name = self.name.read(parameters)??.to_ascii_lowercase();
         // Who the session is decides more than settings do.
         if name == "session_authorization" {
             return None;

@@ -76,10 +76,10 @@ fn is_assignment(lexed: &Lexed<'_>, at: usize) -> bool {
 
 /// The canonical name of a setting, in lower case, and the place behind it.
 fn setting_name(lexed: &Lexed<'_>, at: usize) -> Option<(String, usize)> {
-    let mut name = lexed.name(at)?.to_lowercase();
+    let mut name = lexed.name(at)?.to_ascii_lowercase();
     let mut at = at + 1;
     while lexed.sign(at) == Some('.') {
-        name = format!("{name}.{}", lexed.name(at + 1)?.to_lowercase());
+        name = format!("{name}.{}", lexed.name(at + 1)?.to_ascii_lowercase());
         at += 2;
     }
     Some((name, at))

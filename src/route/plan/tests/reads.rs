@@ -216,8 +216,98 @@ fn c23_relations_without_wal_rows() {
 }
 
 #[test]
-fn c15_row_security_is_refused() {
-    all_refused(Refusal::RowSecurity, &Kind::Read, &["SELECT * FROM secret", "SELECT * FROM shut"]);
+fn c15_a_table_with_policies_depends_on_what_they_read() {
+    let mut shop = Fake::shop();
+    let mut of = |policies: &[Option<&str>], text: &str| {
+        let policies = policies.iter().map(|policy| policy.map(str::to_owned)).collect();
+        shop.relation_mut("secret").policies = policies;
+        let plan = plan_with(text.as_bytes(), &path(&["public"]), true, &shop);
+        let recipe = plan.cache.map(|recipe| {
+            let ids: Vec<u32> = recipe.relations.iter().map(|id| id.oid()).collect();
+            (ids, recipe.settings.to_vec())
+        });
+        (recipe, plan.kind)
+    };
+    let tenant = || vec!["app.tenant".to_owned()];
+    for (policies, relations, settings) in [
+        (&[][..], &[115][..], vec![]),
+        (&[Some("(id = 1)"), Some("((name)::text = CURRENT_USER)")], &[115], vec![]),
+        (&[Some("(id = (current_setting('app.tenant'::text, true))::integer)")], &[115], tenant()),
+        (&[Some("(EXISTS ( SELECT 1\n   FROM public.items i\n  WHERE (i.id = secret.id)))")], &[101, 115], vec![]),
+        (&[Some("(id IN ( SELECT secret.id FROM public.recent))")], &[100, 115, 200], vec![]),
+        (&[Some("(id IN ( SELECT x.id FROM public.secret x))")], &[115], vec![]),
+        (&[Some("public.mine(id)")], &[101, 115], vec!["app.user".to_owned()]),
+        (&[Some("pg_has_role(CURRENT_USER, 'x'::name, 'MEMBER'::text)")], &[115], vec![]),
+    ] {
+        let expected = (Ok((relations.to_vec(), settings.clone())), Kind::Read);
+        assert_eq!(of(policies, "SELECT id FROM secret"), expected, "{policies:?}");
+        let (Ok((beneath, asked)), _) = of(policies, "SELECT * FROM shut") else { panic!("{policies:?}") };
+        assert!(beneath.contains(&205) && relations.iter().all(|id| beneath.contains(id)), "{policies:?}");
+        assert_eq!(asked, settings, "{policies:?}");
+    }
+    for (policy, refusal, kind) in [
+        (None, Refusal::RowSecurity, Kind::Unproven),
+        (Some("(id = current_setting('work_mem'::text))"), Refusal::StableFunction, Kind::Read),
+        (Some("(id = current_setting(name))"), Refusal::StableFunction, Kind::Read),
+        (Some("(placed < now())"), Refusal::CurrentTime, Kind::Read),
+        (Some("public.audit(id)"), Refusal::VolatileFunction, Kind::Unproven),
+        (Some("public.rate(id)"), Refusal::StableFunction, Kind::Read),
+        (Some("public.trusted(id)"), Refusal::SecurityDefiner, Kind::Read),
+        (Some("(id IN ( SELECT scratch.id FROM public.scratch))"), Refusal::Unlogged, Kind::Read),
+        (Some("(id = ONLY nonsense"), Refusal::UncertainSyntax, Kind::Unproven),
+        (Some("unknown.f(id)"), Refusal::UnknownFunction, Kind::Unproven),
+    ] {
+        assert_eq!(of(&[Some("true"), policy], "SELECT id FROM secret"), (Err(refusal), kind), "{policy:?}");
+    }
+}
+
+#[test]
+fn c15_a_setting_that_is_read_is_part_of_the_recipe() {
+    let settings = |text: &str| plan_of(text).cache.map(|recipe| recipe.settings.to_vec());
+    let found = settings(
+        "SELECT id FROM orders WHERE item = current_setting('App.B')::int OR current_setting('app.a', true) = ''",
+    );
+    assert_eq!(found, Ok(vec!["app.a".to_owned(), "app.b".to_owned()]));
+    for text in [
+        "SELECT current_setting('work_mem') FROM orders",
+        "SELECT current_setting(note) FROM orders",
+        "SELECT current_setting('app.a'), current_setting($1) FROM orders",
+        "SELECT ('app.a'::text).current_setting FROM orders",
+    ] {
+        assert_eq!(settings(text), Err(Refusal::StableFunction), "{text}");
+    }
+    assert_eq!(settings("SELECT note FROM orders"), Ok(vec![]));
+}
+
+#[test]
+fn c12_a_stable_function_in_sql_is_judged_by_its_body() {
+    let body = |text: &str| {
+        let mut shop = Fake::shop();
+        shop.functions.iter_mut().find(|(name, _)| name == "rate").expect("it has one").1.body = Some(text.to_owned());
+        let plan = plan_with(b"SELECT rate(id) FROM orders", &path(&["public"]), true, &shop);
+        plan.cache.map(|recipe| recipe.relations.iter().map(|id| id.oid()).collect::<Vec<_>>())
+    };
+    assert_eq!(body("SELECT price FROM items WHERE id = $1;"), Ok(vec![100, 101]));
+    assert_eq!(body("SELECT id FROM other.orders"), Ok(vec![100, 104]), "and names by the caller's path");
+    // Oids are those of one catalog: a function may have a relation's.
+    let mut twins = Fake::shop();
+    twins.functions.iter_mut().find(|(name, _)| name == "mine").expect("it has one").1.oid = 200;
+    let twin = plan_with(b"SELECT mine(id) FROM recent", &path(&["public"]), true, &twins).cache;
+    assert_eq!(twin.map(|recipe| recipe.settings.to_vec()), Ok(vec!["app.user".to_owned()]));
+    assert_eq!(body("SELECT rate(1) + mine($1) FROM items"), Ok(vec![100, 101]), "each function once");
+    for (text, refusal) in [
+        ("SELECT now()", Refusal::CurrentTime),
+        ("SELECT audit(1)", Refusal::VolatileFunction),
+        ("SELECT $1::date", Refusal::UnprovenCast),
+        ("SELECT 1; SELECT 2", Refusal::StableFunction),
+        ("INSERT INTO items VALUES (1)", Refusal::StableFunction),
+        ("SELECT E'\\n' FROM items", Refusal::StableFunction),
+        ("SELECT id FROM scratch", Refusal::Unlogged),
+        ("SELECT id FROM secret FOR UPDATE", Refusal::Locking),
+        ("", Refusal::StableFunction),
+    ] {
+        assert_eq!(body(text), Err(refusal), "{text}");
+    }
 }
 
 #[test]
