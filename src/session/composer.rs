@@ -160,10 +160,10 @@ impl<'a> Composer<'a> {
             }
             if !self.has(statement.number) {
                 self.evict();
-                self.put_named(Owner::Own(Probe::Effect), statement.number, &statement.sql, &statement.types);
+                self.put_named(Owner::Own(Probe::Effect), statement.number, &statement.sent, &statement.types);
             }
         } else if self.carried.unnamed != Some(statement.number) {
-            frontend::put_parse(&mut self.out, b"", &statement.sql, &statement.types);
+            frontend::put_parse(&mut self.out, b"", &statement.sent, &statement.types);
             self.flow.sent(Step::Parse(Owner::Own(Probe::Effect), Slot::Unnamed(statement.number)));
         }
     }
@@ -207,7 +207,7 @@ impl<'a> Composer<'a> {
     /// The client's Parse.
     pub fn parse(&mut self, statement: &Prepared) {
         if !statement.is_named {
-            frontend::put_parse(&mut self.out, b"", &statement.sql, &statement.types);
+            frontend::put_parse(&mut self.out, b"", &statement.sent, &statement.types);
             self.flow.sent(Step::Parse(Owner::Client, Slot::Unnamed(statement.number)));
             return;
         }
@@ -217,7 +217,7 @@ impl<'a> Composer<'a> {
         } else {
             self.evict();
         }
-        self.put_named(Owner::Client, statement.number, &statement.sql, &statement.types);
+        self.put_named(Owner::Client, statement.number, &statement.sent, &statement.types);
     }
 
     /// The client's Parse of a name that it has given already. PostgreSQL finds that out last: so it is asked to parse the text
@@ -228,7 +228,7 @@ impl<'a> Composer<'a> {
         if there.is_none() {
             self.inject(known);
         }
-        frontend::put_parse(&mut self.out, &server_name(taken), &statement.sql, &statement.types);
+        frontend::put_parse(&mut self.out, &server_name(taken), &statement.sent, &statement.types);
         self.flow.sent(Step::Parse(Owner::Client, Slot::Named(taken)));
         taken
     }

@@ -2,6 +2,7 @@
 //! fill copies aside what it relays.
 
 use super::client::{BadFrame, Client};
+use super::compose::Side;
 use super::flow::{Flow, Owner, Probe, Slot, Step, Unexpected, Verdict};
 use crate::types::{Lsn, Snapshot};
 use crate::upstream::Lease;
@@ -16,6 +17,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
@@ -25,9 +27,14 @@ const PIECE: usize = 64 * 1024;
 /// Bytes asked of a server in one read.
 const READ: usize = 16 * 1024;
 
+/// How often a replica that does not answer is looked after.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// A connection that this session holds, with what it still owes.
 pub struct Held {
     pub lease: Lease,
+    /// What the server was when the connection was taken.
+    pub side: Side,
     pub flow: Flow,
     /// Bytes of a long frame that are still to be relayed.
     passing: usize,
@@ -48,6 +55,9 @@ pub enum Broken {
     Unexpected(#[from] Unexpected),
     #[error("{0}")]
     Length(#[from] BadLength),
+    /// It does not answer the watch either.
+    #[error("the server has fallen silent")]
+    Silent,
     /// It was cancelled and did not end.
     #[error("a request that was cancelled did not end")]
     TooLate,
@@ -60,6 +70,13 @@ pub enum Broken {
     /// The server ended the connection with this ErrorResponse, which is the client's.
     #[error("the server ended the session")]
     Fatal(Bytes),
+}
+
+impl Broken {
+    /// Whether it says something of the server's health.
+    pub fn is_of_server(&self) -> bool {
+        matches!(self, Broken::Io(_) | Broken::Closed | Broken::Silent | Broken::Fatal(_))
+    }
 }
 
 /// What a fill copies aside.
@@ -165,8 +182,8 @@ pub struct Round {
 
 impl Held {
     /// `flow`: one that owes nothing.
-    pub fn new(lease: Lease, flow: Flow) -> Self {
-        Held { lease, flow, passing: 0, batch_open: false, settings_before: None }
+    pub fn new(lease: Lease, side: Side, flow: Flow) -> Self {
+        Held { lease, side, flow, passing: 0, batch_open: false, settings_before: None }
     }
 
     /// Writes what can be written of `out` and reads what is there.
@@ -216,7 +233,23 @@ impl Held {
             if round.held_back.is_none() && !client.output.is_empty() {
                 client.flush().await.map_err(Broken::Client)?;
             }
-            self.progress(out).await?;
+            if round.held_back.is_some() && self.side == Side::Replica {
+                self.progress_while_alive(out).await?;
+            } else {
+                self.progress(out).await?;
+            }
+        }
+    }
+
+    /// As [`Held::progress`], as long as the server answers somebody. A read of which the client has nothing yet may be asked
+    /// elsewhere.
+    async fn progress_while_alive(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
+        loop {
+            match tokio::time::timeout(LOOK, self.progress(out)).await {
+                Ok(progressed) => return progressed,
+                Err(_) if self.lease.is_forsaken() => return Err(Broken::Silent),
+                Err(_) => {}
+            }
         }
     }
 
@@ -322,6 +355,17 @@ impl Held {
         digested
     }
 
+    /// Notes a parameter that the server reports. `true`: it tells of the server's role, which makes what was known of that doubtful.
+    fn parameter(&mut self, body: &[u8]) -> bool {
+        let Some((name, value)) = backend::parameter(body) else { return false };
+        let is_role = name == "in_hot_standby";
+        if is_role && self.lease.parameters.get(&name).is_some_and(|before| *before != value) {
+            self.lease.server.doubt();
+        }
+        self.lease.parameters.insert(name, value);
+        is_role
+    }
+
     fn take(&mut self, tag: u8, frame: &[u8], output: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
         let body = &frame[HEADER..];
         let step = self.flow.current();
@@ -406,10 +450,9 @@ impl Held {
                 round.own_error = Some(Bytes::copy_from_slice(frame));
             }
             Verdict::Parameter => {
-                if let Some((name, value)) = backend::parameter(body) {
-                    self.lease.parameters.insert(name, value);
-                }
-                if !round.mute_parameters {
+                let is_role = self.parameter(body);
+                // Which server answers is not the client's concern, and so is not what it becomes.
+                if !round.mute_parameters && !(is_role && self.side == Side::Replica) {
                     output.extend_from_slice(frame);
                 }
                 if let Some(capture) = &mut round.capture {

@@ -14,6 +14,7 @@ mod copy;
 mod deferred;
 mod encryption;
 mod exchange;
+mod explain;
 mod floor;
 mod flow;
 mod forward;
@@ -33,6 +34,7 @@ mod settle;
 mod shape;
 mod startup;
 mod survey;
+mod way;
 
 use crate::cache::Cache;
 use crate::catalog::Catalog;
@@ -40,6 +42,7 @@ use crate::coherence::Coherence;
 use crate::config::Config;
 use crate::config::users::Users;
 use crate::feed::Feed;
+use crate::route::book::Book;
 use crate::route::plan::PinReason;
 use crate::route::ttl::TtlRules;
 use crate::telemetry::Telemetry;
@@ -116,11 +119,17 @@ pub struct Common {
     cancels: Arc<Registry>,
     plans: Plans,
     greetings: Greetings,
+    routes: Book,
     verifiers: Verifiers,
     secrets: Secrets,
 }
 
 impl Common {
+    /// Where statements that needed a server went.
+    pub fn routes(&self) -> &Book {
+        &self.routes
+    }
+
     /// Every session, as it is now.
     pub fn sessions(&self) -> Vec<TakenBy> {
         self.cancels.sessions()
@@ -202,6 +211,8 @@ struct Session {
     /// Plans of texts that this session asked lately.
     recent: Recent,
     key: Vec<u8>,
+    /// Whose turn it is among servers that are equal: any number.
+    turn: u64,
     registration: cancel::Registration,
     silence: limits::Silence,
     /// It has asked nothing yet.
@@ -408,7 +419,9 @@ impl Session {
     /// What the held connection has just been asked may have read or written up to `position`.
     fn learned(&mut self, position: Lsn) {
         let Some(held) = &self.held else { return };
-        match self.side(&held.lease.server) {
+        match held.side {
+            // A position of another history says nothing.
+            Side::Primary if held.lease.is_outlived() => self.seen.unknown = true,
             Side::Primary => {
                 self.raise_floor(position);
                 self.seen.unknown = false;

@@ -17,6 +17,8 @@ pub struct Prepared {
     /// Its name on connections; every Parse of the unnamed statement has a number of its own.
     pub number: u64,
     pub sql: Bytes,
+    /// What servers are given to parse: the same, but for what no server knows.
+    pub sent: Bytes,
     /// Parameter type oids as sent, four bytes each.
     pub types: Bytes,
     /// The same as numbers.

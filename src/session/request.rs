@@ -3,6 +3,7 @@
 
 use super::Session;
 use super::client::{UnitEnd, frames};
+use super::explain::stand_in;
 use super::portal::{Prepared, Told};
 use crate::route::plan::{Hint, Plan};
 use crate::sql::identity::strip;
@@ -89,12 +90,14 @@ impl Session {
         let is_named = !parse.name.is_empty();
         let plans = &self.shared.common.plans;
         let number = if is_named { plans.number(parse.sql, parse.types) } else { plans.fresh_number() };
+        let (sql, plan) = (Bytes::copy_from_slice(parse.sql), self.plan(parse.sql));
         Arc::new(Prepared {
             number,
-            sql: Bytes::copy_from_slice(parse.sql),
+            sent: stand_in(&plan, &sql),
+            sql,
             types: Bytes::copy_from_slice(parse.types),
             oids: parse.types.as_chunks().0.iter().map(|oid| u32::from_be_bytes(*oid)).collect(),
-            plan: self.plan(parse.sql),
+            plan,
             names: Arc::clone(&self.names),
             is_named,
             told: Told::default(),

@@ -173,7 +173,7 @@ impl Session {
     }
 
     /// Whether answers are kept by rules and not by proofs now.
-    fn by_the_clock(&self) -> bool {
+    pub(super) fn by_the_clock(&self) -> bool {
         !self.shared.ttl.load().is_empty() && self.shared.coherence.state() != StreamState::Live && self.shared.is_off()
     }
 
@@ -194,7 +194,7 @@ impl Session {
     }
 
     /// Why this session may not be served this statement from the cache now.
-    fn uncached(&self, plan: &Plan, recipe: &Recipe, request: &Request<'_>) -> Option<&'static str> {
+    pub(super) fn uncached(&self, plan: &Plan, recipe: &Recipe, request: &Request<'_>) -> Option<&'static str> {
         if self.shared.cache.is_none() {
             return Some("cache_off");
         }

@@ -3,6 +3,7 @@
 
 use super::cancel::{Registration, Who};
 use super::client::Client;
+use super::compose::Side;
 use super::console::{self, Entry};
 use super::encryption::{encrypt, negotiates_directly, nothing_behind};
 use super::exchange::Held;
@@ -271,6 +272,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         statements: Statements::default(),
         recent: Recent::default(),
         key: Vec::new(),
+        turn: u64::from(registration.process),
         registration,
         silence: Silence::default(),
         is_new: true,
@@ -388,7 +390,7 @@ impl Session {
 
     /// Puts this session's settings on a connection of the primary's, and looks at what it reports.
     async fn ask_greeting(&mut self, lease: Lease, made: Moment, catalog: CatalogVersion) -> Result<Greeting, End> {
-        self.held = Some(Held::new(lease, Flow::default()));
+        self.held = Some(Held::new(lease, Side::Primary, Flow::default()));
         self.put_settings().await?;
         let rows = self
             .ask(

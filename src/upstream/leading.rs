@@ -3,8 +3,8 @@
 //! never again by itself.
 
 use super::control::{Probe, Standing};
+use super::evidence::{PrimaryHeard, Seen};
 use super::lag::{History, reachable};
-use super::server::{PrimaryHeard, Seen};
 use super::status::Role;
 use crate::types::{Epoch, Lsn, Moment};
 use std::time::Duration;
@@ -106,6 +106,7 @@ impl Leading {
         };
         Seen {
             role: Role::Replica,
+            asked: probe.sent,
             following: self.life.as_ref().filter(follows).map_or(Epoch::default(), |life| life.epoch),
             fresh_at: replayed.and_then(|replayed| self.history.fresh_at(replayed)),
             primary: if newest.is_some() { PrimaryHeard::Lately } else { PrimaryHeard::NotLately },

@@ -32,6 +32,8 @@ mod delivery;
 mod differential;
 #[path = "../drivers/mod.rs"]
 mod drivers;
+mod explained;
+mod failover;
 mod feed;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;

@@ -5,7 +5,7 @@ use super::calls::{Calls, calls};
 use super::judge::Judge;
 use super::names::Names;
 use super::set_config::set_config;
-use super::{Draft, Kind, PinReason, Place, Refusal, TransactionControl, both, settings, transaction};
+use super::{Draft, ExplainForm, Kind, PinReason, Place, Refusal, TransactionControl, both, settings, transaction};
 use crate::catalog::SearchPath;
 use crate::sql::facts::{Facts, Into, Name};
 use crate::sql::query;
@@ -249,7 +249,26 @@ impl Command<'_> {
         if temporary { draft.pinned(PinReason::TemporaryObject) } else { draft }
     }
 
+    /// `EXPLAIN (SIDECACHE [, FORMAT TEXT | JSON]) …`, which no server knows.
+    fn explain_here(&self) -> Option<Draft> {
+        let lexed = self.lexed;
+        if lexed.sign(1) != Some('(') || !lexed.is(2, "sidecache") {
+            return None;
+        }
+        let (form, close) = match lexed.sign(3) {
+            Some(',') if lexed.is(4, "format") && lexed.is(5, "json") => (ExplainForm::Json, 6),
+            Some(',') if lexed.is(4, "format") && lexed.is(5, "text") => (ExplainForm::Text, 6),
+            _ => (ExplainForm::Text, 3),
+        };
+        let text = lexed.part(close + 1, lexed.len()).source();
+        let is_whole = lexed.sign(close) == Some(')') && !text.is_empty();
+        is_whole.then(|| Draft::new(Kind::Explain { form, text: text.to_owned() }, Refusal::NotARead))
+    }
+
     fn explain(&self) -> Draft {
+        if let Some(draft) = self.explain_here() {
+            return draft;
+        }
         let lexed = self.lexed;
         let analyzes = |at: usize| lexed.is_any(at, &["analyze", "analyse"]);
         let mut at = 1;

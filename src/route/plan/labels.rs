@@ -94,6 +94,7 @@ impl Kind {
             },
             Kind::Setting(_) | Kind::SetConfig(_) => "setting",
             Kind::Show(_) => "show",
+            Kind::Explain { .. } => "explain",
             Kind::Deallocate { .. } => "deallocate",
             Kind::Unlisten { .. } => "unlisten",
             Kind::Ddl => "ddl",

@@ -145,6 +145,13 @@ pub enum PinReason {
     ForeignDatabase,
 }
 
+/// In which form EXPLAIN (SIDECACHE) is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainForm {
+    Text,
+    Json,
+}
+
 /// What a statement is, for routing and for the session's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -162,6 +169,11 @@ pub enum Kind {
     SetConfig(Vec<SetConfig>),
     /// SHOW name: a read of session state.
     Show(String),
+    /// EXPLAIN (SIDECACHE): Sidecache's own account of the statement `text`.
+    Explain {
+        form: ExplainForm,
+        text: String,
+    },
     Deallocate {
         /** None: ALL */
         name: Option<String>,
@@ -178,7 +190,11 @@ pub enum Kind {
 impl Kind {
     /// Whether it touches no row, but the session and its transaction alone.
     pub fn is_control(&self) -> bool {
-        matches!(self, Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_) | Kind::SetConfig(_))
+        match self {
+            Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_) | Kind::SetConfig(_) => true,
+            Kind::Explain { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -279,7 +295,7 @@ impl Draft {
             Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } => {
                 Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque)
             }
-            Kind::Read | Kind::Show(_) => Draft { kind: Kind::Unproven, ..draft },
+            Kind::Read | Kind::Show(_) | Kind::Explain { .. } => Draft { kind: Kind::Unproven, ..draft },
             _ => draft,
         }
     }

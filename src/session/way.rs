@@ -1,0 +1,105 @@
+//! Which way a unit goes, and why: what ties it to the primary, and which replica it may go to else. Asks no server.
+
+use super::Session;
+use super::client::UnitEnd;
+use super::compose::Side;
+use super::forward::Errand;
+use super::settle::Fill;
+use super::survey::Survey;
+use crate::config::PoolMode;
+use crate::route::book::Trip;
+use crate::route::destination::{Choice, Passed, Reason, choose};
+use crate::route::plan::{Kind, Place, Plan};
+use crate::types::{Level, Moment};
+use crate::upstream::Server;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The way that a unit has taken.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub side: Side,
+    pub reason: Reason,
+    pub passed: Passed,
+}
+
+impl Session {
+    /// Why a unit has to go to the primary, if it has. Whether it stands alone in a transaction is not looked at.
+    pub(super) fn tied(&self, survey: &Survey, end: UnitEnd, fill: Option<&Fill>) -> Option<Reason> {
+        if !survey.reads {
+            let learned = survey.runs.iter().flatten().any(|plan| self.is_learned_write(plan));
+            return Some(if learned { Reason::LearnedWrite } else { Reason::NotARead });
+        }
+        // A batch that goes on after this unit may write yet, and all of it goes to one server.
+        if matches!(end, UnitEnd::Flush | UnitEnd::Open) {
+            return Some(Reason::BatchGoesOn);
+        }
+        if let Some(reason) = self.tied_as_it_is() {
+            return Some(reason);
+        }
+        if survey.touches.iter().any(|plan| plan.place == Place::Primary) {
+            return Some(Reason::OnlyThere);
+        }
+        // A replica's answer would be older than the clock says.
+        let timed = matches!(fill, Some(Fill::Timed { .. })).then_some(Reason::KeptByClock);
+        survey.runs.iter().flatten().find_map(|plan| self.tied_by_plan(plan)).or(timed)
+    }
+
+    /// What ties every read of this session.
+    pub(super) fn tied_as_it_is(&self) -> Option<Reason> {
+        // A replica refuses SERIALIZABLE, whether a statement or the session's default asks for it.
+        if !self.settings.is_plain() {
+            return Some(Reason::Isolation);
+        }
+        (self.shared.config.pool == PoolMode::Session).then_some(Reason::SessionPool)
+    }
+
+    /// What ties this statement, whoever runs it.
+    pub(super) fn tied_by_plan(&self, plan: &Plan) -> Option<Reason> {
+        if !matches!(plan.kind, Kind::Read) || plan.pin.is_some() {
+            return Some(Reason::NotARead);
+        }
+        if self.is_learned_write(plan) {
+            return Some(Reason::LearnedWrite);
+        }
+        if plan.place == Place::Primary {
+            return Some(Reason::OnlyThere);
+        }
+        // A hint counts for its statement as the level does for the session.
+        (plan.hint.level == Some(Level::Strong)).then_some(Reason::PrimaryOnly)
+    }
+
+    pub(super) fn is_learned_write(&self, plan: &Plan) -> bool {
+        self.shared.common.plans.is_learned_write(&plan.identity)
+    }
+
+    /// The primary, for this reason.
+    pub(super) fn primary(&self, reason: Reason) -> Choice {
+        Choice { server: Arc::clone(self.shared.upstream.primary()), reason, passed: Passed::new() }
+    }
+
+    /// Where a read goes that nothing ties.
+    pub(super) fn choose(&mut self) -> Choice {
+        let level = self.level();
+        self.turn = self.turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let turn = (self.turn >> 33) as usize;
+        let bound = self.seen.bound(&self.shared.coherence);
+        choose(&self.shared.upstream, &self.shared.coherence, level, bound, turn)
+    }
+
+    /// Notes where a unit has gone, for those who ask: by the statement that it runs, or the first of several.
+    pub(super) fn note(&self, errand: &Errand, way: &Way, server: &Server, took: Duration) {
+        let Some(plan) = errand.survey.runs.iter().flatten().next() else { return };
+        let trip = Trip {
+            text: &plan.identity,
+            standard_strings: self.names.standard_strings,
+            server: server.name(),
+            reason: way.reason,
+            passed: &way.passed,
+            outcome: errand.outcome.label(),
+            took,
+            ended: Moment::now(),
+        };
+        self.shared.common.routes().note(&trip);
+    }
+}
