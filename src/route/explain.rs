@@ -4,10 +4,12 @@
 
 use super::destination::{Passed, Reason};
 use super::plan::{ExplainForm, Kind, Place, Plan, Refusal};
+use super::rules::Verdict as Ruling;
 use super::ttl::{TtlRules, Unnamed};
 use crate::catalog::{Catalog, SearchPath, Volatility};
 use crate::coherence::Unservable;
 use crate::sql::facts::{Facts, Name};
+use crate::sql::fingerprint::{fingerprint, shape};
 use crate::sql::query;
 use crate::sql::token::lex;
 use crate::types::{Level, RelationId};
@@ -78,6 +80,8 @@ pub struct Subject<'a> {
     pub basis: &'a Basis,
     pub level: Level,
     pub now: Option<&'a Now>,
+    /// The rule that counts for it here.
+    pub rule: Option<Ruling<'a>>,
 }
 
 /// Lines of a name and a text.
@@ -139,7 +143,8 @@ pub fn explain(subject: &Subject<'_>) -> Explanation {
     let mut lines: Vec<(&'static str, String)> = Vec::new();
     let mut line = |name: &'static str, value: String| lines.push((name, value));
     line("kind", kind(&plan.kind));
-    let verdict = verdict(plan, catalog, basis, *level);
+    let is_ruled_out = subject.rule.is_some_and(|rule| rule.is_uncached());
+    let verdict = verdict(plan, catalog, basis, *level, is_ruled_out);
     line("goes to", destination(plan, &verdict, basis, *level).to_owned());
     if let Some(now) = now {
         line("now", at_present(now));
@@ -183,6 +188,13 @@ pub fn explain(subject: &Subject<'_>) -> Explanation {
     if let Some(level) = plan.hint.level {
         line("hint", format!("level {}", level.label()));
     }
+    if let Some(route) = plan.hint.route {
+        line("hint", format!("route {}", route.label()));
+    }
+    if let Some(rule) = &subject.rule {
+        line("rule", rule.to_string());
+    }
+    line("fingerprint", fingerprint(&shape(&plan.identity, subject.standard_strings)).to_string());
     if let Some(pin) = plan.pin {
         line("pins", pin.label().to_owned());
     }
@@ -302,7 +314,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-fn verdict(plan: &Plan, catalog: &Catalog, basis: &Basis, level: Level) -> Verdict {
+fn verdict(plan: &Plan, catalog: &Catalog, basis: &Basis, level: Level, is_ruled_out: bool) -> Verdict {
     let recipe = match &plan.cache {
         Ok(recipe) => recipe,
         Err(refusal) => return Verdict::No(refusal.label().to_owned()),
@@ -310,6 +322,7 @@ fn verdict(plan: &Plan, catalog: &Catalog, basis: &Basis, level: Level) -> Verdi
     match basis {
         Basis::CacheOff => Verdict::No("cache_off".to_owned()),
         _ if plan.hint.off => Verdict::No("hint".to_owned()),
+        _ if is_ruled_out => Verdict::No("rule".to_owned()),
         _ if level == Level::Strong => Verdict::No(Unservable::Level.label().to_owned()),
         Basis::Stream => Verdict::Proven,
         Basis::Clock(rules, why) => match rules.ttl(&recipe.relations, catalog) {
@@ -361,6 +374,7 @@ mod tests {
             catalog_version: CatalogVersion(1),
             identity: "SELECT 1".into(),
             hint: Hint::default(),
+            ruled: Default::default(),
         }
     }
 
@@ -373,6 +387,7 @@ mod tests {
             basis,
             level: plan.hint.level.unwrap_or_default(),
             now,
+            rule: None,
         })
     }
 

@@ -5,4 +5,5 @@ pub mod book;
 pub mod destination;
 pub mod explain;
 pub mod plan;
+pub mod rules;
 pub mod ttl;

@@ -9,8 +9,9 @@ use crate::feed::state::FeedState;
 use crate::route::destination::{Bound, Choice, Passed, Reason, choose};
 use crate::route::explain::{Basis, Now, Replica, Subject, explain as describe};
 use crate::route::plan::{Kind, Place, Plan, plan};
+use crate::route::rules::{RouteRules, Verdict};
 use crate::route::ttl::TtlRules;
-use crate::types::Level;
+use crate::types::{Level, RouteTo};
 use crate::upstream::Upstream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,10 @@ pub async fn explain(config: &Config, sql: &str) -> Result<String, String> {
     let plan = plan(sql.as_bytes(), &path, true, &catalog);
     let level = plan.hint.level.unwrap_or(config.live.consistency);
     upstream.settled().await;
-    let now = at_present(&upstream, &coherence, &plan, level);
+    let rules = RouteRules::new(1, &config.route_rules);
+    let session = rules.of_session(&config.primary.user, &config.primary.database);
+    let rule = rules.verdict(rules.of_statement(&plan, &path, true, &catalog).matches, session);
+    let now = at_present(&upstream, &coherence, &plan, level, rule);
     let subject = Subject {
         plan: &plan,
         catalog: &catalog,
@@ -57,19 +61,29 @@ pub async fn explain(config: &Config, sql: &str) -> Result<String, String> {
         basis: &basis,
         level,
         now: now.as_ref(),
+        rule,
     };
     Ok(describe(&subject).to_string())
 }
 
 /// Where a session that has seen nothing would have it answered on a miss; nothing for what is not a read.
-fn at_present(upstream: &Upstream, coherence: &Coherence, plan: &Plan, level: Level) -> Option<Now> {
+fn at_present(
+    upstream: &Upstream,
+    coherence: &Coherence,
+    plan: &Plan,
+    level: Level,
+    rule: Option<Verdict<'_>>,
+) -> Option<Now> {
     if plan.kind != Kind::Read {
         return None;
     }
     let tied = match plan.place {
         _ if plan.pin.is_some() => Some(Reason::NotARead),
         Place::Primary => Some(Reason::OnlyThere),
-        Place::Anywhere => None,
+        Place::Anywhere if plan.hint.route == Some(RouteTo::Primary) => Some(Reason::Hint),
+        Place::Anywhere => {
+            rule.filter(|rule| rule.to() == Some(RouteTo::Primary)).map(|rule| Reason::Rule(rule.number))
+        }
     };
     let bound = Bound { floor: Floor::default(), again: None };
     let choice = match tied {

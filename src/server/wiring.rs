@@ -15,6 +15,7 @@ use crate::config::users::Users;
 use crate::config::{CacheMode, Config};
 use crate::feed::Feed;
 use crate::feed::state::FeedState;
+use crate::route::rules::Rulebook;
 use crate::route::ttl::TtlRules;
 use crate::session;
 use crate::store::shared::{Shared, Unwritten};
@@ -177,6 +178,7 @@ impl Instance {
         let telemetry = Telemetry::new();
         let shared = Arc::new(session::Shared {
             ttl: ArcSwap::from_pointee(TtlRules::new(&config.ttl_rules)),
+            rules: Rulebook::new(&config.route_rules),
             config: Arc::new(config),
             users: ArcSwap::from_pointee(users),
             upstream,

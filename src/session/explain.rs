@@ -39,6 +39,7 @@ impl Session {
             basis: &basis,
             level,
             now: now.as_ref(),
+            rule: self.rule(&plan),
         };
         explain(&subject).rows(form)
     }

@@ -32,7 +32,7 @@ pub(super) struct Errand {
     /// What becomes of it, if nothing comes in between.
     pub outcome: Outcome,
     /// Why it has to go to the primary, if it has.
-    tied: Option<Reason>,
+    pub tied: Option<Reason>,
     standing: Standing,
     began: Moment,
 }
@@ -113,6 +113,9 @@ impl Session {
             {
                 self.shared.telemetry.fill_refused(refusal.label());
                 errand.fill = None;
+            }
+            if self.waits_for_replica(errand) {
+                Box::pin(self.await_replica()).await;
             }
             let Some(way) = self.hold(errand.tied, end).await? else { return Ok(()) };
             let side = way.side;

@@ -44,6 +44,7 @@ use crate::config::users::Users;
 use crate::feed::Feed;
 use crate::route::book::Book;
 use crate::route::plan::PinReason;
+use crate::route::rules::{Matches, RouteRules, Rulebook};
 use crate::route::ttl::TtlRules;
 use crate::telemetry::Telemetry;
 use crate::types::{Level, Lsn};
@@ -86,6 +87,8 @@ pub struct Shared {
     pub feed: Option<Feed>,
     /// What may be kept by the clock while no stream can be had.
     pub ttl: ArcSwap<TtlRules>,
+    /// Where statements go by the owner's word.
+    pub rules: Rulebook,
     pub telemetry: Arc<Telemetry>,
     /// None: clients get no TLS.
     pub tls: ArcSwapOption<Acceptor>,
@@ -213,6 +216,9 @@ struct Session {
     key: Vec<u8>,
     /// Whose turn it is among servers that are equal: any number.
     turn: u64,
+    /// The rules for statements, and those that may count for this session.
+    rules: Arc<RouteRules>,
+    ruled: Matches,
     registration: cancel::Registration,
     silence: limits::Silence,
     /// It has asked nothing yet.

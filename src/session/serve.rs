@@ -204,6 +204,9 @@ impl Session {
         if plan.hint.off {
             return Some("hint");
         }
+        if self.rule(plan).is_some_and(|rule| rule.is_uncached()) {
+            return Some("rule");
+        }
         let settles = |pin: &PinReason| {
             matches!(pin, PinReason::TemporaryObject | PinReason::Opaque | PinReason::SessionAuthorization)
         };

@@ -10,10 +10,14 @@ use crate::config::PoolMode;
 use crate::route::book::Trip;
 use crate::route::destination::{Choice, Passed, Reason, choose};
 use crate::route::plan::{Kind, Place, Plan};
-use crate::types::{Level, Moment};
+use crate::route::rules::Verdict;
+use crate::types::{Level, Moment, RouteTo};
 use crate::upstream::Server;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Between two looks for a replica that may answer.
+const REPLICA_PAUSE: Duration = Duration::from_millis(5);
 
 /// The way that a unit has taken.
 #[derive(Debug)]
@@ -66,7 +70,51 @@ impl Session {
             return Some(Reason::OnlyThere);
         }
         // A hint counts for its statement as the level does for the session.
-        (plan.hint.level == Some(Level::Strong)).then_some(Reason::PrimaryOnly)
+        if plan.hint.level == Some(Level::Strong) {
+            return Some(Reason::PrimaryOnly);
+        }
+        if plan.hint.route == Some(RouteTo::Primary) {
+            return Some(Reason::Hint);
+        }
+        // What a hint asks for may be no laxer than what a rule says.
+        let rule = self.rule(plan)?;
+        (rule.to() == Some(RouteTo::Primary)).then_some(Reason::Rule(rule.number))
+    }
+
+    /// The rule that counts for a statement here.
+    pub(super) fn rule(&self, plan: &Plan) -> Option<Verdict<'_>> {
+        self.rules.verdict(plan.ruled.matches, self.ruled)
+    }
+
+    /// The rules have changed.
+    pub(super) fn take_over_rules(&mut self) {
+        self.rules = self.shared.rules.present();
+        self.ruled = self.rules.of_session(&self.account.user, &self.database);
+    }
+
+    /// Whether hint or rule would rather have a unit wait a little than go to the primary.
+    pub(super) fn waits_for_replica(&self, errand: &Errand) -> bool {
+        let mut plans = errand.survey.runs.iter().flatten();
+        self.held.is_none()
+            && errand.tied.is_none()
+            && self.has_replicas()
+            && plans.any(|plan| {
+                let wanted = plan.hint.route.or(self.rule(plan).and_then(|rule| rule.to()));
+                wanted == Some(RouteTo::Replica)
+            })
+    }
+
+    /// Returns once a replica may answer a read of this session, or none will in time.
+    pub(super) async fn await_replica(&mut self) {
+        let until = Moment::now();
+        while Moment::now().since(until) < self.shared.config.staleness {
+            match self.choose().reason {
+                Reason::NoneFit(_) => {}
+                Reason::PrimaryOnly if self.level() != Level::Strong => {}
+                _ => return,
+            }
+            tokio::time::sleep(REPLICA_PAUSE).await;
+        }
     }
 
     pub(super) fn is_learned_write(&self, plan: &Plan) -> bool {

@@ -25,6 +25,7 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
+use super::rules::Ruled;
 use crate::catalog::{Catalog, CatalogVersion, SearchPath};
 use crate::sql::identity::strip;
 use crate::sql::token::lex;
@@ -226,6 +227,8 @@ pub struct Plan {
     pub identity: Arc<str>,
     /// From a comment `/* sidecache: off */` and the like.
     pub hint: Hint,
+    /// Which rules of the configuration it matches: filled in by whoever has them.
+    pub ruled: Ruled,
 }
 
 /// Where a read gives the answer that the primary would give.
@@ -314,6 +317,7 @@ impl Draft {
             catalog_version: names.version(),
             identity,
             hint,
+            ruled: Ruled::default(),
         }
     }
 }
