@@ -18,12 +18,14 @@ mod tests;
 mod texts;
 pub mod users;
 mod values;
+mod zones;
 
 pub use error::{ConfigError, Origin};
 pub use live::Live;
 pub use settings::{Change, Count, Fallback, Form, SETTINGS, Secrecy, Setting};
 pub use sources::Flags;
 pub use texts::Texts;
+pub use zones::ZoneTrouble;
 
 use crate::types::RouteTo;
 use std::net::SocketAddr;

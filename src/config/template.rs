@@ -22,11 +22,11 @@ const TAIL: &str = "
 # in), database, table (schema.table, behind views too), fingerprint (as SHOW ROUTES on the console tells it). The first rule that
 # matches counts. A rule chooses among what is allowed: what is not proven to read goes to the primary whatever it says.
 # destination: primary, replica (waits up to staleness for one that may answer, then the primary) or any; cache: on or off.
-# [[route]]
-# role = \"reports\"
-# table = \"public.events\"
-# destination = \"replica\"
-# cache = \"off\"
+#[[route]]
+#role = \"reports\"
+#table = \"public.events\"
+#destination = \"replica\"
+#cache = \"off\"
 ";
 
 /// The whole file.

@@ -68,7 +68,7 @@ impl Book {
             route.count += 1;
             route.took += trip.took;
             route.last = trip.ended;
-            route.passed.clone_from(trip.passed);
+            route.passed = *trip.passed;
             return;
         }
         if shard.len() >= SHARD_LIMIT
@@ -81,7 +81,7 @@ impl Book {
             shape,
             server: trip.server.to_owned(),
             reason: trip.reason,
-            passed: trip.passed.clone(),
+            passed: *trip.passed,
             outcome: trip.outcome,
             count: 1,
             took: trip.took,
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn trip(text: &str, ended: u64) -> Trip<'_> {
-        static NONE: std::sync::LazyLock<Passed> = std::sync::LazyLock::new(Passed::new);
+        static NONE: std::sync::LazyLock<Passed> = std::sync::LazyLock::new(Passed::default);
         Trip {
             text,
             standard_strings: true,

@@ -3,8 +3,7 @@
 
 use crate::coherence::{Coherence, Floor};
 use crate::types::{Epoch, Level, Lsn, Moment};
-use crate::upstream::{PassedOver, Server, Upstream};
-use smallvec::SmallVec;
+use crate::upstream::{Measure, PassedOver, Server, Upstream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,8 +81,30 @@ impl Reason {
     }
 }
 
-/// Replicas, by their place among [`Upstream::replicas`], and why each takes no read.
-pub type Passed = SmallVec<[(u16, PassedOver); 3]>;
+/// As many replicas can be told apart in an account of a choice.
+const TOLD: usize = 16;
+
+/// Why replicas took no read: of the first ones among [`Upstream::replicas`]. Small, since it is kept while a statement runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passed([Option<PassedOver>; TOLD]);
+
+impl Passed {
+    fn note(&mut self, at: usize, why: PassedOver) {
+        if let Some(place) = self.0.get_mut(at) {
+            *place = Some(why);
+        }
+    }
+
+    /// Why the replica at this place was passed over, if it was.
+    pub fn get(&self, at: usize) -> Option<PassedOver> {
+        self.0.get(at).copied().flatten()
+    }
+
+    /// All of them, by their places.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, PassedOver)> {
+        self.0.iter().enumerate().filter_map(|(at, why)| Some((at, (*why)?)))
+    }
+}
 
 /// A server, and why it.
 #[derive(Debug, Clone)]
@@ -119,26 +140,28 @@ impl Bound<'_> {
     }
 }
 
-/// Chooses for a proven read. `bound`: of the session; `None` if it is not known by position. `turn`: any number; of replicas
-/// that are equal it decides which is first.
+/// Chooses for a proven read. `bound`: of the session; `None` if it is not known by position. `catalog_since`: the catalog by which
+/// the statement was understood has been so since then, at the latest. `turn`: any number; of replicas that are equal it decides
+/// which is first.
 pub fn choose(
     upstream: &Upstream,
     coherence: &Coherence,
     level: Level,
     bound: Option<Bound<'_>>,
-    turn: usize,
+    (catalog_since, turn): (&dyn Fn() -> Moment, usize),
 ) -> Choice {
     let replicas = upstream.replicas();
     let primary = |reason, passed| Choice { server: Arc::clone(upstream.primary()), reason, passed };
     if replicas.is_empty() {
-        return primary(Reason::NoReplica, Passed::new());
+        return primary(Reason::NoReplica, Passed::default());
     }
     let epoch = coherence.epoch();
     // What the catalog was last seen to be must have reached the replica: the statement was understood by it.
     let catalog = coherence.catalog_floor();
     let quickest = replicas.iter().map(|replica| replica.latency()).filter(|took| !took.is_zero()).min();
     let quickest = quickest.unwrap_or_default();
-    let mut passed = Passed::new();
+    let mut passed = Passed::default();
+    let mut last = PassedOver::Unreachable;
     let mut best: Option<(&Arc<Server>, (usize, usize))> = None;
     for (at, replica) in replicas.iter().enumerate() {
         let position = match level {
@@ -148,7 +171,13 @@ pub fn choose(
             }
             Level::Bounded => Ok(Lsn::ZERO),
         };
-        match position.and_then(|position| replica.fit(epoch, position.max(catalog))) {
+        let fit = |position: Lsn| match (replica.measure(), level) {
+            (Measure::Position, _) => replica.fit(epoch, position.max(catalog)),
+            (Measure::Time, Level::Bounded) => replica.fit_since(epoch, catalog_since()),
+            // What it is rather passed over for, if it is: being lost, say.
+            (Measure::Time, _) => replica.fit(epoch, Lsn::ZERO).and(Err(PassedOver::PositionUnknown)),
+        };
+        match position.and_then(fit) {
             Ok(()) => {
                 let burden = burden(replica, quickest);
                 // Among equals the one whose turn it is: nobody is always first.
@@ -158,13 +187,15 @@ pub fn choose(
                     best = Some((replica, (burden, rank)));
                 }
             }
-            Err(why) => passed.push((u16::try_from(at).unwrap_or(u16::MAX), why)),
+            Err(why) => {
+                passed.note(at, why);
+                last = why;
+            }
         }
     }
-    match (best, passed.last()) {
+    match (best, last) {
         (Some((server, _)), _) => Choice { server: Arc::clone(server), reason: Reason::LeastOutstanding, passed },
-        (None, Some((_, PassedOver::Strong | PassedOver::FloorUnknown))) => primary(Reason::PrimaryOnly, passed),
-        (None, Some(&(_, why))) => primary(Reason::NoneFit(why), passed),
-        (None, None) => unreachable!("a replica fits or has a reason"),
+        (None, PassedOver::Strong | PassedOver::FloorUnknown) => primary(Reason::PrimaryOnly, passed),
+        (None, why) => primary(Reason::NoneFit(why), passed),
     }
 }

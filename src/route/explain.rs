@@ -53,7 +53,7 @@ impl Replica {
     pub fn all(upstream: &Upstream, passed: &Passed) -> Vec<Replica> {
         let one = |(at, server): (usize, &Arc<Server>)| {
             let status = server.status();
-            let passed_over = passed.iter().find(|(index, _)| usize::from(*index) == at).map(|(_, why)| why.label());
+            let passed_over = passed.get(at).map(|why| why.label());
             Replica { name: status.name, passed_over, zone: status.zone, lag: status.lag }
         };
         upstream.replicas().iter().enumerate().map(one).collect()

@@ -138,6 +138,25 @@ fn tables(plan: &Plan, path: &SearchPath, standard_strings: bool, catalog: &Cata
     Some(names)
 }
 
+/// The rules for one session.
+#[derive(Debug, Default)]
+pub struct SessionRules {
+    pub rules: Arc<RouteRules>,
+    matches: Matches,
+}
+
+impl SessionRules {
+    /// For a user and his database.
+    pub fn new(rules: Arc<RouteRules>, role: &str, database: &str) -> Self {
+        SessionRules { matches: rules.of_session(role, database), rules }
+    }
+
+    /// The rule that counts for a statement here.
+    pub fn verdict(&self, plan: &Plan) -> Option<Verdict<'_>> {
+        self.rules.verdict(plan.ruled.matches, self.matches)
+    }
+}
+
 /// The rules as they are now, for everybody.
 #[derive(Debug, Default)]
 pub struct Rulebook {

@@ -11,7 +11,7 @@ use crate::route::explain::{Basis, Now, Replica, Subject, explain as describe};
 use crate::route::plan::{Kind, Place, Plan, plan};
 use crate::route::rules::{RouteRules, Verdict};
 use crate::route::ttl::TtlRules;
-use crate::types::{Level, RouteTo};
+use crate::types::{Level, Moment, RouteTo};
 use crate::upstream::Upstream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,8 +87,8 @@ fn at_present(
     };
     let bound = Bound { floor: Floor::default(), again: None };
     let choice = match tied {
-        Some(reason) => Choice { server: Arc::clone(upstream.primary()), reason, passed: Passed::new() },
-        None => choose(upstream, coherence, level, Some(bound), 0),
+        Some(reason) => Choice { server: Arc::clone(upstream.primary()), reason, passed: Passed::default() },
+        None => choose(upstream, coherence, level, Some(bound), (&Moment::now, 0)),
     };
     let server = choice.server.name().to_owned();
     let replicas = if tied.is_some() { Vec::new() } else { Replica::all(upstream, &choice.passed) };

@@ -175,6 +175,9 @@ impl Instance {
         if let (Some(feed), Some(_)) = (&feed, &cache) {
             tokio::spawn(background.clone().run_until_cancelled_owned(say_basis(feed.clone(), config.ttl_rules.len())));
         }
+        for trouble in config.zone_troubles() {
+            tracing::warn!("{trouble}");
+        }
         let telemetry = Telemetry::new();
         let shared = Arc::new(session::Shared {
             ttl: ArcSwap::from_pointee(TtlRules::new(&config.ttl_rules)),

@@ -32,7 +32,7 @@ impl Session {
         if self.greeted.1 != self.shared.upstream.defaults() && self.held.is_none() {
             Box::pin(self.take_over_defaults()).await?;
         }
-        if self.rules.version != self.shared.rules.version() {
+        if self.rules.rules.version != self.shared.rules.version() {
             self.take_over_rules();
         }
         if unit.end == UnitEnd::Query && !self.is_mid_batch() {

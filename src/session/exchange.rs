@@ -234,7 +234,8 @@ impl Held {
                 client.flush().await.map_err(Broken::Client)?;
             }
             if round.held_back.is_some() && self.side == Side::Replica {
-                self.progress_while_alive(out).await?;
+                // Boxed, since every session would keep room for its clock.
+                Box::pin(self.progress_while_alive(out)).await?;
             } else {
                 self.progress(out).await?;
             }

@@ -22,7 +22,11 @@ const FORMS: [(&str, &[u8]); 2] = [("as text", b""), ("in binary", &[0, 1])];
 impl Session {
     /// The rows that explain `text`. `request`: the EXPLAIN, with the parameters that the statement would have.
     pub(super) fn explain(&mut self, form: ExplainForm, text: &str, request: &Request<'_>) -> Vec<String> {
-        let plan = self.plan(text.as_bytes());
+        let mut plan = self.plan(text.as_bytes());
+        if plan.hint != request.plan.hint {
+            // A comment belongs to the whole text.
+            plan = Arc::new(Plan { hint: request.plan.hint, ..Plan::clone(&plan) });
+        }
         let level = plan.hint.level.unwrap_or(self.level());
         let now = (plan.kind == Kind::Read).then(|| {
             let lookup = self.would_find(&plan, level, request, Moment::now());

@@ -14,7 +14,7 @@ use crate::route::destination::Reason;
 use crate::route::plan::{Kind, Plan};
 use crate::telemetry::{Outcome, Record};
 use crate::types::Moment;
-use crate::upstream::Server;
+use crate::upstream::{Measure, Server};
 use crate::wire::backend::{Failure, put_ready};
 use crate::wire::frontend::Malformed;
 use bytes::{Bytes, BytesMut};
@@ -119,6 +119,12 @@ impl Session {
             }
             let Some(way) = self.hold(errand.tied, end).await? else { return Ok(()) };
             let side = way.side;
+            if side == Side::Replica
+                && self.held.as_ref().is_some_and(|held| held.lease.server.measure() == Measure::Time)
+            {
+                // Nothing is proven by what such a replica shows.
+                errand.fill = None;
+            }
             if errand.standing == Standing::Alone && !self.may_stand_alone(side, errand.fill.is_some()) {
                 errand.standing = self.begins();
             }
@@ -253,6 +259,12 @@ impl Session {
                     round.status = Some(b'I');
                 }
                 self.seen.raise_to_moment(Moment::now());
+                Ok(server)
+            }
+            // It stopped the read, which is to be asked elsewhere, and then ended the connection.
+            Err(broken) if side == Side::Replica && round.again.is_some() => {
+                tracing::debug!(server = server.name(), %broken, "a replica left after it had refused a read");
+                self.held = None;
                 Ok(server)
             }
             // Nothing of the answer was relayed, and a read has no effect.

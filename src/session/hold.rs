@@ -47,7 +47,7 @@ impl Session {
             if !is_mid_batch && self.status != b'E' && side == Side::Primary && self.seen.ahead != Lsn::ZERO {
                 Box::pin(self.catch_up()).await?;
             }
-            return Ok(Some(Way { side, reason: Reason::Held, passed: Passed::new() }));
+            return Ok(Some(Way { side, reason: Reason::Held, passed: Passed::default() }));
         }
         if !self.shared.upstream.is_settled() {
             Box::pin(self.shared.upstream.settled()).await;
@@ -56,7 +56,7 @@ impl Session {
             Some(reason) => self.primary(reason),
             None => self.choose(),
         };
-        for (_, passed_over) in passed.iter().filter(|_| matches!(reason, Reason::NoneFit(_))).take(1) {
+        if let Reason::NoneFit(passed_over) = reason {
             self.shared.telemetry.passed_over(passed_over.label());
         }
         let lease = match server.try_lease(&self.account, &self.database) {

@@ -37,17 +37,17 @@ mod survey;
 mod way;
 
 use crate::cache::Cache;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogVersion};
 use crate::coherence::Coherence;
 use crate::config::Config;
 use crate::config::users::Users;
 use crate::feed::Feed;
 use crate::route::book::Book;
 use crate::route::plan::PinReason;
-use crate::route::rules::{Matches, RouteRules, Rulebook};
+use crate::route::rules::{Rulebook, SessionRules};
 use crate::route::ttl::TtlRules;
 use crate::telemetry::Telemetry;
-use crate::types::{Level, Lsn};
+use crate::types::{Level, Lsn, Moment};
 use crate::upstream::{Account, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
@@ -62,6 +62,7 @@ use exchange::Held;
 use floor::Seen;
 use flow::Flow;
 use own::Levels;
+use parking_lot::Mutex;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
 use proof::Verifiers;
@@ -123,11 +124,22 @@ pub struct Common {
     plans: Plans,
     greetings: Greetings,
     routes: Book,
+    /// The catalog's version, and when a session first met it.
+    catalog: Mutex<(CatalogVersion, Moment)>,
     verifiers: Verifiers,
     secrets: Secrets,
 }
 
 impl Common {
+    /// Since when the catalog has been of this version, at the latest.
+    fn catalog_since(&self, version: CatalogVersion) -> Moment {
+        let mut met = self.catalog.lock();
+        if met.0 != version {
+            *met = (version, Moment::now());
+        }
+        met.1
+    }
+
     /// Where statements that needed a server went.
     pub fn routes(&self) -> &Book {
         &self.routes
@@ -215,10 +227,9 @@ struct Session {
     recent: Recent,
     key: Vec<u8>,
     /// Whose turn it is among servers that are equal: any number.
-    turn: u64,
-    /// The rules for statements, and those that may count for this session.
-    rules: Arc<RouteRules>,
-    ruled: Matches,
+    turn: u32,
+    /// The rules for statements.
+    rules: Arc<SessionRules>,
     registration: cancel::Registration,
     silence: limits::Silence,
     /// It has asked nothing yet.

@@ -62,12 +62,12 @@ impl Session {
 
     fn plan_of_identity(&mut self, text: &[u8]) -> Arc<Plan> {
         let catalog = self.shared.catalog.load();
-        self.shared.common.plans.plan(text, &self.names, (&catalog, &self.rules), &mut self.recent)
+        self.shared.common.plans.plan(text, &self.names, (&catalog, &self.rules.rules), &mut self.recent)
     }
 
     /// Whether catalog and rules are still as they were when the plan was made.
     pub(super) fn is_current(&self, plan: &Plan) -> bool {
-        plan.catalog_version == self.shared.catalog.load().version && plan.ruled.version == self.rules.version
+        plan.catalog_version == self.shared.catalog.load().version && plan.ruled.version == self.rules.rules.version
     }
 
     /// A prepared statement's plan, made again if the catalog or the session's names have changed since.

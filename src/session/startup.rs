@@ -16,7 +16,6 @@ use super::portal::Statements;
 use super::settings::{Baseline, Settings, split_identifiers};
 use super::{Block, End, Session, Shared, proof, replicate, shutting_down};
 use crate::catalog::CatalogVersion;
-use crate::route::rules::Matches;
 use crate::types::Moment;
 use crate::upstream::{Account, Lease, LeaseError};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
@@ -273,9 +272,8 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         statements: Statements::default(),
         recent: Recent::default(),
         key: Vec::new(),
-        turn: u64::from(registration.process),
+        turn: registration.process,
         rules: Arc::default(),
-        ruled: Matches::default(),
         registration,
         silence: Silence::default(),
         is_new: true,

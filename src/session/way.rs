@@ -10,7 +10,7 @@ use crate::config::PoolMode;
 use crate::route::book::Trip;
 use crate::route::destination::{Choice, Passed, Reason, choose};
 use crate::route::plan::{Kind, Place, Plan};
-use crate::route::rules::Verdict;
+use crate::route::rules::{SessionRules, Verdict};
 use crate::types::{Level, Moment, RouteTo};
 use crate::upstream::Server;
 use std::sync::Arc;
@@ -83,13 +83,13 @@ impl Session {
 
     /// The rule that counts for a statement here.
     pub(super) fn rule(&self, plan: &Plan) -> Option<Verdict<'_>> {
-        self.rules.verdict(plan.ruled.matches, self.ruled)
+        self.rules.verdict(plan)
     }
 
     /// The rules have changed.
     pub(super) fn take_over_rules(&mut self) {
-        self.rules = self.shared.rules.present();
-        self.ruled = self.rules.of_session(&self.account.user, &self.database);
+        let rules = self.shared.rules.present();
+        self.rules = Arc::new(SessionRules::new(rules, &self.account.user, &self.database));
     }
 
     /// Whether hint or rule would rather have a unit wait a little than go to the primary.
@@ -123,16 +123,18 @@ impl Session {
 
     /// The primary, for this reason.
     pub(super) fn primary(&self, reason: Reason) -> Choice {
-        Choice { server: Arc::clone(self.shared.upstream.primary()), reason, passed: Passed::new() }
+        Choice { server: Arc::clone(self.shared.upstream.primary()), reason, passed: Passed::default() }
     }
 
     /// Where a read goes that nothing ties.
     pub(super) fn choose(&mut self) -> Choice {
         let level = self.level();
-        self.turn = self.turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let turn = (self.turn >> 33) as usize;
+        // The next of a sequence that seems to have no order (Numerical Recipes), whose high bits are the better ones.
+        self.turn = self.turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let turn = (self.turn >> 16) as usize;
         let bound = self.seen.bound(&self.shared.coherence);
-        choose(&self.shared.upstream, &self.shared.coherence, level, bound, turn)
+        let since = || self.shared.common.catalog_since(self.shared.catalog.load().version);
+        choose(&self.shared.upstream, &self.shared.coherence, level, bound, (&since, turn))
     }
 
     /// Notes where a unit has gone, for those who ask: by the statement that it runs, or the first of several.

@@ -23,8 +23,20 @@ pub(super) struct Seen {
     /// Whether the primary has been heard lately: without it nobody knows how late a replica is.
     pub primary: PrimaryHeard,
     pub lag_bytes: Option<u64>,
+    /// By what it is known how far it has come.
+    pub measure: Measure,
     /// The server's own account of its timeline.
     pub timeline: Option<u32>,
+}
+
+/// By what a replica is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// It tells a position.
+    Position,
+    /// It tells nothing but how late it is: nothing can be proven of what it shows, so that no session may hold it against what it
+    /// has seen, and nothing is cached from it.
+    Time,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +54,7 @@ impl Seen {
         fresh_at: None,
         primary: PrimaryHeard::NotLately,
         lag_bytes: None,
+        measure: Measure::Position,
         timeline: None,
     };
 }
@@ -144,6 +157,17 @@ impl Evidence {
         Duration::from_micros(self.latency.load(Ordering::Relaxed))
     }
 
+    pub(super) fn measure(&self) -> Measure {
+        self.seen.load().measure
+    }
+
+    /// As [`Evidence::fit_at`], where no position is told: it must have come as far as everything that was so at `since`.
+    pub(super) fn fit_since(&self, epoch: Epoch, since: Moment, now: Moment) -> Result<(), PassedOver> {
+        self.fit_at(epoch, Lsn::ZERO, now)?;
+        let fresh_at = self.seen.load().fresh_at;
+        if fresh_at.is_none_or(|fresh_at| fresh_at < since) { Err(PassedOver::BelowFloor) } else { Ok(()) }
+    }
+
     pub(super) fn fit_at(&self, epoch: Epoch, floor: Lsn, now: Moment) -> Result<(), PassedOver> {
         let seen = self.seen.load();
         match seen.role {
@@ -159,9 +183,8 @@ impl Evidence {
         }
         match seen.fresh_at {
             Some(fresh_at) if now.since(fresh_at) <= self.staleness => {}
-            _ if seen.primary == PrimaryHeard::NotLately || seen.lag_bytes.is_none() => {
-                return Err(PassedOver::LagUnknown);
-            }
+            _ if seen.primary == PrimaryHeard::NotLately => return Err(PassedOver::LagUnknown),
+            None if seen.lag_bytes.is_none() => return Err(PassedOver::LagUnknown),
             _ => return Err(PassedOver::TooFarBehind),
         }
         if self.replayed() < floor { Err(PassedOver::BelowFloor) } else { Ok(()) }

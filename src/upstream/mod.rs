@@ -9,6 +9,7 @@ mod admission;
 mod cancel;
 mod connection;
 mod control;
+mod dialect;
 mod evidence;
 mod gate;
 mod lag;
@@ -29,6 +30,7 @@ mod fake;
 
 pub use connection::Facts;
 pub use control::{Control, ControlError, Identity};
+pub use evidence::Measure;
 pub use gate::Gate;
 pub use lease::Lease;
 pub use login::{Opened, connect};

@@ -2,7 +2,7 @@
 //! may go here; does not choose between servers.
 
 use super::connection::Facts;
-use super::evidence::{Evidence, Seen};
+use super::evidence::{Evidence, Measure, Seen};
 use super::lease::Lease;
 use super::login;
 use super::pool::{Claim, Grant, Named, Pool, PoolCounts, Pools, Slot, Terms};
@@ -129,6 +129,19 @@ impl Server {
     /// Why not.
     pub fn fit_at(&self, epoch: Epoch, floor: Lsn, now: Moment) -> Result<(), PassedOver> {
         self.evidence.fit_at(epoch, floor, now)
+    }
+
+    /// By what it is known how far it has come.
+    pub fn measure(&self) -> Measure {
+        self.evidence.measure()
+    }
+
+    /// May this replica, which tells no position, take a read of all that was so at `since`?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn fit_since(&self, epoch: Epoch, since: Moment) -> Result<(), PassedOver> {
+        self.evidence.fit_since(epoch, since, Moment::now())
     }
 
     /// Changes whenever the watch loses this server: a replica that comes back may show less than before.

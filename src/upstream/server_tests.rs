@@ -173,6 +173,7 @@ fn fresh() -> Seen {
         following: EPOCH,
         fresh_at: Some(Moment::from_micros(4_500_000)),
         primary: PrimaryHeard::Lately,
+        measure: Measure::Position,
         lag_bytes: Some(0),
         timeline: Some(1),
     }

@@ -45,11 +45,13 @@ pub enum PassedOver {
     FloorUnknown,
     /// The read is to be as fresh as the primary itself.
     Strong,
+    /// It tells no position, and the session may read no less than what it has seen.
+    PositionUnknown,
 }
 
 impl PassedOver {
     /// Every variant, for metrics that are made once.
-    pub const ALL: [PassedOver; 9] = [
+    pub const ALL: [PassedOver; 10] = [
         PassedOver::Unreachable,
         PassedOver::NotAReplica,
         PassedOver::LagUnknown,
@@ -59,6 +61,7 @@ impl PassedOver {
         PassedOver::Doubted,
         PassedOver::FloorUnknown,
         PassedOver::Strong,
+        PassedOver::PositionUnknown,
     ];
 
     /// The name in status and metrics.
@@ -73,6 +76,7 @@ impl PassedOver {
             PassedOver::Doubted => "doubted",
             PassedOver::FloorUnknown => "floor_unknown",
             PassedOver::Strong => "strong",
+            PassedOver::PositionUnknown => "position_unknown",
         }
     }
 }

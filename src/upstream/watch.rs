@@ -2,7 +2,7 @@
 //! that connection, and not a moment longer.
 
 use super::control::{Control, ControlError, Probe, Standing};
-use super::evidence::{PrimaryHeard, Seen};
+use super::evidence::{Measure, PrimaryHeard, Seen};
 use super::leading::Heard;
 use super::status::{PassedOver, Role, ServerState};
 use super::{Site, Upstream};
@@ -89,7 +89,7 @@ async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut
         log.saw(site);
         let interval = match probe.standing {
             Standing::Primary { .. } => PRIMARY_INTERVAL,
-            Standing::Replica { .. } => REPLICA_INTERVAL,
+            Standing::Replica { .. } | Standing::Reader { .. } => REPLICA_INTERVAL,
         };
         // Whoever doubts what was seen is not to wait for long; nor are many of them to ask without a pause.
         tokio::time::sleep(SHORTEST_INTERVAL).await;
@@ -105,12 +105,16 @@ impl Upstream {
         let server = &self.sites[index].server;
         server.evidence().took(now.since(probe.sent));
         match probe.standing {
-            Standing::Replica { replayed } => {
+            Standing::Replica { .. } | Standing::Reader { .. } => {
                 // An open connection of a former primary would have ended; one of a replica lives on after promotion.
                 if server.role() == Role::Primary {
                     server.begin_life();
                 }
-                let seen = self.leading.lock().replica_answered(probe, replayed, now);
+                let replayed = match probe.standing {
+                    Standing::Replica { replayed } => replayed,
+                    _ => None,
+                };
+                let seen = self.leading.lock().replica_answered(index, probe, replayed, now);
                 let followed = server.seen().following;
                 server.observed(seen.clone(), replayed);
                 if followed != seen.following && followed != Epoch::default() {
@@ -134,6 +138,7 @@ impl Upstream {
                         fresh_at: None,
                         primary: PrimaryHeard::Lately,
                         lag_bytes: None,
+                        measure: Measure::Position,
                         timeline: probe.timeline,
                     },
                     None,

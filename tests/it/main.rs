@@ -50,6 +50,7 @@ mod regress;
 mod reload;
 mod replication;
 mod routing;
+mod ruled;
 mod scripts;
 mod sessions;
 mod shapes;

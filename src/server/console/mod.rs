@@ -95,7 +95,10 @@ impl Desk {
             "stats" => show::stats(self.shared.upstream.own_database(), &self.shared.telemetry),
             _ => return Err(refused("42704", format!("unknown: SHOW {what}; SHOW HELP lists all"))),
         };
-        Ok(Answer { table: Some(table), ..done("SHOW") })
+        let troubles = self.shared.config.zone_troubles();
+        let notice = troubles.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let notice = (what == "replicas" && !notice.is_empty()).then_some(notice);
+        Ok(Answer { table: Some(table), notice, tag: "SHOW" })
     }
 
     fn sessions(&self) -> Vec<TakenBy> {
