@@ -453,7 +453,8 @@ impl Held {
             Verdict::Parameter => {
                 let is_role = self.parameter(body);
                 // Which server answers is not the client's concern, and so is not what it becomes.
-                if !round.mute_parameters && !(is_role && self.side == Side::Replica) {
+                let is_ours = is_role && self.side == Side::Replica;
+                if !round.mute_parameters && !is_ours {
                     output.extend_from_slice(frame);
                 }
                 if let Some(capture) = &mut round.capture {

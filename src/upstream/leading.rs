@@ -94,6 +94,13 @@ impl Leading {
         }
     }
 
+    /// Whether what this server says of itself, if it is heard, means that another history is written from here on: not only that the
+    /// same one has restarted, or has forgotten its statistics.
+    pub(super) fn parts(&self, index: usize, probe: &Probe) -> bool {
+        let goes_on = |life: &Life| life.system == probe.system && Some(life.timeline) == probe.timeline;
+        self.life.as_ref().is_some_and(|life| index != self.index || !goes_on(life))
+    }
+
     /// A ping of this life of the primary answered.
     pub(super) fn pinged(&mut self, epoch: Epoch, sent: Moment, inserted: Lsn) {
         if epoch != Epoch::default() && epoch == self.epoch() {
@@ -190,6 +197,8 @@ mod tests {
         let mut leading = Leading::new(S);
         leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
         assert_eq!(leading.primary_answered(1, &primary(8, 1, 150, 1_000), Role::Primary), Heard::Stranger);
+        assert!(!leading.parts(0, &primary(8, 1, 200, 900)), "a restart");
+        assert!(leading.parts(0, &primary(8, 2, 200, 900)) && leading.parts(1, &primary(8, 2, 200, 900)));
         assert_eq!(leading.primary_answered(1, &primary(8, 2, 200, 900), Role::Unknown), Heard::NewLife);
         assert_eq!((leading.index(), leading.epoch()), (1, Epoch::new(8)));
         assert_eq!(leading.primary_answered(0, &primary(9, 1, 300, 2_000), Role::Primary), Heard::Stranger);

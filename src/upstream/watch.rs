@@ -123,12 +123,13 @@ impl Upstream {
             }
             Standing::Primary { .. } => {
                 let was = server.role();
-                let heard = {
+                let (heard, parts) = {
                     let mut leading = self.leading.lock();
+                    let parts = leading.parts(index, probe);
                     let present = self.sites[leading.index()].server.role();
                     let heard = leading.primary_answered(index, probe, present);
                     self.primary.store(leading.index(), std::sync::atomic::Ordering::Release);
-                    heard
+                    (heard, parts)
                 };
                 server.observed(
                     Seen {
@@ -144,7 +145,8 @@ impl Upstream {
                     None,
                 );
                 match heard {
-                    Heard::NewLife => self.sites.iter().for_each(|site| site.server.begin_life()),
+                    Heard::NewLife if parts => self.sites.iter().for_each(|site| site.server.begin_life()),
+                    Heard::NewLife => self.sites.iter().for_each(|site| site.server.retire_connections()),
                     Heard::Stranger | Heard::Same if was == Role::Replica => server.begin_life(),
                     Heard::Stranger | Heard::Same => {}
                 }

@@ -191,11 +191,15 @@ pub enum Kind {
 impl Kind {
     /// Whether it touches no row, but the session and its transaction alone.
     pub fn is_control(&self) -> bool {
-        match self {
-            Kind::Show(_) | Kind::Empty | Kind::Transaction(_) | Kind::Setting(_) | Kind::SetConfig(_) => true,
-            Kind::Explain { .. } => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Kind::Show(_)
+                | Kind::Empty
+                | Kind::Transaction(_)
+                | Kind::Setting(_)
+                | Kind::SetConfig(_)
+                | Kind::Explain { .. }
+        )
     }
 }
 
