@@ -45,6 +45,8 @@ pub enum Reason {
     RefusedByReplica,
     /// The replica that it was sent to was lost, or stopped it in favour of what it replays.
     ReplicaLost,
+    /// The replica that was chosen gave no connection.
+    NoConnection,
     /// The session holds that connection.
     Held,
     /// Of the replicas that may answer it, this one has the fewest requests outstanding; another zone's and a slow one's count
@@ -73,6 +75,7 @@ impl Reason {
             Reason::Rule(_) => "rule",
             Reason::RefusedByReplica => "refused_by_replica",
             Reason::ReplicaLost => "replica_lost",
+            Reason::NoConnection => "no_connection",
             Reason::Held => "held",
             Reason::LeastOutstanding => "least_outstanding",
             Reason::NoReplica => "no_replica",

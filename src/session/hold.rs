@@ -70,6 +70,8 @@ impl Session {
             },
         };
         let side = self.side(&lease.server);
+        let is_elsewhere = tied.is_none() && !Arc::ptr_eq(&lease.server, &server);
+        let reason = if is_elsewhere { Reason::NoConnection } else { reason };
         self.held = Some(Held::new(lease, side, std::mem::take(&mut self.spare)));
         if !self.carries_settings() {
             Box::pin(self.put_settings()).await?;
