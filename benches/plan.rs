@@ -17,6 +17,7 @@ use sidecache::catalog::{
     SessionState, Type, TypeKind, Usage, Volatility,
 };
 use sidecache::route::plan::{Encoding, plan};
+use sidecache::route::rules::RouteRules;
 use sidecache::session::plans::{Names, Plans, Recent};
 use sidecache::types::RelationId;
 use std::hint::black_box;
@@ -154,7 +155,8 @@ fn plans(criterion: &mut Criterion) {
         Arc::new(Names { path: path.clone(), standard_strings: true, encoding: Encoding::Utf8 }),
         Recent::default(),
     );
-    let mut again = |text: &str| plans.plan(black_box(text.as_bytes()), &names, &catalog, &mut recent);
+    let known = (&catalog, &RouteRules::default());
+    let mut again = |text: &str| plans.plan(black_box(text.as_bytes()), &names, known, &mut recent);
     criterion.bench_function("plan/warm, all queries of the ORMs", |b| {
         b.iter(|| texts.iter().for_each(|text| drop(again(text))))
     });

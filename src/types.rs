@@ -160,6 +160,36 @@ impl Moment {
     }
 }
 
+/// Where a statement is wanted to go, by its hint or a rule: among the servers that may answer it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RouteTo {
+    /// To the primary alone.
+    Primary,
+    /// To a replica, even if one has to be waited for a little.
+    Replica,
+    /// As if nothing was said.
+    Any,
+}
+
+impl RouteTo {
+    /// The name in hints, rules and explanations.
+    pub const fn label(self) -> &'static str {
+        match self {
+            RouteTo::Primary => "primary",
+            RouteTo::Replica => "replica",
+            RouteTo::Any => "any",
+        }
+    }
+}
+
+impl FromStr for RouteTo {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [RouteTo::Primary, RouteTo::Replica, RouteTo::Any].into_iter().find(|to| to.label() == text).ok_or(())
+    }
+}
+
 /// What a session may be promised by a hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Level {

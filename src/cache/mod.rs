@@ -5,6 +5,7 @@
 pub mod encoding;
 mod flight;
 pub mod key;
+mod peek;
 mod permit;
 mod stats;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 mod timed;
 
 pub use flight::{Waited, Waiter};
+pub use peek::Peek;
 pub use permit::Permit;
 pub use stats::Stats;
 pub use timed::{Timed, TimedAnswer, TimedPermit, TimedReply};

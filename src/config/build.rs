@@ -41,6 +41,7 @@ impl Config {
             staleness: from.required("staleness", values::some_duration)?,
             cache: from.required("cache", values::word(CACHE_MODES))?,
             ttl_rules: from.ttl_rules().to_vec(),
+            route_rules: from.route_rules().to_vec(),
             pool: from.required("pool", values::word(POOL_MODES))?,
             max_prepared_statements: from.required("max_prepared_statements", values::count)?,
             connect_timeout: from.required("connect_timeout", values::some_duration)?,

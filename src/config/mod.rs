@@ -7,6 +7,7 @@
 mod build;
 mod error;
 mod live;
+mod rules;
 mod server_url;
 mod settings;
 mod sources;
@@ -17,13 +18,16 @@ mod tests;
 mod texts;
 pub mod users;
 mod values;
+mod zones;
 
 pub use error::{ConfigError, Origin};
 pub use live::Live;
 pub use settings::{Change, Count, Fallback, Form, SETTINGS, Secrecy, Setting};
 pub use sources::Flags;
 pub use texts::Texts;
+pub use zones::ZoneTrouble;
 
+use crate::types::RouteTo;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -113,6 +117,20 @@ pub struct TtlRule {
     pub ttl: Duration,
 }
 
+/// A rule for the statements that meet all of its conditions: where they go, and whether they are cached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RouteRule {
+    /** the user who logged in */
+    pub role: Option<String>,
+    pub database: Option<String>,
+    /** `schema.table` */
+    pub table: Option<String>,
+    /** as SHOW ROUTES tells it */
+    pub fingerprint: Option<String>,
+    pub destination: Option<RouteTo>,
+    pub cache: Option<bool>,
+}
+
 /// TLS towards clients.
 #[derive(Debug, Clone)]
 pub struct ClientTls {
@@ -181,6 +199,8 @@ pub struct Config {
     pub staleness: Duration,
     pub cache: CacheMode,
     pub ttl_rules: Vec<TtlRule>,
+    /// The first that matches counts.
+    pub route_rules: Vec<RouteRule>,
     pub pool: PoolMode,
     /// Statements of clients that a server connection keeps prepared.
     pub max_prepared_statements: usize,

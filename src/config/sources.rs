@@ -1,8 +1,9 @@
 //! Where values come from: flags, then environment, then the file, then the default. Knows names, not meanings.
 
 use super::error::{ConfigError, Origin};
+use super::rules::{route_rules, ttl_rules};
 use super::settings::{Count, Fallback, SETTINGS, Secrecy, Setting, setting};
-use super::{Texts, TtlRule, values};
+use super::{RouteRule, Texts, TtlRule};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -69,13 +70,7 @@ struct File {
     path: PathBuf,
     values: Values,
     ttl: Vec<TtlRule>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTtl {
-    table: String,
-    ttl: String,
+    route: Vec<RouteRule>,
 }
 
 /// All sources, the strongest first.
@@ -155,6 +150,11 @@ impl<'a> Sources<'a> {
     pub fn ttl_rules(&self) -> &[TtlRule] {
         &self.file.ttl
     }
+
+    /// Those for routes.
+    pub fn route_rules(&self) -> &[RouteRule] {
+        &self.file.route
+    }
 }
 
 impl File {
@@ -174,9 +174,16 @@ impl File {
         })?;
         let mut file = File { path: path.to_owned(), ..File::default() };
         for (key, value) in table {
-            if key == "ttl" {
-                file.ttl = ttl_rules(value, path)?;
-                continue;
+            match key.as_str() {
+                "ttl" => {
+                    file.ttl = ttl_rules(value, path)?;
+                    continue;
+                }
+                "route" => {
+                    file.route = route_rules(value, path)?;
+                    continue;
+                }
+                _ => {}
             }
             let Some(setting) = SETTINGS.iter().find(|s| s.key == key) else {
                 return Err(ConfigError::UnknownKey { meant: meant(&key), key, path: path.to_owned() });
@@ -203,30 +210,6 @@ fn texts(setting: &'static Setting, value: toml::Value, path: &Path) -> Result<V
         (Count::One, other @ toml::Value::Array(_)) => Err(wrong(&other, "takes one value")),
         (_, single) => Ok(vec![text(single)?]),
     }
-}
-
-fn ttl_rules(value: toml::Value, path: &Path) -> Result<Vec<TtlRule>, ConfigError> {
-    let wrong = |shown: String, reason: String| ConfigError::Value {
-        key: "ttl",
-        shown,
-        origin: Origin::File(path.to_owned()),
-        reason,
-    };
-    let raw: Vec<RawTtl> =
-        value.try_into().map_err(|cause: toml::de::Error| wrong("[[ttl]]".to_owned(), cause.message().to_owned()))?;
-    let mut rules: Vec<TtlRule> = Vec::new();
-    for RawTtl { table, ttl } in raw {
-        let whole = matches!(table.split('.').collect::<Vec<_>>()[..], [schema, name] if !schema.is_empty() && !name.is_empty());
-        if !whole {
-            return Err(wrong(format!("{table:?}"), "its table is not schema.table".to_owned()));
-        }
-        if rules.iter().any(|rule| rule.table == table) {
-            return Err(wrong(format!("{table:?}"), "has two rules".to_owned()));
-        }
-        let ttl = values::some_duration(&ttl).map_err(|reason| wrong(format!("{ttl:?} of {table}"), reason))?;
-        rules.push(TtlRule { table, ttl });
-    }
-    Ok(rules)
 }
 
 /// The setting whose name is one typing mistake away, for the message.
@@ -280,21 +263,6 @@ mod tests {
         assert!(text.contains("line 1") && !text.contains("hunter2"), "{text}");
         assert!(!refused("redis_secret = ['hunter2']").contains("hunter2"));
         assert!(!refused("redis_secret = 5\nredis_secret = 'hunter2'").contains("hunter2"));
-    }
-
-    #[test]
-    fn ttl_rules_name_a_table_and_a_time() {
-        let file = File::parse("[[ttl]]\ntable = 'public.rates'\nttl = '30s'", Path::new("c.toml")).unwrap();
-        assert_eq!((file.ttl[0].table.as_str(), file.ttl[0].ttl.as_secs()), ("public.rates", 30));
-        for wrong in [
-            "table = 'rates'\nttl = '30s'",
-            "table = 'a.b'\nttl = '0s'",
-            "table = 'a.b.c'\nttl = '1s'",
-            "table = 'a.b'",
-        ] {
-            assert!(refused(&format!("[[ttl]]\n{wrong}")).starts_with("ttl = "), "{wrong}");
-        }
-        assert!(refused("[[ttl]]\ntable='a.b'\nttl='1s'\n[[ttl]]\ntable='a.b'\nttl='2s'").contains("two rules"));
     }
 
     #[test]

@@ -17,6 +17,16 @@ const TAIL: &str = "
 # [[ttl]]
 # table = \"public.exchange_rates\"
 # ttl = \"30s\"
+
+# Where reads go and whether they are cached, for statements that meet all conditions of a rule: role (the user who logged
+# in), database, table (schema.table, behind views too), fingerprint (as SHOW ROUTES on the console tells it). The first rule that
+# matches counts. A rule chooses among what is allowed: what is not proven to read goes to the primary whatever it says.
+# destination: primary, replica (waits up to staleness for one that may answer, then the primary) or any; cache: on or off.
+#[[route]]
+#role = \"reports\"
+#table = \"public.events\"
+#destination = \"replica\"
+#cache = \"off\"
 ";
 
 /// The whole file.

@@ -32,9 +32,9 @@ impl Config {
 
     /// Takes over what may change while the process runs.
     pub fn adopt(&mut self, other: Config) {
-        let Config { users, client_tls, ttl_rules, log_level, live, mut texts, .. } = other;
-        (self.users, self.client_tls, self.ttl_rules, self.log_level, self.live) =
-            (users, client_tls, ttl_rules, log_level, live);
+        let Config { users, client_tls, ttl_rules, route_rules, log_level, live, mut texts, .. } = other;
+        (self.users, self.client_tls, self.log_level, self.live) = (users, client_tls, log_level, live);
+        (self.ttl_rules, self.route_rules) = (ttl_rules, route_rules);
         self.texts.0.retain(|key, _| setting(key).change == Change::Restart);
         texts.0.retain(|key, _| setting(key).change == Change::Reload);
         self.texts.0.append(&mut texts.0);

@@ -21,7 +21,8 @@
 //! | why is so little cached? | `sidecache_bypasses_total` and `sidecache_fills_refused_total` by `reason`; `sidecache explain` for one statement |
 //! | how stale can a hit be? | `sidecache_staleness_seconds`, NaN while nothing is served |
 //! | are changes heard? | `sidecache_stream_state`; `stream.reason` in `/status` |
-//! | why do replicas get no reads? | `sidecache_replicas_passed_over_total`; `servers` in `/status` |
+//! | why do replicas get no reads? | `sidecache_replicas_passed_over_total`; `servers` in `/status`; `SHOW REPLICAS` and `SHOW ROUTES` on the console |
+//! | what becomes of this statement? | `EXPLAIN (SIDECACHE) …` in a session like the application's; `SHOW QUERIES` |
 //! | why are connections not shared? | `sidecache_pins_total` by `reason` |
 //! | who listens, and by how many connections? | `sidecache_listening_sessions`, `sidecache_listening_connections`; `listening` in `/status`; `SHOW SERVERS` |
 //! | what are hits held against? | `cache.basis` in `/status`: `stream`, `ttl` (rules alone), `none`; requests of kind `ttl` |
@@ -33,6 +34,24 @@
 //!
 //! `connecting`, `proving` (it runs, and what could hide before its start is being found out), `live`, `lost` (it broke and is made
 //! again), `cold`, `off`. Hits are served only in `live`; in `off`, those that `[[ttl]]` rules allow.
+//!
+//! ## Failover
+//!
+//! Every server is asked who it is, replicas every 100 ms. A replica that says it takes writes, in the same cluster and on a later timeline,
+//! is the primary from then on; nothing goes to the old one again, alive, back or restarted, until it follows the new one. Sessions that
+//! hold a transaction on it are told 57P01. A connection that breaks, or reports another role (`in_hot_standby`), has its server asked at once, and a
+//! replica is not used before it has answered. A pool that is full says nothing of a server's health.
+//!
+//! On Aurora (known by its functions) the writer is who `aurora_replica_status()` says it is, and a reader succeeds it when it is gone. Readers tell
+//! no position, only how late they are: they answer sessions at level `bounded`, while their lag and the age of its report are within
+//! `staleness`, and nothing is cached from them. No function tells a server's zone: name it by `?zone=`.
+//!
+//! ## Rules for routes
+//!
+//! `[[route]]` rules match by role, database, table and fingerprint; all conditions of a rule must hold, and the first rule that matches counts.
+//! `destination = "primary"` and `cache = "off"` are strict; `replica` waits up to `staleness` for a replica that may answer, then goes to the primary;
+//! `any` and `cache = "on"` keep later rules away. Where it cannot be told which tables a statement reads, strict rules for tables hold. A hint in a
+//! comment (`route=primary`, `route=replica`) counts beside them and is never laxer than a rule. Hits are no matter of destination: they ask no server.
 //!
 //! ## Ending
 //!

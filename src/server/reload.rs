@@ -77,6 +77,9 @@ impl Reloader {
             // What was kept by other rules may be older than the new ones allow.
             shared.wrote();
         }
+        if config.route_rules != present.route_rules {
+            shared.rules.change(&config.route_rules);
+        }
         shared.upstream.change(config.live.clone());
         self.filter.change(&config.log_level).map_err(|wrong| wrong.to_string())?;
         present.adopt(config);

@@ -15,6 +15,7 @@ use crate::config::users::Users;
 use crate::config::{CacheMode, Config};
 use crate::feed::Feed;
 use crate::feed::state::FeedState;
+use crate::route::rules::Rulebook;
 use crate::route::ttl::TtlRules;
 use crate::session;
 use crate::store::shared::{Shared, Unwritten};
@@ -174,9 +175,13 @@ impl Instance {
         if let (Some(feed), Some(_)) = (&feed, &cache) {
             tokio::spawn(background.clone().run_until_cancelled_owned(say_basis(feed.clone(), config.ttl_rules.len())));
         }
+        for trouble in config.zone_troubles() {
+            tracing::warn!("{trouble}");
+        }
         let telemetry = Telemetry::new();
         let shared = Arc::new(session::Shared {
             ttl: ArcSwap::from_pointee(TtlRules::new(&config.ttl_rules)),
+            rules: Rulebook::new(&config.route_rules),
             config: Arc::new(config),
             users: ArcSwap::from_pointee(users),
             upstream,

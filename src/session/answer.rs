@@ -34,27 +34,33 @@ impl Session {
         if self.greeted.1 != self.shared.upstream.defaults() && self.held.is_none() {
             Box::pin(self.take_over_defaults()).await?;
         }
+        if self.rules.rules.version != self.shared.rules.version() {
+            self.take_over_rules();
+        }
         if unit.end == UnitEnd::Query && !self.is_mid_batch() {
             // `exec_simple_query` in postgres.c drops it before anything else.
             self.statements.close(b"");
         }
         // What waits for others alone is boxed: every session keeps room for the way to a server, and no more.
-        let look = match self.first_look(unit, began) {
-            look @ (Look::Wait(_) | Look::Listen) => Box::pin(self.look_further(unit, look, began)).await?,
-            look => look,
-        };
-        let understood = match look {
-            Look::Answered => {
-                self.client.discard(unit);
-                return Ok(());
+        // A look takes no room beyond this block.
+        let understood = {
+            let look = match self.first_look(unit, began) {
+                look @ (Look::Wait(_) | Look::Listen) => Box::pin(self.look_further(unit, look, began)).await?,
+                look => look,
+            };
+            match look {
+                Look::Answered => {
+                    self.client.discard(unit);
+                    return Ok(());
+                }
+                Look::Large(entry) => {
+                    self.client.discard(unit);
+                    return Box::pin(self.write_large(&entry)).await;
+                }
+                Look::Listen => (Intent::Pass("not_a_read"), Understood::default()),
+                Look::Wait(intent) => (intent, Understood::default()),
+                Look::Forward(intent, understood) => (intent, understood),
             }
-            Look::Large(entry) => {
-                self.client.discard(unit);
-                return Box::pin(self.write_large(&entry)).await;
-            }
-            Look::Listen => (Intent::Pass("not_a_read"), Understood::default()),
-            Look::Wait(intent) => (intent, Understood::default()),
-            Look::Forward(intent, understood) => (intent, understood),
         };
         let mut errand = self.errand(unit, understood, began)?;
         self.forward(&mut errand).await

@@ -206,10 +206,10 @@ impl<'a> Composer<'a> {
             }
             if !self.has(statement.number) {
                 self.evict();
-                self.put_named(Owner::Own(Probe::Effect), statement.number, &statement.sql, &statement.types);
+                self.put_named(Owner::Own(Probe::Effect), statement.number, &statement.sent, &statement.types);
             }
         } else if self.carried.unnamed != Some(statement.number) {
-            frontend::put_parse(&mut self.out, b"", &statement.sql, &statement.types);
+            frontend::put_parse(&mut self.out, b"", &statement.sent, &statement.types);
             self.flow.sent(Step::Parse(Owner::Own(Probe::Effect), Slot::Unnamed(statement.number)));
         }
     }
@@ -256,7 +256,7 @@ impl<'a> Composer<'a> {
     /// The client's Parse.
     pub fn parse(&mut self, statement: &Prepared) {
         if !statement.is_named {
-            frontend::put_parse(&mut self.out, b"", &statement.sql, &statement.types);
+            frontend::put_parse(&mut self.out, b"", &statement.sent, &statement.types);
             self.flow.sent(Step::Parse(Owner::Client, Slot::Unnamed(statement.number)));
             return;
         }
@@ -266,7 +266,7 @@ impl<'a> Composer<'a> {
         } else {
             self.evict();
         }
-        self.put_named(Owner::Client, statement.number, &statement.sql, &statement.types);
+        self.put_named(Owner::Client, statement.number, &statement.sent, &statement.types);
     }
 
     /// The client's Parse of a name that it has given already. PostgreSQL finds that out last: so it is asked to parse the text
@@ -277,7 +277,7 @@ impl<'a> Composer<'a> {
         if there.is_none() {
             self.inject(known);
         }
-        frontend::put_parse(&mut self.out, &server_name(taken), &statement.sql, &statement.types);
+        frontend::put_parse(&mut self.out, &server_name(taken), &statement.sent, &statement.types);
         self.flow.sent(Step::Parse(Owner::Client, Slot::Named(taken)));
         taken
     }
@@ -286,6 +286,11 @@ impl<'a> Composer<'a> {
     pub fn fail(&mut self, failure: Bytes, round: &mut Round) {
         self.put_failing();
         round.substitutes.push_back(failure);
+    }
+
+    /// What is to be sent. Moved as a whole, it takes no room while a server works.
+    pub fn end(self) -> BytesMut {
+        self.out
     }
 
     /// A statement under the name that SQL knows it by.

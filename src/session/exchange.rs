@@ -2,6 +2,7 @@
 //! fill copies aside what it relays.
 
 use super::client::{BadFrame, Client};
+use super::compose::Side;
 use super::flow::{Flow, Owner, Probe, Slot, Step, Unexpected, Verdict};
 use super::listen::put_notification;
 use super::relisten::Cut;
@@ -18,6 +19,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
@@ -27,9 +29,14 @@ const PIECE: usize = 64 * 1024;
 /// Bytes asked of a server in one read.
 const READ: usize = 16 * 1024;
 
+/// How often a replica that does not answer is looked after.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// A connection that this session holds, with what it still owes.
 pub struct Held {
     pub lease: Lease,
+    /// What the server was when the connection was taken.
+    pub side: Side,
     pub flow: Flow,
     /// The process that the session's client takes for its server's.
     known_as: u32,
@@ -55,6 +62,9 @@ pub enum Broken {
     /// The client left for good, and nothing is lost if what it asked for does not end.
     #[error("the client left while it waited")]
     Deserted,
+    /// It does not answer the watch either.
+    #[error("the server has fallen silent")]
+    Silent,
     /// It was cancelled and did not end.
     #[error("a request that was cancelled did not end")]
     TooLate,
@@ -67,6 +77,13 @@ pub enum Broken {
     /// The server ended the connection with this ErrorResponse, which is the client's.
     #[error("the server ended the session")]
     Fatal(Bytes),
+}
+
+impl Broken {
+    /// Whether it says something of the server's health.
+    pub fn is_of_server(&self) -> bool {
+        matches!(self, Broken::Io(_) | Broken::Closed | Broken::Silent | Broken::Fatal(_))
+    }
 }
 
 /// What a fill copies aside.
@@ -181,8 +198,8 @@ pub struct Round {
 
 impl Held {
     /// `flow`: one that owes nothing.
-    pub fn new(lease: Lease, flow: Flow, known_as: u32) -> Self {
-        Held { lease, flow, known_as, passing: 0, batch_open: false, settings_before: None }
+    pub fn new(lease: Lease, side: Side, flow: Flow, known_as: u32) -> Self {
+        Held { lease, side, flow, known_as, passing: 0, batch_open: false, settings_before: None }
     }
 
     /// Writes what can be written of `out` and reads what is there.
@@ -232,12 +249,20 @@ impl Held {
             if round.held_back.is_none() && !client.output.is_empty() {
                 client.flush().await.map_err(Broken::Client)?;
             }
-            match round.abandonable {
-                // Boxed, since every session would keep room for it.
-                true => Box::pin(self.progress_unless_gone(out, client, round)).await?,
-                false => self.progress(out).await?,
+            // Boxed, since every session would keep room for them.
+            if round.abandonable {
+                Box::pin(self.progress_unless_gone(out, client, round)).await?;
+            } else if self.may_be_asked_elsewhere(round) {
+                Box::pin(self.progress_while_alive(out)).await?;
+            } else {
+                self.progress(out).await?;
             }
         }
+    }
+
+    /// A read of which the client has nothing yet.
+    fn may_be_asked_elsewhere(&self, round: &Round) -> bool {
+        round.held_back.is_some() && self.side == Side::Replica
     }
 
     /// Makes progress, unless the client has gone for good.
@@ -247,9 +272,16 @@ impl Held {
         client: &mut Client,
         round: &mut Round,
     ) -> Result<(), Broken> {
+        let elsewhere = self.may_be_asked_elsewhere(round);
+        let progress = async {
+            match elsewhere {
+                true => self.progress_while_alive(out).await,
+                false => self.progress(out).await,
+            }
+        };
         tokio::select! {
             biased;
-            progressed = self.progress(out) => progressed,
+            progressed = progress => progressed,
             () = client.stream.broken() => match client.read().await {
                 // What it asked for before it went is done.
                 Ok(true) => {
@@ -258,6 +290,17 @@ impl Held {
                 }
                 Ok(false) | Err(_) => Err(Broken::Deserted),
             },
+        }
+    }
+
+    /// As [`Held::progress`], as long as the server answers somebody.
+    async fn progress_while_alive(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
+        loop {
+            match tokio::time::timeout(LOOK, self.progress(out)).await {
+                Ok(progressed) => return progressed,
+                Err(_) if self.lease.is_forsaken() => return Err(Broken::Silent),
+                Err(_) => {}
+            }
         }
     }
 
@@ -363,6 +406,17 @@ impl Held {
         digested
     }
 
+    /// Notes a parameter that the server reports. `true`: it tells of the server's role, which makes what was known of that doubtful.
+    fn parameter(&mut self, body: &[u8]) -> bool {
+        let Some((name, value)) = backend::parameter(body) else { return false };
+        let is_role = name == "in_hot_standby";
+        if is_role && self.lease.parameters.get(&name).is_some_and(|before| *before != value) {
+            self.lease.server.doubt();
+        }
+        self.lease.parameters.insert(name, value);
+        is_role
+    }
+
     fn take(&mut self, tag: u8, frame: &[u8], output: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
         let body = &frame[HEADER..];
         let step = self.flow.current();
@@ -445,10 +499,10 @@ impl Held {
                 round.own_error.get_or_insert_with(|| Bytes::copy_from_slice(frame));
             }
             Verdict::Parameter => {
-                if let Some((name, value)) = backend::parameter(body) {
-                    self.lease.parameters.insert(name, value);
-                }
-                if !round.mute_parameters {
+                let is_role = self.parameter(body);
+                // Which server answers is not the client's concern, and so is not what it becomes.
+                let is_ours = is_role && self.side == Side::Replica;
+                if !round.mute_parameters && !is_ours {
                     output.extend_from_slice(frame);
                 }
                 if let Some(capture) = &mut round.capture {

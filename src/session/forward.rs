@@ -10,11 +10,11 @@ use super::serve::{Intent, Understood};
 use super::settle::Fill;
 use super::survey::Survey;
 use super::{End, Session};
-use crate::config::PoolMode;
-use crate::route::plan::{Kind, Place, Plan};
+use crate::route::destination::Reason;
+use crate::route::plan::{Kind, Plan};
 use crate::telemetry::{Outcome, Record};
-use crate::types::{Level, Moment};
-use crate::upstream::Server;
+use crate::types::Moment;
+use crate::upstream::{Measure, Server};
 use crate::wire::backend::{Failure, put_ready};
 use crate::wire::frontend::Malformed;
 use bytes::{Bytes, BytesMut};
@@ -27,11 +27,12 @@ const TRIES: usize = 3;
 pub(super) struct Errand {
     unit: Bytes,
     end: UnitEnd,
-    survey: Survey,
+    pub survey: Survey,
     fill: Option<Fill>,
     /// What becomes of it, if nothing comes in between.
-    outcome: Outcome,
-    to_primary: bool,
+    pub outcome: Outcome,
+    /// Why it has to go to the primary, if it has.
+    pub tied: Option<Reason>,
     standing: Standing,
     began: Moment,
 }
@@ -91,28 +92,15 @@ impl Session {
         let understood = !survey.runs.iter().flatten().any(|plan| plan.is_not_understood());
         let writes = understood && !survey.reads && !survey.is_control();
         let outcome = if writes { Outcome::Write } else { outcome };
-        // A batch that goes on after this unit may write yet, and all of it goes to one server.
-        let may_go_on = matches!(end, UnitEnd::Flush | UnitEnd::Open);
-        let anywhere = survey.runs.iter().flatten().chain(&survey.touches).all(|plan| plan.place == Place::Anywhere);
-        // A replica refuses SERIALIZABLE, whether a statement or the session's default asks for it.
-        let plain = self.settings.is_plain();
-        let mut to_primary =
-            !survey.reads || !anywhere || !plain || may_go_on || self.shared.config.pool == PoolMode::Session;
-        // A replica has no statement of SQL's.
-        to_primary |= !survey.by_name.needs.is_empty();
-        // A hint counts for its statement as the level does for the session.
-        let strong = |plan: &Arc<Plan>| plan.hint.level == Some(Level::Strong);
-        to_primary |= survey.runs.iter().flatten().any(strong);
-        // A replica's answer would be older than the clock says.
-        to_primary |= matches!(fill, Some(Fill::Timed { .. }));
+        let tied = self.tied(&survey, end, fill.as_ref());
         survey.is_request = self.deferred.is_some() && self.request(&unit, end).is_some();
         let standing = self.standing(&survey, fill.is_some());
-        to_primary |= match standing {
-            Standing::Within => false,
-            Standing::Begins { .. } => true,
-            Standing::Alone => !self.is_deferred_read_only(),
-        };
-        Ok(Errand { unit, end, survey, fill, outcome, to_primary, standing, began })
+        let tied = tied.or(match standing {
+            Standing::Begins { .. } => Some(Reason::InTransaction),
+            Standing::Alone if !self.is_deferred_read_only() => Some(Reason::InTransaction),
+            Standing::Within | Standing::Alone => None,
+        });
+        Ok(Errand { unit, end, survey, fill, outcome, tied, standing, began })
     }
 
     /// Sends a unit to a server and relays its answer.
@@ -133,17 +121,24 @@ impl Session {
                 self.shared.telemetry.fill_refused(refusal.label());
                 errand.fill = None;
             }
-            let side = match self.hold(errand.to_primary, end).await? {
-                Some(side) => side,
-                None => return Ok(()),
-            };
+            if self.waits_for_replica(errand) {
+                Box::pin(self.await_replica()).await;
+            }
+            let Some(way) = self.hold(errand.tied, end).await? else { return Ok(()) };
+            let side = way.side;
+            if side == Side::Replica
+                && self.held.as_ref().is_some_and(|held| held.lease.server.measure() == Measure::Time)
+            {
+                // Nothing is proven by what such a replica shows.
+                errand.fill = None;
+            }
             if self.listening.is_some() && !errand.survey.reads {
                 Box::pin(self.tell_own_apart()).await?;
             }
             if errand.standing == Standing::Alone && !self.may_stand_alone(side, errand.fill.is_some()) {
                 errand.standing = self.begins();
             }
-            if errand.to_primary && !self.carries_by_name(&errand.survey) {
+            if errand.tied.is_some() && !self.carries_by_name(&errand.survey) {
                 Box::pin(self.put_by_name(&mut errand.survey)).await?;
             }
             let begins = matches!(errand.standing, Standing::Begins { .. });
@@ -176,14 +171,14 @@ impl Session {
                 match again {
                     Again::OnPrimary => {
                         // What writes belongs into its transaction, and into no cache.
-                        errand.to_primary = true;
+                        errand.tied = Some(Reason::RefusedByReplica);
                         errand.standing = self.begins();
                         errand.fill = None;
                         for plan in errand.survey.runs.iter().flatten() {
                             self.shared.common.plans.learn_write(&plan.identity);
                         }
                     }
-                    Again::Lost => errand.to_primary = true,
+                    Again::Lost => errand.tied = Some(Reason::ReplicaLost),
                     Again::Reprepared => Box::pin(self.forget_prepared(&errand.survey)).await?,
                 }
                 self.settle(round.status.unwrap_or(b'I'), None).await?;
@@ -205,6 +200,7 @@ impl Session {
                 Box::pin(self.hear()).await?;
                 self.ready();
             }
+            self.note(errand, &way, &server, upstream);
             if let Some(filling) = errand.fill.take() {
                 self.store(filling, round, side, upstream, &server);
             }
@@ -222,11 +218,7 @@ impl Session {
         let plans = || survey.runs.iter().flatten().chain(&survey.touches);
         survey.runs.iter().all(Option::is_some)
             && (!survey.runs.is_empty() || !survey.touches.is_empty())
-            && plans().all(|plan| {
-                matches!(plan.kind, Kind::Read)
-                    && plan.pin.is_none()
-                    && !self.shared.common.plans.is_learned_write(&plan.identity)
-            })
+            && plans().all(|plan| matches!(plan.kind, Kind::Read) && plan.pin.is_none() && !self.is_learned_write(plan))
     }
 
     /// Sends the unit and relays the answer, copy data of the client included.
@@ -273,11 +265,14 @@ impl Session {
             composer.settings(&self.expected(recipe));
         }
         self.compose(unit, end, survey, (beside, side), &mut composer, round);
-        let mut out = composer.out;
+        let mut out = composer.end();
         self.registration.running.begin(&server, &held.lease.key);
         let pumped = self.relay_in_time(&mut held, &mut out, round).await;
         drop(request);
         held.lease.put_back(out);
+        if pumped.as_ref().is_err_and(Broken::is_of_server) {
+            server.doubt();
+        }
         if matches!(pumped, Err(Broken::Deserted)) {
             tracing::debug!(server = server.name(), "a client left for good, and its read is cancelled");
             let (running, upstream) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared.upstream));
@@ -305,6 +300,12 @@ impl Session {
                     round.status = Some(b'I');
                 }
                 self.seen.raise_to_moment(Moment::now());
+                Ok(server)
+            }
+            // It stopped the read, which is to be asked elsewhere, and then ended the connection.
+            Err(broken) if side == Side::Replica && round.again.is_some() => {
+                tracing::debug!(server = server.name(), %broken, "a replica left after it had refused a read");
+                self.held = None;
                 Ok(server)
             }
             // Nothing of the answer was relayed, and a read has no effect.

@@ -8,9 +8,10 @@ use super::exchange::{Held, Round};
 use super::flow::Probe;
 use super::settings::Setting;
 use super::survey::Survey;
+use super::way::Way;
 use super::{End, Session};
 use crate::coherence::StreamState;
-use crate::route::destination::{Choice, Reason, choose};
+use crate::route::destination::{Choice, Passed, Reason};
 use crate::route::plan::{Kind, Plan, SettingChange};
 use crate::types::{Level, Lsn, Moment, Snapshot};
 use crate::upstream::{Lease, LeaseError, Server};
@@ -28,11 +29,16 @@ const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text";
 
 impl Session {
-    /// Gets a connection for the unit, or keeps the one that is held. `None`: the client was told why not.
-    pub(super) async fn hold(&mut self, to_primary: bool, end: UnitEnd) -> Result<Option<Side>, End> {
+    /// Gets a connection for the unit, or keeps the one that is held. `tied`: why it goes to the primary, if it has to. `None`: the
+    /// client was told why it gets none.
+    pub(super) async fn hold(&mut self, tied: Option<Reason>, end: UnitEnd) -> Result<Option<Way>, End> {
         if let Some(held) = &self.held {
-            // Replicas are held for one unit at a time: what is held longer is the primary's.
-            let side = self.side(&held.lease.server);
+            let side = held.side;
+            // Replicas are held for one unit at a time: what is held longer is the primary's, as long as it is that.
+            let is_primary = Arc::ptr_eq(&held.lease.server, self.shared.upstream.primary());
+            if side == Side::Primary && (held.lease.is_outlived() || !is_primary) {
+                return Err(succeeded());
+            }
             let is_mid_batch = held.batch_open;
             if !is_mid_batch && self.status == b'I' && !self.carries_settings() {
                 Box::pin(self.put_settings()).await?;
@@ -41,37 +47,39 @@ impl Session {
             if !is_mid_batch && self.status != b'E' && side == Side::Primary && self.seen.ahead != Lsn::ZERO {
                 Box::pin(self.catch_up()).await?;
             }
-            return Ok(Some(side));
+            return Ok(Some(Way { side, reason: Reason::Held, passed: Passed::default() }));
         }
-        let destination = if to_primary {
-            Choice { server: Arc::clone(self.shared.upstream.primary()), reason: Reason::NotARead }
-        } else {
-            let level = self.level();
-            let bound = self.seen.bound(&self.shared.coherence);
-            choose(&self.shared.upstream, &self.shared.coherence, level, bound)
+        if !self.shared.upstream.is_settled() {
+            Box::pin(self.shared.upstream.settled()).await;
+        }
+        let Choice { server, reason, passed } = match tied {
+            Some(reason) => self.primary(reason),
+            None => self.choose(),
         };
-        if let Reason::NoneFit(passed_over) = destination.reason {
+        if let Reason::NoneFit(passed_over) = reason {
             self.shared.telemetry.passed_over(passed_over.label());
         }
-        let lease = match self.idle(&destination.server) {
+        let lease = match self.idle(&server) {
             Some(lease) => {
                 self.shared.telemetry.pool_wait(Duration::ZERO);
                 lease
             }
-            None => match Box::pin(self.wait_for_lease(&destination.server, end)).await? {
+            None => match Box::pin(self.wait_for_lease(&server, end)).await? {
                 Some(lease) => lease,
                 None => return Ok(None),
             },
         };
         let side = self.side(&lease.server);
-        self.held = Some(Held::new(lease, std::mem::take(&mut self.spare), self.registration.process));
+        let is_elsewhere = tied.is_none() && !Arc::ptr_eq(&lease.server, &server);
+        let reason = if is_elsewhere { Reason::NoConnection } else { reason };
+        self.held = Some(Held::new(lease, side, std::mem::take(&mut self.spare), self.registration.process));
         if !self.carries_settings() {
             Box::pin(self.put_settings()).await?;
         }
         if side == Side::Primary && self.seen.ahead != Lsn::ZERO {
             Box::pin(self.catch_up()).await?;
         }
-        Ok(Some(side))
+        Ok(Some(Way { side, reason, passed }))
     }
 
     /// A connection that is idle there. The pool is looked for by name once, as long as the session stays with one server.
@@ -84,13 +92,21 @@ impl Session {
 
     /// No connection is idle: waits for one, or for a new one, unless the client cancels. `None`: the client was told why there is none.
     async fn wait_for_lease(&mut self, server: &Arc<Server>, end: UnitEnd) -> Result<Option<Lease>, End> {
-        let primary = self.shared.upstream.primary();
+        let upstream = &self.shared.upstream;
         let cancelled = self.registration.running.wait();
         let leased = async {
-            match self.lease(server).await {
-                // Whatever keeps a replica from serving, the primary can.
-                Err(_) if !Arc::ptr_eq(server, primary) => self.lease(primary).await,
-                leased => leased,
+            let mut to = Arc::clone(server);
+            loop {
+                let was_primary = Arc::ptr_eq(&to, upstream.primary());
+                let leased = self.lease(&to).await;
+                let primary = Arc::clone(upstream.primary());
+                match leased {
+                    // Another has succeeded it in the meantime.
+                    _ if was_primary && !Arc::ptr_eq(&to, &primary) => to = primary,
+                    // Whatever keeps a replica from serving, the primary can.
+                    Err(_) if !Arc::ptr_eq(&to, &primary) => to = primary,
+                    leased => return leased,
+                }
             }
         };
         let leased = tokio::select! {
@@ -257,6 +273,11 @@ impl Session {
             Err(broken) => Err(self.lost(broken).await),
         }
     }
+}
+
+/// What a session is told that holds a connection to a server which is the primary no longer: nothing that it did there counts.
+fn succeeded() -> End {
+    Failure::fatal("57P01", "terminating connection because another server has become the primary").into()
 }
 
 /// Whether a connection carries just what is wanted.

@@ -16,6 +16,7 @@ mod deferred;
 mod encryption;
 mod exchange;
 mod expected;
+mod explain;
 mod floor;
 mod flow;
 mod forward;
@@ -43,17 +44,20 @@ mod stop;
 mod survey;
 mod throttle;
 mod wait;
+mod way;
 
 use crate::cache::Cache;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogVersion};
 use crate::coherence::Coherence;
 use crate::config::Config;
 use crate::config::users::Users;
 use crate::feed::Feed;
+use crate::route::book::Book;
 use crate::route::plan::PinReason;
+use crate::route::rules::{Rulebook, SessionRules};
 use crate::route::ttl::TtlRules;
 use crate::telemetry::Telemetry;
-use crate::types::{Level, Lsn};
+use crate::types::{Level, Lsn, Moment};
 use crate::upstream::{Account, Door, LiveKept, Upstream};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
@@ -70,6 +74,7 @@ use flow::Flow;
 use listen::Listening;
 use named::ByName;
 use own::Levels;
+use parking_lot::Mutex;
 use plans::{Names, Plans, Recent};
 use portal::Statements;
 use proof::Verifiers;
@@ -96,6 +101,8 @@ pub struct Shared {
     pub feed: Option<Feed>,
     /// What may be kept by the clock while no stream can be had.
     pub ttl: ArcSwap<TtlRules>,
+    /// Where statements go by the owner's word.
+    pub rules: Rulebook,
     pub telemetry: Arc<Telemetry>,
     /// None: clients get no TLS.
     pub tls: ArcSwapOption<Acceptor>,
@@ -129,12 +136,29 @@ pub struct Common {
     cancels: Arc<Registry>,
     plans: Plans,
     greetings: Greetings,
+    routes: Book,
+    /// The catalog's version, and when a session first met it.
+    catalog: Mutex<(CatalogVersion, Moment)>,
     verifiers: Verifiers,
     secrets: Secrets,
     throttle: Throttle,
 }
 
 impl Common {
+    /// Since when the catalog has been of this version, at the latest.
+    fn catalog_since(&self, version: CatalogVersion) -> Moment {
+        let mut met = self.catalog.lock();
+        if met.0 != version {
+            *met = (version, Moment::now());
+        }
+        met.1
+    }
+
+    /// Where statements that needed a server went.
+    pub fn routes(&self) -> &Book {
+        &self.routes
+    }
+
     /// Every session, as it is now.
     pub fn sessions(&self) -> Vec<TakenBy> {
         self.cancels.sessions()
@@ -225,6 +249,10 @@ struct Session {
     /// Plans of texts that this session asked lately.
     recent: Recent,
     key: Vec<u8>,
+    /// Whose turn it is among servers that are equal: any number.
+    turn: u32,
+    /// The rules for statements.
+    rules: Arc<SessionRules>,
     registration: cancel::Registration,
     silence: limits::Silence,
     /// It has asked nothing yet.
@@ -406,7 +434,9 @@ impl Session {
     /// What the held connection has just been asked may have read or written up to `position`.
     fn learned(&mut self, position: Lsn) {
         let Some(held) = &self.held else { return };
-        match self.side(&held.lease.server) {
+        match held.side {
+            // A position of another history says nothing.
+            Side::Primary if held.lease.is_outlived() => self.seen.unknown = true,
             Side::Primary => {
                 self.raise_floor(position);
                 self.seen.unknown = false;

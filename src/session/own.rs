@@ -3,9 +3,9 @@
 
 use super::Session;
 use super::request::Request;
-use crate::route::plan::{Kind, PinReason, Plan, SettingChange};
+use crate::route::plan::{ExplainForm, Kind, PinReason, Plan, SettingChange};
 use crate::types::{Level, Lsn};
-use crate::wire::backend::{BIND_COMPLETE, Failure, PARSE_COMPLETE, one_text_row, put_complete, put_frame};
+use crate::wire::backend::{BIND_COMPLETE, Failure, PARSE_COMPLETE, put_column, put_complete, put_frame, put_value};
 use bytes::BufMut;
 use std::sync::Arc;
 
@@ -15,8 +15,15 @@ const CONSISTENCY: &str = "sidecache.consistency";
 const MIN_POSITION: &str = "sidecache.min_position";
 const POSITION: &str = "sidecache.position";
 
-/// One row with its column's name, if there is one, and the command tag.
-type LocalAnswer = (Option<(&'static str, String)>, &'static str);
+/// Rows of one column, if there are any, and the command tag.
+type LocalAnswer = (Option<Column>, &'static str);
+
+/// A column's name, its type's oid, and its values.
+type Column = (&'static str, u32, Vec<String>);
+
+/// PostgreSQL's oids of json and text.
+const JSON: u32 = 114;
+const TEXT: u32 = 25;
 
 /// The consistency level of a session: set, reset, and taken back by a rollback as any setting is.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +117,11 @@ pub(super) fn failure(plan: &Plan) -> Option<Failure> {
         Kind::Setting(SettingChange::Set { name, values, .. }) if name.starts_with(PREFIX) => {
             wanted(name, values).err()
         }
+        // No server could answer it, and its answer is made of what is so when it is asked.
+        Kind::Explain { .. } => {
+            let text = "EXPLAIN (SIDECACHE) is answered only alone, as one query or one batch of one execution";
+            Some(Failure::error("0A000", text))
+        }
         _ => None,
     }
 }
@@ -167,7 +179,7 @@ impl Session {
 
     /// Answers a statement that no server is asked.
     pub(super) fn local(&mut self, request: &Request<'_>) -> bool {
-        let (row, tag): LocalAnswer = match &request.plan.kind {
+        let (column, tag): LocalAnswer = match &request.plan.kind {
             Kind::Transaction(control) => match self.control_locally(control, &request.plan) {
                 Some(tag) => (None, tag),
                 None => return false,
@@ -181,9 +193,15 @@ impl Session {
             Kind::Show(name) if name == POSITION => {
                 let position = self.seen.floor().position.max(self.shared.coherence.position());
                 let token = format!("{}:{position}", self.shared.coherence.epoch());
-                (Some((POSITION, token)), "SHOW")
+                (Some((POSITION, TEXT, vec![token])), "SHOW")
             }
-            Kind::Show(name) if name == CONSISTENCY => (Some((CONSISTENCY, self.level().label().to_owned())), "SHOW"),
+            Kind::Show(name) if name == CONSISTENCY => {
+                (Some((CONSISTENCY, TEXT, vec![self.level().label().to_owned()])), "SHOW")
+            }
+            Kind::Explain { form, text } => {
+                let oid = if *form == ExplainForm::Json { JSON } else { TEXT };
+                (Some(("QUERY PLAN", oid, self.explain(*form, text, request))), "EXPLAIN")
+            }
             Kind::Deallocate { name: Some(name) }
                 if self.made(name.as_bytes()) || self.statements.get(name.as_bytes()).is_some() =>
             {
@@ -198,12 +216,12 @@ impl Session {
             }
             _ => return false,
         };
-        self.put_local(request, row, tag);
+        self.put_local(request, column, tag);
         true
     }
 
     /// Writes the answer to a statement that no server was asked.
-    pub(super) fn put_local(&mut self, request: &Request<'_>, row: Option<(&str, String)>, tag: &str) {
+    pub(super) fn put_local(&mut self, request: &Request<'_>, column: Option<Column>, tag: &str) {
         if let Some((name, statement)) = &request.parsed {
             self.statements.insert(name, Arc::clone(statement));
         }
@@ -214,11 +232,12 @@ impl Session {
         if request.form.bind {
             out.put_slice(BIND_COMPLETE);
         }
-        match row {
-            Some((name, value)) => {
-                let rows = one_text_row(name, &value);
-                let description = 1 + u32::from_be_bytes([rows[1], rows[2], rows[3], rows[4]]) as usize;
-                out.put_slice(if request.form.describe { &rows } else { &rows[description..] });
+        match column {
+            Some((name, oid, values)) => {
+                if request.form.describe {
+                    put_column(out, name, oid);
+                }
+                values.iter().for_each(|value| put_value(out, value));
             }
             None if request.form.bind && request.form.describe => put_frame(out, b'n', b""),
             None => {}

@@ -3,6 +3,7 @@
 
 use crate::catalog::{Catalog, SearchPath};
 use crate::route::plan::{Encoding, Plan, plan};
+use crate::route::rules::RouteRules;
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
@@ -132,12 +133,22 @@ impl Shard {
 
 impl Plans {
     /// The plan of `text` in the present catalog. `recent`: the session's own, made by the same names.
-    pub fn plan(&self, text: &[u8], names: &Arc<Names>, catalog: &Catalog, recent: &mut Recent) -> Arc<Plan> {
-        let make = || Arc::new(plan(text, &names.path, names.standard_strings, names.encoding, catalog));
+    pub fn plan(
+        &self,
+        text: &[u8],
+        names: &Arc<Names>,
+        (catalog, rules): (&Catalog, &RouteRules),
+        recent: &mut Recent,
+    ) -> Arc<Plan> {
+        let make = || {
+            let mut plan = plan(text, &names.path, names.standard_strings, names.encoding, catalog);
+            plan.ruled = rules.of_statement(&plan, &names.path, names.standard_strings, catalog);
+            Arc::new(plan)
+        };
         if text.len() > TEXT_LIMIT {
             return make();
         }
-        let is_current = |plan: &Plan| plan.catalog_version == catalog.version;
+        let is_current = |plan: &Plan| plan.catalog_version == catalog.version && plan.ruled.version == rules.version;
         let hash = self.hasher.hash_one(text);
         if let Some(plan) = recent.get(hash, text).filter(|plan| is_current(plan)) {
             return Arc::clone(plan);
@@ -199,25 +210,25 @@ mod tests {
 
     #[test]
     fn a_text_is_understood_once_for_all_sessions_that_read_names_alike() {
-        let (plans, catalog) = (Plans::default(), Catalog::default());
+        let (plans, catalog) = (Plans::default(), (&Catalog::default(), &RouteRules::default()));
         let (mut one, mut other) = (Recent::default(), Recent::default());
-        let first = plans.plan(b"SELECT 1", &names("a"), &catalog, &mut one);
-        assert!(Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("a"), &catalog, &mut one)));
-        assert!(Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("a"), &catalog, &mut other)));
-        assert!(!Arc::ptr_eq(&first, &plans.plan(b"SELECT 2", &names("a"), &catalog, &mut one)));
+        let first = plans.plan(b"SELECT 1", &names("a"), catalog, &mut one);
+        assert!(Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("a"), catalog, &mut one)));
+        assert!(Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("a"), catalog, &mut other)));
+        assert!(!Arc::ptr_eq(&first, &plans.plan(b"SELECT 2", &names("a"), catalog, &mut one)));
         one.clear();
-        assert!(!Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("b"), &catalog, &mut one)));
+        assert!(!Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("b"), catalog, &mut one)));
     }
 
     #[test]
     fn what_is_kept_has_a_limit() {
-        let (plans, catalog) = (Plans::default(), Catalog::default());
+        let (plans, catalog) = (Plans::default(), (&Catalog::default(), &RouteRules::default()));
         let (names, mut recent) = (names("a"), Recent::default());
         for n in 0..SHARDS * SHARD_LIMIT * 2 {
-            plans.plan(format!("SHOW x{n}").as_bytes(), &names, &catalog, &mut recent);
+            plans.plan(format!("SHOW x{n}").as_bytes(), &names, catalog, &mut recent);
         }
         assert!(plans.shards.iter().all(|shard| shard.lock().count <= SHARD_LIMIT));
-        plans.plan(" ".repeat(TEXT_LIMIT + 1).as_bytes(), &names, &catalog, &mut recent);
+        plans.plan(" ".repeat(TEXT_LIMIT + 1).as_bytes(), &names, catalog, &mut recent);
         assert!(recent.0.iter().flatten().all(|known| known.text.len() <= TEXT_LIMIT));
     }
 

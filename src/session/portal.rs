@@ -17,6 +17,8 @@ pub struct Prepared {
     /// Its name on connections; every Parse of the unnamed statement has a number of its own.
     pub number: u64,
     pub sql: Bytes,
+    /// What servers are given to parse: the same, but for what no server knows.
+    pub sent: Bytes,
     /// Parameter type oids as sent, four bytes each.
     pub types: Bytes,
     /// The same as numbers.
@@ -87,6 +89,13 @@ impl Statements {
         } else {
             self.named.insert(name.into(), statement);
         }
+    }
+
+    /// What the client was told of the results of statements of this identity.
+    pub fn shapes(&self, identity: &str) -> impl Iterator<Item = u64> {
+        let all = self.named.values().chain(&self.unnamed);
+        all.filter(move |statement| *statement.plan.identity == *identity)
+            .filter_map(|statement| statement.told.shape())
     }
 
     /// Closes a statement; one that does not exist is closed all the same.

@@ -11,6 +11,7 @@ use super::flow::Probe;
 use super::listen::put_notification;
 use super::survey::Survey;
 use super::{End, Session, cancel};
+use crate::route::destination::Reason;
 use crate::route::plan::{Kind, PinReason, Plan, Refusal, TransactionControl};
 use crate::wire::backend::{Failure, column, put_raised};
 use crate::wire::frame::HEADER;
@@ -129,7 +130,7 @@ impl Session {
         let (has_pending, holds) = (listening.has_pending(), listening.moved.as_ref().is_some_and(|moved| moved.holds));
         let plans = || survey.runs.iter().flatten();
         if let Some(first) = plans().find(|plan| concerns_channels(plan, has_pending)) {
-            if self.hold(true, end).await?.is_none() {
+            if self.hold(Some(Reason::NotARead), end).await?.is_none() {
                 return Ok(false);
             }
             // A question is answered by a connection that listens already; what changes channels has to be taken back with its transaction.
@@ -156,7 +157,7 @@ impl Session {
 
     /// Outside a transaction that the server knows of: from here on the session listens on the held connection.
     pub(super) async fn move_to_own(&mut self) -> Result<(), End> {
-        if self.hold(true, UnitEnd::Stray).await?.is_none() {
+        if self.hold(Some(Reason::NotARead), UnitEnd::Stray).await?.is_none() {
             let failure = Failure::fatal("53300", "no server connection became free to listen on");
             return Err(failure.into());
         }

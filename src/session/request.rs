@@ -3,6 +3,7 @@
 
 use super::Session;
 use super::client::{UnitEnd, frames};
+use super::explain::stand_in;
 use super::portal::{Prepared, Told};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::{Hint, Plan};
@@ -62,7 +63,12 @@ impl Session {
 
     fn plan_of_identity(&mut self, text: &[u8]) -> Arc<Plan> {
         let catalog = self.shared.catalog.load();
-        self.shared.common.plans.plan(text, &self.names, &catalog, &mut self.recent)
+        self.shared.common.plans.plan(text, &self.names, (&catalog, &self.rules.rules), &mut self.recent)
+    }
+
+    /// Whether the rules, and the catalog at its `present` version, are still as they were when the plan was made.
+    pub(super) fn is_current(&self, plan: &Plan, present: CatalogVersion) -> bool {
+        plan.catalog_version == present && plan.ruled.version == self.rules.rules.version
     }
 
     /// A prepared statement's plan, made again if the catalog or the session's names have changed since.
@@ -73,7 +79,7 @@ impl Session {
 
     /// The same, by who knows the present catalog's version.
     pub(super) fn plan_in(&mut self, present: CatalogVersion, statement: &Prepared) -> Arc<Plan> {
-        if statement.plan.catalog_version == present && Arc::ptr_eq(&statement.names, &self.names) {
+        if self.is_current(&statement.plan, present) && Arc::ptr_eq(&statement.names, &self.names) {
             return Arc::clone(&statement.plan);
         }
         self.plan(&statement.sql)
@@ -93,12 +99,14 @@ impl Session {
         // What a connection has parsed for one session is another's only where both read the text alike.
         let is_shared = is_named && self.names.read_as_usual(parse.sql);
         let number = if is_shared { plans.number(parse.sql, parse.types) } else { plans.fresh_number() };
+        let (sql, plan) = (Bytes::copy_from_slice(parse.sql), self.plan(parse.sql));
         Arc::new(Prepared {
             number,
-            sql: Bytes::copy_from_slice(parse.sql),
+            sent: stand_in(&plan, &sql),
+            sql,
             types: Bytes::copy_from_slice(parse.types),
             oids: parse.types.as_chunks().0.iter().map(|oid| u32::from_be_bytes(*oid)).collect(),
-            plan: self.plan(parse.sql),
+            plan,
             names: Arc::clone(&self.names),
             is_named,
             told: Told::default(),

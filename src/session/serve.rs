@@ -177,7 +177,7 @@ impl Session {
     }
 
     /// Whether answers are kept by rules and not by proofs now.
-    fn by_the_clock(&self) -> bool {
+    pub(super) fn by_the_clock(&self) -> bool {
         !self.shared.ttl.load().is_empty() && self.shared.coherence.state() != StreamState::Live && self.shared.is_off()
     }
 
@@ -202,7 +202,7 @@ impl Session {
     }
 
     /// Why this session may not be served this statement from the cache now.
-    fn uncached(&self, plan: &Plan, recipe: &Recipe, request: &Request<'_>) -> Option<&'static str> {
+    pub(super) fn uncached(&self, plan: &Plan, recipe: &Recipe, request: &Request<'_>) -> Option<&'static str> {
         if self.shared.cache.is_none() {
             return Some("cache_off");
         }
@@ -211,6 +211,9 @@ impl Session {
         }
         if plan.hint.off {
             return Some("hint");
+        }
+        if self.rule(plan).is_some_and(|rule| rule.is_uncached()) {
+            return Some("rule");
         }
         if self.is_uncertain() {
             return Some("pinned");

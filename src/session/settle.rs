@@ -148,7 +148,7 @@ impl Session {
 
     /// After a write, or reads whose extent is not known: the position at or past it becomes the session's floor. The client has its answer already.
     async fn learn_position(&mut self) -> Result<(), End> {
-        let Some(side) = self.held.as_ref().map(|held| self.side(&held.lease.server)) else { return Ok(()) };
+        let Some(side) = self.held.as_ref().map(|held| held.side) else { return Ok(()) };
         let Some(held) = &mut self.held else { return Ok(()) };
         let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
         let Held { lease, flow, .. } = held;

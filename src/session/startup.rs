@@ -3,6 +3,7 @@
 
 use super::cancel::{Registration, Who};
 use super::client::Client;
+use super::compose::Side;
 use super::console::{self, Entry};
 use super::encryption::{encrypt, negotiates_directly, nothing_behind};
 use super::exchange::Held;
@@ -277,6 +278,8 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         by_name: Box::default(),
         recent: Recent::default(),
         key: Vec::new(),
+        turn: registration.process,
+        rules: Arc::default(),
         registration,
         silence: Silence::default(),
         is_new: true,
@@ -394,7 +397,7 @@ impl Session {
 
     /// Puts this session's settings on a connection of the primary's, and looks at what it reports.
     async fn ask_greeting(&mut self, lease: Lease, made: Moment, catalog: CatalogVersion) -> Result<Greeting, End> {
-        self.held = Some(Held::new(lease, Flow::default(), self.registration.process));
+        self.held = Some(Held::new(lease, Side::Primary, Flow::default(), self.registration.process));
         self.put_settings().await?;
         let rows = self
             .ask(

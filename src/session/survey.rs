@@ -147,7 +147,7 @@ impl Session {
             match header.tag {
                 b'Q' => {
                     let text = frontend::query(body)?;
-                    let known = known.plan.take().filter(|plan| plan.catalog_version == survey.catalog);
+                    let known = known.plan.take().filter(|plan| self.is_current(plan, survey.catalog));
                     let plan = known.unwrap_or_else(|| self.plan(text));
                     let plan = self.plan_by_name(plan, text, &mut survey);
                     if let Kind::SetConfig(calls) = &plan.kind {

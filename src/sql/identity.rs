@@ -2,16 +2,19 @@
 //! its comments asked for. Two texts of one identity mean the same to PostgreSQL; nothing here needs a grammar.
 
 use super::scan::{Broken, Kind, Scanner, is_space};
-use crate::types::Level;
+use crate::types::{Level, RouteTo};
 use std::borrow::Cow;
 
-/// What a comment asks for: `/* sidecache: off */`, `/* sidecache: level=strong */`.
+/// What a comment asks for: `/* sidecache: off */`, `/* sidecache: level=strong */`,
+/// `/* sidecache: route=primary */`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hint {
     /// Neither look up nor store.
     pub off: bool,
     /// Overrides the session's level.
     pub level: Option<Level>,
+    /// Among the servers that may answer it.
+    pub route: Option<RouteTo>,
 }
 
 /// A text without its comments.
@@ -89,6 +92,8 @@ fn read_hint(comment: &str, hint: &mut Hint) {
             hint.off = true;
         } else if let Some(level) = wish.strip_prefix("level=") {
             hint.level = level.parse().ok().or(hint.level);
+        } else if let Some(route) = wish.strip_prefix("route=") {
+            hint.route = route.parse().ok().or(hint.route);
         }
     }
 }
@@ -145,7 +150,11 @@ mod tests {
         assert!(hint("/* sidecache: off */ SELECT 1").off);
         assert!(hint("SELECT 1 --sidecache: off").off);
         assert_eq!(hint("SELECT 1 /* sidecache: level=strong */").level, Some(Level::Strong));
-        assert_eq!(hint("/*sidecache:level=bounded,off*/ SELECT 1"), Hint { off: true, level: Some(Level::Bounded) });
+        assert_eq!(
+            hint("/*sidecache:level=bounded,off*/ SELECT 1"),
+            Hint { off: true, level: Some(Level::Bounded), route: None }
+        );
+        assert_eq!(hint("/* sidecache: route=primary */ SELECT 1").route, Some(RouteTo::Primary));
         assert_eq!(hint("SELECT '/* sidecache: off */' /* x */"), Hint::default());
         assert_eq!(hint("SELECT 1 /* sidecache: level=best */"), Hint::default());
     }

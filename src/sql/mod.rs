@@ -12,6 +12,7 @@
 //! and sums in parentheses: what `::` and `CAST` bind to is not among the things misplaced.
 
 pub mod facts;
+pub mod fingerprint;
 pub mod identity;
 pub mod query;
 pub mod time_words;

@@ -43,6 +43,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The name in metrics or, of a bypass, the reason's.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Outcome::Bypass(reason) => reason,
+            other => Outcome::LABELS[other.index()],
+        }
+    }
+
     const LABELS: [&'static str; 4] = ["hit", "miss", "bypass", "write"];
 
     const fn index(self) -> usize {

@@ -69,6 +69,7 @@ impl Connection {
             key,
             parameters,
             carried: Carried::default(),
+            role_news: false,
             generation,
             born,
             wear,
@@ -82,6 +83,11 @@ impl Connection {
             room.clear();
             self.output = room;
         }
+    }
+
+    /// Whether the server has said since the last look that its role has changed.
+    pub(super) fn has_role_news(&mut self) -> bool {
+        std::mem::take(&mut self.role_news)
     }
 
     pub(super) fn lent(&self) {
@@ -125,6 +131,7 @@ impl Connection {
                 b'N' | b'A' => {}
                 b'S' => {
                     let (name, value) = parameter(message.body()).ok_or(Broken)?;
+                    self.role_news |= name == "in_hot_standby";
                     self.parameters.insert(name, value);
                 }
                 _ => return Err(Broken),

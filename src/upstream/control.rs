@@ -2,6 +2,7 @@
 //! rows mean is the asker's matter, but for who a server is and where its log stands.
 
 use super::bound::AsItIs;
+use super::dialect::{ACCESS, Dialect};
 use super::transport::Target;
 use super::{Account, LoginProof};
 use crate::config::ChannelBinding;
@@ -26,10 +27,6 @@ SELECT set_config(s.name, w.value, false) FROM (VALUES
     ('bytea_output', 'hex'), ('extra_float_digits', '1'), ('quote_all_identifiers', 'off'),
     ('standard_conforming_strings', 'on'), ('row_security', 'on')
 ) AS w(name, value) JOIN pg_settings AS s ON lower(s.name) = lower(w.name)";
-
-/// Which of the functions that read the control file this user may run.
-const ACCESS: &str = "SELECT has_function_privilege('pg_control_system()', 'execute'),
-    has_function_privilege('pg_control_checkpoint()', 'execute')";
 
 /// Facts of the primary that make an epoch, and what serving depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,10 +94,7 @@ impl Control {
             let mut control = Control { client, probe: String::new() };
             control.rows(BASELINE).await?;
             let access = control.rows(ACCESS).await?;
-            let may = |column: usize| {
-                access.first().and_then(|row| row.get(column)).is_some_and(|value| value.as_deref() == Some("t"))
-            };
-            control.probe = probe_sql(may(0), may(1));
+            control.probe = Dialect::read(access.first().map(Vec::as_slice).unwrap_or_default()).probe();
             Ok(control)
         };
         match tokio::time::timeout(target.connect_timeout, work).await {
@@ -172,26 +166,6 @@ impl Control {
     }
 }
 
-/// One row about a server in either role. A standby may be promoted while it runs, never the reverse, so the order of
-/// the CASEs matters: what fails in recovery is asked only once recovery has been seen to be over.
-fn probe_sql(control_system: bool, control_checkpoint: bool) -> String {
-    let system = if control_system { "(SELECT system_identifier::text FROM pg_control_system())" } else { "NULL" };
-    let checkpoint = if control_checkpoint { "(SELECT timeline_id FROM pg_control_checkpoint())" } else { "NULL" };
-    format!(
-        "SELECT pg_is_in_recovery(),
-    CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_insert_lsn() END,
-    CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END,
-    pg_last_wal_replay_lsn(),
-    CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), {checkpoint}) END,
-    {system},
-    pg_postmaster_start_time(),
-    (SELECT stats_reset FROM pg_stat_bgwriter),
-    current_setting('wal_level'),
-    current_setting('server_version_num'),
-    current_setting('wal_block_size')"
-    )
-}
-
 /// What a server said of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Probe {
@@ -208,13 +182,23 @@ pub(super) struct Probe {
 /// Where a server's log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    Primary { inserted: Lsn, block_size: u64 },
-    Replica { replayed: Option<Lsn> },
+    Primary {
+        inserted: Lsn,
+        block_size: u64,
+    },
+    Replica {
+        replayed: Option<Lsn>,
+    },
+    /// It reads the primary's own storage, and is so late at most.
+    Reader {
+        lag: Option<Duration>,
+    },
 }
 
 impl Probe {
     fn read(sent: Moment, row: &[Option<String>]) -> Option<Self> {
-        let [recovery, inserted, file, replayed, received, system, started, reset, wal_level, version, block] = row
+        let [recovery, inserted, file, replayed, received, system, started, reset, wal_level, version, block, lag] =
+            row
         else {
             return None;
         };
@@ -222,7 +206,11 @@ impl Probe {
         let lsn = |text: &Option<String>| text.as_deref().map(str::parse::<Lsn>).transpose().ok();
         let (standing, timeline) = if in_recovery {
             let timeline = received.as_deref().map(str::parse).transpose().ok()?;
-            (Standing::Replica { replayed: lsn(replayed)? }, timeline)
+            let standing = match lag.as_deref() {
+                None => Standing::Replica { replayed: lsn(replayed)? },
+                Some(lag) => Standing::Reader { lag: lag.parse().map(Duration::from_millis).ok() },
+            };
+            (standing, timeline)
         } else {
             let timeline = u32::from_str_radix(file.as_deref()?.get(..8)?, 16).ok()?;
             let block_size = block.as_deref()?.parse().ok()?;
@@ -254,7 +242,7 @@ mod tests {
     use super::*;
 
     fn row(columns: [&str; 11]) -> Vec<Option<String>> {
-        columns.iter().map(|&text| (text != "-").then(|| text.to_owned())).collect()
+        columns.iter().chain([&"-"]).map(|&text| (text != "-").then(|| text.to_owned())).collect()
     }
 
     const STARTED: &str = "2026-11-22 10:00:00+00";
@@ -306,6 +294,17 @@ mod tests {
         let probe = Probe::read(Moment::START, &row(columns)).unwrap();
         assert_eq!(probe.standing, Standing::Replica { replayed: Some(Lsn::new(0x300_0148)) });
         assert_eq!((probe.timeline, probe.identity.epoch), (None, Epoch::default()));
+    }
+
+    #[test]
+    fn r10_a_reader_of_shared_storage_tells_time_and_no_position() {
+        let columns =
+            ["t", "0/1", "000000010000000000000000", "-", "1", "aurora:a", STARTED, "-", "replica", "150018", "8192"];
+        for (lag, expected) in [("17", Some(Duration::from_millis(17))), ("unknown", None)] {
+            let mut row = row(columns);
+            row[11] = Some(lag.to_owned());
+            assert_eq!(Probe::read(Moment::START, &row).unwrap().standing, Standing::Reader { lag: expected });
+        }
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! never again by itself.
 
 use super::control::{Probe, Standing};
+use super::dialect::is_shared;
+use super::evidence::{Measure, PrimaryHeard, Seen};
 use super::lag::{History, reachable};
-use super::server::{PrimaryHeard, Seen};
 use super::status::Role;
 use crate::types::{Epoch, Lsn, Moment};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The primary as it is known.
@@ -17,6 +19,8 @@ pub(super) struct Leading {
     life: Option<Life>,
     history: History,
     staleness: Duration,
+    /// Who has been seen to follow it, in this life.
+    followers: BTreeSet<usize>,
 }
 
 /// One life of the primary.
@@ -42,7 +46,7 @@ pub(super) enum Heard {
 impl Leading {
     /// The first server is configured as the primary.
     pub(super) fn new(staleness: Duration) -> Self {
-        Leading { index: 0, life: None, history: History::default(), staleness }
+        Leading { index: 0, life: None, history: History::default(), staleness, followers: BTreeSet::new() }
     }
 
     pub(super) fn index(&self) -> usize {
@@ -61,13 +65,14 @@ impl Leading {
         };
         let epoch = probe.identity.epoch;
         let life = Life { epoch, system: probe.system.clone(), timeline, block_size };
-        if index != self.index && !self.succeeds(&life, configured) {
+        if index != self.index && !self.succeeds(index, &life, configured) {
             return Heard::Stranger;
         }
         let heard = if index == self.index && self.epoch() == epoch {
             Heard::Same
         } else {
             self.history.forget();
+            self.followers.clear();
             Heard::NewLife
         };
         self.index = index;
@@ -77,12 +82,23 @@ impl Leading {
     }
 
     /// Whether another server's life comes after the one that is known: same cluster, later timeline. Where none is
-    /// known, only while the configured primary itself says that it is a replica.
-    fn succeeds(&self, life: &Life, configured: Role) -> bool {
+    /// known, only while the configured primary itself says that it is a replica. Where storage is shared there are no timelines and it
+    /// takes one writer at a time: one of its readers that says so succeeds a writer that says so no longer.
+    fn succeeds(&self, index: usize, life: &Life, configured: Role) -> bool {
         match &self.life {
+            Some(known) if is_shared(known.system.as_deref()) => {
+                is_shared(life.system.as_deref()) && configured != Role::Primary && self.followers.contains(&index)
+            }
             Some(known) => life.system.is_some() && life.system == known.system && life.timeline > known.timeline,
             None => configured == Role::Replica,
         }
+    }
+
+    /// Whether what this server says of itself, if it is heard, means that another history is written from here on: not only that the
+    /// same one has restarted, or has forgotten its statistics.
+    pub(super) fn parts(&self, index: usize, probe: &Probe) -> bool {
+        let goes_on = |life: &Life| life.system == probe.system && Some(life.timeline) == probe.timeline;
+        self.life.as_ref().is_some_and(|life| index != self.index || !goes_on(life))
     }
 
     /// A ping of this life of the primary answered.
@@ -98,15 +114,35 @@ impl Leading {
     }
 
     /// What a replica's answer says, at `now`, when it is known to have replayed up to `replayed`.
-    pub(super) fn replica_answered(&mut self, probe: &Probe, replayed: Option<Lsn>, now: Moment) -> Seen {
+    pub(super) fn replica_answered(&mut self, index: usize, probe: &Probe, replayed: Option<Lsn>, now: Moment) -> Seen {
         self.history.trim(now, self.staleness);
         let newest = self.history.newest();
         let follows = |life: &&Life| {
             probe.system.is_some() && probe.system == life.system && probe.timeline == Some(life.timeline)
         };
+        let following = self.life.as_ref().filter(follows).map_or(Epoch::default(), |life| life.epoch);
+        if following != Epoch::default() {
+            self.followers.insert(index);
+        }
+        if let Standing::Reader { lag } = probe.standing {
+            let late = lag.and_then(|lag| u64::try_from(lag.as_micros()).ok());
+            let fresh_at = late.and_then(|late| probe.sent.micros().checked_sub(late)).map(Moment::from_micros);
+            return Seen {
+                role: Role::Replica,
+                asked: probe.sent,
+                following,
+                fresh_at,
+                primary: PrimaryHeard::Lately,
+                lag_bytes: None,
+                measure: Measure::Time,
+                timeline: None,
+            };
+        }
         Seen {
             role: Role::Replica,
-            following: self.life.as_ref().filter(follows).map_or(Epoch::default(), |life| life.epoch),
+            asked: probe.sent,
+            following,
+            measure: Measure::Position,
             fresh_at: replayed.and_then(|replayed| self.history.fresh_at(replayed)),
             primary: if newest.is_some() { PrimaryHeard::Lately } else { PrimaryHeard::NotLately },
             lag_bytes: newest.zip(replayed).map(|((_, there), here)| there.bytes().saturating_sub(here.bytes())),
@@ -137,7 +173,7 @@ mod tests {
     fn replica(leading: &mut Leading, timeline: u32, replayed: u64, now: u64) -> Seen {
         let replayed = Some(Lsn::new(replayed));
         let answer = probe(0, timeline, now, Standing::Replica { replayed });
-        leading.replica_answered(&answer, replayed, Moment::from_micros(now))
+        leading.replica_answered(1, &answer, replayed, Moment::from_micros(now))
     }
 
     #[test]
@@ -161,6 +197,8 @@ mod tests {
         let mut leading = Leading::new(S);
         leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
         assert_eq!(leading.primary_answered(1, &primary(8, 1, 150, 1_000), Role::Primary), Heard::Stranger);
+        assert!(!leading.parts(0, &primary(8, 1, 200, 900)), "a restart");
+        assert!(leading.parts(0, &primary(8, 2, 200, 900)) && leading.parts(1, &primary(8, 2, 200, 900)));
         assert_eq!(leading.primary_answered(1, &primary(8, 2, 200, 900), Role::Unknown), Heard::NewLife);
         assert_eq!((leading.index(), leading.epoch()), (1, Epoch::new(8)));
         assert_eq!(leading.primary_answered(0, &primary(9, 1, 300, 2_000), Role::Primary), Heard::Stranger);
@@ -185,6 +223,37 @@ mod tests {
     fn r11_a_configured_primary_that_is_a_replica_gives_way_at_the_start() {
         let mut leading = Leading::new(S);
         assert_eq!(leading.primary_answered(1, &primary(8, 2, 100, 1), Role::Replica), Heard::NewLife);
+        assert_eq!(leading.index(), 1);
+    }
+
+    #[test]
+    fn r11_on_shared_storage_a_reader_succeeds_a_writer_that_is_gone() {
+        let shared = |writer: &str, epoch, sent, standing| Probe {
+            system: Some(format!("aurora:{writer}")),
+            ..probe(epoch, 1, sent, standing)
+        };
+        let writes = Standing::Primary { inserted: Lsn::new(1), block_size: 8192 };
+        let reads = Standing::Reader { lag: Some(Duration::from_micros(20)) };
+        let mut leading = Leading::new(S);
+        let at = Moment::from_micros(130);
+        leading.primary_answered(0, &shared("a", 7, 100, writes), Role::Unknown);
+        assert_eq!(
+            leading.primary_answered(1, &shared("b", 8, 110, writes), Role::Unknown),
+            Heard::Stranger,
+            "of which cluster?"
+        );
+        let seen = leading.replica_answered(1, &shared("a", 0, 120, reads), None, at);
+        assert_eq!((seen.following, seen.fresh_at), (Epoch::new(7), Some(Moment::from_micros(100))));
+        assert_eq!(seen.measure, Measure::Time);
+        let unknown = Standing::Reader { lag: None };
+        assert_eq!(leading.replica_answered(1, &shared("a", 0, 120, unknown), None, at).fresh_at, None);
+        assert_eq!(leading.replica_answered(2, &shared("c", 0, 120, reads), None, at).following, Epoch::default());
+        assert_eq!(
+            leading.primary_answered(1, &shared("b", 8, 130, writes), Role::Primary),
+            Heard::Stranger,
+            "two at once"
+        );
+        assert_eq!(leading.primary_answered(1, &shared("b", 8, 130, writes), Role::Replica), Heard::NewLife);
         assert_eq!(leading.index(), 1);
     }
 

@@ -10,10 +10,13 @@ mod bound;
 mod cancel;
 mod connection;
 mod control;
+mod dialect;
+mod evidence;
 mod gate;
 mod inbox;
 mod lag;
 mod leading;
+mod lease;
 mod listening;
 mod login;
 pub mod message;
@@ -30,12 +33,14 @@ mod fake;
 
 pub use connection::Facts;
 pub use control::{Control, ControlError, Identity};
+pub use evidence::Measure;
 pub use gate::Gate;
 pub use inbox::{Deaf, News};
+pub use lease::Lease;
 pub use listening::{ListeningCounts, Subscription};
 pub use login::{Opened, connect};
 pub use pool::PoolCounts;
-pub use server::{Door, Lease, RequestGuard, Server};
+pub use server::{Door, RequestGuard, Server};
 pub use status::{PassedOver, Role, ServerState, ServerStatus};
 pub use transport::Target;
 
@@ -51,7 +56,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Who logs in upstream: the client's own user.
@@ -176,6 +181,8 @@ pub struct Connection {
     pub parameters: BTreeMap<String, String>,
     /// What sessions left there.
     pub carried: Carried,
+    /// The server has said, while nobody listened, that its role has changed.
+    role_news: bool,
     /// The server's generation when this was opened: another life of the server voids it.
     generation: u64,
     /// When it was opened, and the share of its last days that it is spared.
@@ -238,6 +245,7 @@ pub struct Upstream {
     leading: Mutex<Leading>,
     staleness: Duration,
     terms: pool::Terms,
+    settled: AtomicBool,
     /// Counts how often what sessions start with has changed.
     defaults: AtomicU64,
     admissions: Admissions,
@@ -251,6 +259,10 @@ struct Site {
     account: Account,
     database: String,
 }
+
+/// How long sessions wait at the start until every server has been asked who it is, and between two looks.
+const SETTLING: Duration = Duration::from_secs(2);
+const SETTLING_LOOK: Duration = Duration::from_millis(5);
 
 /// Opens the gate again if whoever closed it does not stay.
 struct Unpause<'a>(Option<&'a Gate>);
@@ -291,6 +303,7 @@ impl Upstream {
             leading: Mutex::new(Leading::new(config.staleness)),
             staleness: config.staleness,
             terms,
+            settled: AtomicBool::new(false),
             defaults: AtomicU64::new(0),
             admissions: Admissions::default(),
             listeners: Arc::default(),
@@ -408,6 +421,23 @@ impl Upstream {
     /// How often that has happened.
     pub fn defaults(&self) -> u64 {
         self.defaults.load(Ordering::Acquire)
+    }
+
+    /// Whether every server has been asked once who it is, so that an old primary which takes writes is not taken for the one that
+    /// succeeded it.
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Returns once it is, or after a while: a server that says nothing holds nobody up for long.
+    pub async fn settled(&self) {
+        let asked = async {
+            while !self.sites.iter().all(|site| site.server.evidence().is_tried()) {
+                tokio::time::sleep(SETTLING_LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(SETTLING, asked).await;
+        self.settled.store(true, Ordering::Release);
     }
 
     /// Watches role, lag and reachability of every server until cancelled.

@@ -2,51 +2,19 @@
 //! may go here; does not choose between servers.
 
 use super::connection::Facts;
+use super::evidence::{Evidence, Measure, Seen};
+use super::lease::Lease;
 use super::login;
 use super::pool::{Claim, Grant, Named, Pool, PoolCounts, Pools, Slot, Terms};
 use super::status::{PassedOver, Role, ServerState, ServerStatus};
 use super::transport::Target;
 use super::{Account, Connection, LeaseError};
 use crate::types::{Epoch, Lsn, Moment};
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// What the watch knows of a server. Replaced as a whole, so that no reader mixes two answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub role: Role,
-    /// The life of the primary that it is proven to follow or, of the primary, to live.
-    pub following: Epoch,
-    /// Everything committed before this instant has been replayed.
-    pub fresh_at: Option<Moment>,
-    /// Whether the primary has been heard lately: without it nobody knows how late a replica is.
-    pub primary: PrimaryHeard,
-    pub lag_bytes: Option<u64>,
-    /// The server's own account of its timeline.
-    pub timeline: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PrimaryHeard {
-    Lately,
-    NotLately,
-}
-
-impl Seen {
-    /// Before the first answer, and since the last disconnect.
-    pub(super) const NOTHING: Seen = Seen {
-        role: Role::Unknown,
-        following: Epoch::new(0),
-        fresh_at: None,
-        primary: PrimaryHeard::NotLately,
-        lag_bytes: None,
-        timeline: None,
-    };
-}
 
 /// One configured server, its pools and what is known of it.
 #[derive(Debug)]
@@ -56,21 +24,17 @@ pub struct Server {
     /// In this instance's zone, or that has none.
     is_near: bool,
     target: Target,
-    /// How late a replica may be.
-    staleness: Duration,
     terms: Terms,
     pools: Pools,
     /// Of every connection that is open. Those that have closed are forgotten when the next one opens.
     facts: Mutex<Vec<Weak<Facts>>>,
     /// Counts the lives of this server that were noticed: connections from an earlier one are not used again.
     generation: AtomicU64,
+    /// The generation that began with the server's present life: connections from before it reach another primary's history.
+    reborn: AtomicU64,
     outstanding: AtomicUsize,
     statements: AtomicU64,
-    replayed: AtomicU64,
-    /// Counts how often the watch lost this server. Held while `replayed` is written, so that a position heard before
-    /// the loss cannot count after it.
-    losses: Mutex<u64>,
-    seen: ArcSwap<Seen>,
+    evidence: Evidence,
 }
 
 impl Server {
@@ -87,16 +51,14 @@ impl Server {
             zone,
             is_near,
             target,
-            staleness,
             pools: Pools::new(terms.clone()),
             terms,
             facts: Mutex::default(),
             generation: AtomicU64::new(0),
+            reborn: AtomicU64::new(0),
             outstanding: AtomicUsize::new(0),
             statements: AtomicU64::new(0),
-            replayed: AtomicU64::new(0),
-            losses: Mutex::new(0),
-            seen: ArcSwap::from_pointee(Seen::NOTHING),
+            evidence: Evidence::new(staleness),
         })
     }
 
@@ -122,7 +84,7 @@ impl Server {
 
     /// As last observed.
     pub fn role(&self) -> Role {
-        self.seen.load().role
+        self.evidence.seen().role
     }
 
     /// Requests sent and not yet answered; the session counts them by [`Server::request`].
@@ -144,14 +106,13 @@ impl Server {
 
     /// A lower bound of what this replica has replayed: raised by every probe and fill.
     pub fn replayed(&self) -> Lsn {
-        Lsn::new(self.replayed.load(Ordering::Acquire))
+        self.evidence.replayed()
     }
 
     /// The replica itself said, on a connection that still lives, that it has replayed up to here. Who holds a lease
     /// uses [`Lease::saw_replayed`].
     pub fn saw_replayed(&self, position: Lsn) {
-        let _held = self.losses.lock();
-        self.replayed.fetch_max(position.bytes(), Ordering::AcqRel);
+        self.evidence.saw_replayed(position, None);
     }
 
     /// May this replica take a read that must not be older than `floor`?
@@ -167,33 +128,45 @@ impl Server {
     /// # Errors
     /// Why not.
     pub fn fit_at(&self, epoch: Epoch, floor: Lsn, now: Moment) -> Result<(), PassedOver> {
-        let seen = self.seen.load();
-        match seen.role {
-            Role::Unknown => return Err(PassedOver::Unreachable),
-            Role::Primary => return Err(PassedOver::NotAReplica),
-            Role::Replica => {}
-        }
-        if epoch == Epoch::default() || seen.following != epoch {
-            return Err(PassedOver::OtherEpoch);
-        }
-        match seen.fresh_at {
-            Some(fresh_at) if now.since(fresh_at) <= self.staleness => {}
-            _ if seen.primary == PrimaryHeard::NotLately || seen.lag_bytes.is_none() => {
-                return Err(PassedOver::LagUnknown);
-            }
-            _ => return Err(PassedOver::TooFarBehind),
-        }
-        if self.replayed() < floor { Err(PassedOver::BelowFloor) } else { Ok(()) }
+        self.evidence.fit_at(epoch, floor, now)
+    }
+
+    /// By what it is known how far it has come.
+    pub fn measure(&self) -> Measure {
+        self.evidence.measure()
+    }
+
+    /// May this replica, which tells no position, take a read of all that was so at `since`?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn fit_since(&self, epoch: Epoch, since: Moment) -> Result<(), PassedOver> {
+        self.evidence.fit_since(epoch, since, Moment::now())
     }
 
     /// Changes whenever the watch loses this server: a replica that comes back may show less than before.
     pub fn life(&self) -> u64 {
-        *self.losses.lock()
+        self.evidence.life()
+    }
+
+    /// A connection to it broke, it could not be reached, or it said that its role has changed: nothing that was heard of it
+    /// before counts until it has been asked again, which it is at once.
+    pub fn doubt(&self) {
+        self.evidence.doubt(Moment::now());
+    }
+
+    /// How long it takes to answer the watch, on average; zero if that is not known.
+    pub fn latency(&self) -> Duration {
+        self.evidence.latency()
+    }
+
+    pub(super) fn evidence(&self) -> &Evidence {
+        &self.evidence
     }
 
     /// A snapshot for `/status`.
     pub fn status(&self) -> ServerStatus {
-        let seen = self.seen.load();
+        let seen = self.evidence.seen();
         let state = match seen.role {
             Role::Primary if seen.following != Epoch::default() => ServerState::Ready,
             _ => match self.fit(seen.following, Lsn::ZERO) {
@@ -209,6 +182,11 @@ impl Server {
             zone: self.zone.clone(),
             state,
             lag_bytes: if seen.role == Role::Primary { Some(0) } else { seen.lag_bytes },
+            lag: match seen.role {
+                Role::Primary => Some(Duration::ZERO),
+                _ => seen.fresh_at.map(|fresh_at| Moment::now().since(fresh_at)),
+            },
+            latency: self.latency(),
             statements: self.statements(),
             outstanding: self.outstanding(),
             connections,
@@ -259,7 +237,11 @@ impl Server {
 
     async fn open(&self, account: &Account, database: &str) -> Result<Box<Connection>, LeaseError> {
         let generation = self.generation.load(Ordering::Acquire);
-        let opened = login::connect(&self.target, account, database, &[]).await?;
+        let opened = login::connect(&self.target, account, database, &[]).await;
+        if matches!(&opened, Err(LeaseError::Unreachable { .. })) {
+            self.doubt();
+        }
+        let opened = opened?;
         let facts = self.made(Facts::new(account, database, &opened.key));
         Ok(Connection::new(opened, generation, facts))
     }
@@ -307,7 +289,10 @@ impl Server {
     fn usable(self: &Arc<Self>, grant: Grant) -> Result<Lease, Slot> {
         let Grant { mut slot, mut parked } = grant;
         while let Some(mut candidate) = parked {
-            if candidate.generation == self.generation.load(Ordering::Acquire) && candidate.check().is_ok() {
+            if self.is_current(&candidate) && candidate.check().is_ok() {
+                if candidate.has_role_news() {
+                    self.doubt();
+                }
                 return Ok(self.lend(slot, candidate));
             }
             drop(candidate);
@@ -319,8 +304,7 @@ impl Server {
     }
 
     fn lend(self: &Arc<Self>, slot: Slot, connection: Box<Connection>) -> Lease {
-        connection.lent();
-        Lease { connection, server: Arc::clone(self), losses: *self.losses.lock(), slot }
+        Lease::new(connection, Arc::clone(self), slot)
     }
 
     /// Puts to use what the watch saw.
@@ -328,23 +312,38 @@ impl Server {
         if let Some(position) = replayed {
             self.saw_replayed(position);
         }
-        self.seen.store(Arc::new(seen));
+        self.evidence.observed(seen);
     }
 
-    /// The watch lost this server: what was known of it no longer counts. A replica may come back with less replayed.
+    /// The watch lost this server: what was known of it no longer counts.
     pub(super) fn lost(&self) {
-        let mut losses = self.losses.lock();
-        *losses += 1;
-        self.seen.store(Arc::new(Seen::NOTHING));
-        self.replayed.store(0, Ordering::Release);
+        self.evidence.lost();
     }
 
     pub(super) fn seen(&self) -> Arc<Seen> {
-        self.seen.load_full()
+        Arc::clone(&self.evidence.seen())
     }
 
-    /// Lets no connection opened before now be used by another request: this server, or the primary it follows, has
-    /// begun another life.
+    /// This server, or the primary that it follows, has begun another life: no connection opened before now is used by
+    /// another request, and none that is held for a transaction either.
+    pub(super) fn begin_life(&self) {
+        self.reborn.fetch_max(self.generation.load(Ordering::Acquire) + 1, Ordering::AcqRel);
+        self.retire_connections();
+    }
+
+    pub(super) fn is_current(&self, connection: &Connection) -> bool {
+        connection.generation == self.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn has_outlived(&self, connection: &Connection) -> bool {
+        connection.generation < self.reborn.load(Ordering::Acquire)
+    }
+
+    pub(super) fn lifetime(&self) -> Option<Duration> {
+        self.terms.live.load().pool_lifetime
+    }
+
+    /// Lets no connection opened before now be used by another request.
     pub(super) fn retire_connections(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.pools.close_all_idle();
@@ -439,68 +438,6 @@ pub struct RequestGuard<'a> {
 impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
         self.server.outstanding.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A connection on loan. Dropped, it is closed and another may be opened; released, it goes back to the pool.
-#[derive(Debug)]
-pub struct Lease {
-    // Dropped in this order: closed first, then somebody else may open one.
-    connection: Box<Connection>,
-    /// Where it leads.
-    pub server: Arc<Server>,
-    losses: u64,
-    slot: Slot,
-}
-
-impl Lease {
-    /// The replica said on this connection that it has replayed up to here. Counts unless the watch has lost the
-    /// server since: a replica that crashed may come back with less.
-    pub fn saw_replayed(&self, position: Lsn) {
-        let server = &self.server;
-        let losses = server.losses.lock();
-        if *losses == self.losses {
-            server.replayed.fetch_max(position.bytes(), Ordering::AcqRel);
-        }
-    }
-
-    /// [`Server::life`] when it was lent.
-    pub fn life(&self) -> u64 {
-        self.losses
-    }
-
-    /// Gives the connection back. Only for a connection that is idle (ReadyForQuery `I`) with nothing unread.
-    pub fn release(self) {
-        let Lease { mut connection, server, slot, .. } = self;
-        let now = std::time::Instant::now();
-        let current = connection.generation == server.generation.load(Ordering::Acquire)
-            && !connection.is_worn(server.terms.live.load().pool_lifetime, now);
-        connection.returned();
-        // Bytes unread are looked at once, here: the next session must not find an answer to this one's question.
-        if current && (connection.input.is_empty() || connection.check().is_ok()) {
-            slot.give_back(connection, now);
-        } else {
-            // Before its slot is free.
-            drop(connection);
-        }
-    }
-
-    /// Whether the server is still the one this connection was opened to, as far as anyone noticed.
-    pub fn is_current(&self) -> bool {
-        self.connection.generation == self.server.generation.load(Ordering::Acquire)
-    }
-}
-
-impl std::ops::Deref for Lease {
-    type Target = Connection;
-    fn deref(&self) -> &Connection {
-        &self.connection
-    }
-}
-
-impl std::ops::DerefMut for Lease {
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.connection
     }
 }
 

@@ -1,6 +1,7 @@
 //! Leases at a server that speaks just enough of the protocol, and what makes a replica fit.
 
 use super::*;
+use crate::upstream::evidence::PrimaryHeard;
 use crate::upstream::fake::{Fake, LONG, account};
 use std::future::Future;
 use std::pin::Pin;
@@ -167,10 +168,12 @@ const EPOCH: Epoch = Epoch::new(7);
 
 fn fresh() -> Seen {
     Seen {
+        asked: Moment::from_micros(4_000_000),
         role: Role::Replica,
         following: EPOCH,
         fresh_at: Some(Moment::from_micros(4_500_000)),
         primary: PrimaryHeard::Lately,
+        measure: Measure::Position,
         lag_bytes: Some(0),
         timeline: Some(1),
     }

@@ -1,5 +1,7 @@
 //! What is said of a server, and the words for it: role, state, and why a replica takes no read. Knows no connection.
 
+use std::time::Duration;
+
 /// What a server was seen to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -37,17 +39,29 @@ pub enum PassedOver {
     BelowFloor,
     /// It does not follow the primary that this instance hears, or that is not proven.
     OtherEpoch,
+    /// Something happened to it since it was last asked, such as a connection that broke.
+    Doubted,
+    /// What this session must see is not known by position.
+    FloorUnknown,
+    /// The read is to be as fresh as the primary itself.
+    Strong,
+    /// It tells no position, and the session may read no less than what it has seen.
+    PositionUnknown,
 }
 
 impl PassedOver {
     /// Every variant, for metrics that are made once.
-    pub const ALL: [PassedOver; 6] = [
+    pub const ALL: [PassedOver; 10] = [
         PassedOver::Unreachable,
         PassedOver::NotAReplica,
         PassedOver::LagUnknown,
         PassedOver::TooFarBehind,
         PassedOver::BelowFloor,
         PassedOver::OtherEpoch,
+        PassedOver::Doubted,
+        PassedOver::FloorUnknown,
+        PassedOver::Strong,
+        PassedOver::PositionUnknown,
     ];
 
     /// The name in status and metrics.
@@ -59,6 +73,10 @@ impl PassedOver {
             PassedOver::TooFarBehind => "too_far_behind",
             PassedOver::BelowFloor => "below_floor",
             PassedOver::OtherEpoch => "other_epoch",
+            PassedOver::Doubted => "doubted",
+            PassedOver::FloorUnknown => "floor_unknown",
+            PassedOver::Strong => "strong",
+            PassedOver::PositionUnknown => "position_unknown",
         }
     }
 }
@@ -97,6 +115,10 @@ pub struct ServerStatus {
     pub state: ServerState,
     /// Bytes of WAL that a replica has yet to replay; none where it is not known.
     pub lag_bytes: Option<u64>,
+    /// How late it may be at most; none where that is not known, or no longer.
+    pub lag: Option<Duration>,
+    /// How long it takes to answer a question, on average.
+    pub latency: Duration,
     /// Requests sent to it since the start.
     pub statements: u64,
     /// Requests not yet answered.

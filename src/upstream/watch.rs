@@ -2,8 +2,8 @@
 //! that connection, and not a moment longer.
 
 use super::control::{Control, ControlError, Probe, Standing};
+use super::evidence::{Measure, PrimaryHeard, Seen};
 use super::leading::Heard;
-use super::server::{PrimaryHeard, Seen};
 use super::status::{PassedOver, Role, ServerState};
 use super::{Site, Upstream};
 use crate::types::{Epoch, Moment};
@@ -78,6 +78,7 @@ async fn watch_one(upstream: Arc<Upstream>, index: usize) {
 
 /// Asks until there is no answer, and says why.
 async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut Log) -> ControlError {
+    let site = &upstream.sites[index];
     loop {
         let probe = match tokio::time::timeout(PROBE_TIMEOUT, control.probe()).await {
             Ok(Ok(probe)) => probe,
@@ -85,12 +86,16 @@ async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut
             Err(_) => return ControlError(format!("no answer to a probe within {PROBE_TIMEOUT:?}")),
         };
         upstream.answered(index, &probe, Moment::now());
-        log.saw(&upstream.sites[index]);
+        log.saw(site);
         let interval = match probe.standing {
             Standing::Primary { .. } => PRIMARY_INTERVAL,
-            Standing::Replica { .. } => REPLICA_INTERVAL,
+            Standing::Replica { .. } | Standing::Reader { .. } => REPLICA_INTERVAL,
         };
-        tokio::time::sleep(interval.min((upstream.staleness / 4).max(SHORTEST_INTERVAL))).await;
+        // Whoever doubts what was seen is not to wait for long; nor are many of them to ask without a pause.
+        tokio::time::sleep(SHORTEST_INTERVAL).await;
+        let rest = interval.min(upstream.staleness / 4).saturating_sub(SHORTEST_INTERVAL);
+        // Either way it is asked again.
+        let _ = tokio::time::timeout(rest, site.server.evidence().doubted()).await;
     }
 }
 
@@ -98,35 +103,43 @@ impl Upstream {
     /// Puts to use what a server said of itself.
     pub(super) fn answered(&self, index: usize, probe: &Probe, now: Moment) {
         let server = &self.sites[index].server;
+        server.evidence().took(now.since(probe.sent));
         match probe.standing {
-            Standing::Replica { replayed } => {
+            Standing::Replica { .. } | Standing::Reader { .. } => {
                 // An open connection of a former primary would have ended; one of a replica lives on after promotion.
                 if server.role() == Role::Primary {
-                    server.retire_connections();
+                    server.begin_life();
                 }
-                let seen = self.leading.lock().replica_answered(probe, replayed, now);
+                let replayed = match probe.standing {
+                    Standing::Replica { replayed } => replayed,
+                    _ => None,
+                };
+                let seen = self.leading.lock().replica_answered(index, probe, replayed, now);
                 let followed = server.seen().following;
                 server.observed(seen.clone(), replayed);
                 if followed != seen.following && followed != Epoch::default() {
-                    server.retire_connections();
+                    server.begin_life();
                 }
             }
             Standing::Primary { .. } => {
                 let was = server.role();
-                let heard = {
+                let (heard, parts) = {
                     let mut leading = self.leading.lock();
+                    let parts = leading.parts(index, probe);
                     let present = self.sites[leading.index()].server.role();
                     let heard = leading.primary_answered(index, probe, present);
                     self.primary.store(leading.index(), std::sync::atomic::Ordering::Release);
-                    heard
+                    (heard, parts)
                 };
                 server.observed(
                     Seen {
                         role: Role::Primary,
+                        asked: probe.sent,
                         following: if heard == Heard::Stranger { Epoch::default() } else { probe.identity.epoch },
                         fresh_at: None,
                         primary: PrimaryHeard::Lately,
                         lag_bytes: None,
+                        measure: Measure::Position,
                         timeline: probe.timeline,
                     },
                     None,
@@ -134,8 +147,9 @@ impl Upstream {
                 // A server that lost its role need not have ended their connections.
                 self.listeners.stop(|listens| !Arc::ptr_eq(listens, self.primary()));
                 match heard {
+                    Heard::NewLife if parts => self.sites.iter().for_each(|site| site.server.begin_life()),
                     Heard::NewLife => self.sites.iter().for_each(|site| site.server.retire_connections()),
-                    Heard::Stranger | Heard::Same if was == Role::Replica => server.retire_connections(),
+                    Heard::Stranger | Heard::Same if was == Role::Replica => server.begin_life(),
                     Heard::Stranger | Heard::Same => {}
                 }
                 if heard == Heard::Stranger && was != Role::Primary {

@@ -194,19 +194,23 @@ pub fn tag(body: &[u8]) -> &[u8] {
     body.strip_suffix(b"\0").unwrap_or(body)
 }
 
-/// A `RowDescription` frame with one text column, and a `DataRow` with its value.
-pub fn one_text_row(name: &str, value: &str) -> Bytes {
-    let mut out = BytesMut::new();
+/// A `RowDescription` of one column, of a type that is text in both formats.
+pub fn put_column(out: &mut BytesMut, name: &str, oid: u32) {
     let mut body = vec![0, 1];
     body.extend_from_slice(name.as_bytes());
-    // No table, no column number, type text (25) of variable length, no modifier, text format.
-    body.extend_from_slice(b"\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0");
-    put_frame(&mut out, b'T', &body);
+    // No table and no column number; behind the type variable length, no modifier, text format.
+    body.extend_from_slice(&[0; 7]);
+    body.extend_from_slice(&oid.to_be_bytes());
+    body.extend_from_slice(b"\xff\xff\xff\xff\xff\xff\0\0");
+    put_frame(out, b'T', &body);
+}
+
+/// A `DataRow` of one text.
+pub fn put_value(out: &mut BytesMut, value: &str) {
     let mut row = vec![0, 1];
     row.extend_from_slice(&u32::try_from(value.len()).expect("a short value").to_be_bytes());
     row.extend_from_slice(value.as_bytes());
-    put_frame(&mut out, b'D', &row);
-    out.freeze()
+    put_frame(out, b'D', &row);
 }
 
 #[cfg(test)]

@@ -157,6 +157,11 @@ impl Cluster {
         Stalled::new(vec![pid.parse().expect("a replica that receives")])
     }
 
+    /// A replica stands still altogether: its sockets take what comes, and nobody answers.
+    pub fn freeze(&self, replica: usize) -> Stalled {
+        Stalled::new(super::usage::descendants(self.replicas[replica].pid()))
+    }
+
     /// Breaks every logical stream of a database, once. Returns how many there were.
     pub fn break_streams(&self, database: &str) -> usize {
         let pids = self.streams(database);

@@ -33,6 +33,8 @@ mod delivery;
 mod differential;
 #[path = "../drivers/mod.rs"]
 mod drivers;
+mod explained;
+mod failover;
 mod feed;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
@@ -56,6 +58,7 @@ mod reload;
 mod replication;
 mod rights;
 mod routing;
+mod ruled;
 mod scripts;
 mod sessions;
 mod shapes;

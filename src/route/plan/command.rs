@@ -6,7 +6,8 @@ use super::judge::Judge;
 use super::names::Names;
 use super::set_config::set_config;
 use super::{
-    Draft, Effect, Kind, PinReason, Place, Refusal, TransactionControl, both, channel, named, settings, transaction,
+    Draft, Effect, ExplainForm, Kind, PinReason, Place, Refusal, TransactionControl, both, channel, named, settings,
+    transaction,
 };
 use crate::catalog::SearchPath;
 use crate::sql::facts::{Facts, Into, Name};
@@ -276,7 +277,26 @@ impl Command<'_> {
         if temporary { draft.pinned(PinReason::TemporaryObject) } else { draft }
     }
 
+    /// `EXPLAIN (SIDECACHE [, FORMAT TEXT | JSON]) …`, which no server knows.
+    fn explain_here(&self) -> Option<Draft> {
+        let lexed = self.lexed;
+        if lexed.sign(1) != Some('(') || !lexed.is(2, "sidecache") {
+            return None;
+        }
+        let (form, close) = match lexed.sign(3) {
+            Some(',') if lexed.is(4, "format") && lexed.is(5, "json") => (ExplainForm::Json, 6),
+            Some(',') if lexed.is(4, "format") && lexed.is(5, "text") => (ExplainForm::Text, 6),
+            _ => (ExplainForm::Text, 3),
+        };
+        let text = lexed.part(close + 1, lexed.len()).source();
+        let is_whole = lexed.sign(close) == Some(')') && !text.is_empty();
+        is_whole.then(|| Draft::new(Kind::Explain { form, text: text.to_owned() }, Refusal::NotARead))
+    }
+
     fn explain(&self) -> Draft {
+        if let Some(draft) = self.explain_here() {
+            return draft;
+        }
         let lexed = self.lexed;
         let analyzes = |at: usize| lexed.is_any(at, &["analyze", "analyse"]);
         let mut at = 1;

@@ -96,6 +96,7 @@ impl Kind {
             Kind::Show(_) => "show",
             Kind::Prepare { .. } => "prepare",
             Kind::Execute { .. } => "execute",
+            Kind::Explain { .. } => "explain",
             Kind::Deallocate { .. } => "deallocate",
             Kind::Listen(_) => "listen",
             Kind::Unlisten { .. } => "unlisten",

@@ -30,6 +30,7 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
+use super::rules::Ruled;
 use crate::catalog::{Catalog, CatalogVersion, SearchPath};
 use crate::sql::identity::strip;
 use crate::sql::token::lex;
@@ -151,6 +152,13 @@ pub enum PinReason {
     ForeignDatabase,
 }
 
+/// In which form EXPLAIN (SIDECACHE) is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainForm {
+    Text,
+    Json,
+}
+
 /// What a statement is, for routing and for the session's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -178,6 +186,11 @@ pub enum Kind {
         name: String,
         effect: Effect,
     },
+    /// EXPLAIN (SIDECACHE): Sidecache's own account of the statement `text`.
+    Explain {
+        form: ExplainForm,
+        text: String,
+    },
     Deallocate {
         /** None: ALL */
         name: Option<String>,
@@ -197,10 +210,17 @@ pub enum Kind {
 impl Kind {
     /// Whether it touches no row, but the session and its transaction alone.
     pub fn is_control(&self) -> bool {
-        use Kind::{Deallocate, Empty, Prepare, SetConfig, Setting, Show, Transaction};
+        use Kind::{Deallocate, Empty, Explain, Prepare, SetConfig, Setting, Show, Transaction};
         matches!(
             self,
-            Show(_) | Empty | Transaction(_) | Setting(_) | SetConfig(_) | Prepare { .. } | Deallocate { .. }
+            Show(_)
+                | Empty
+                | Transaction(_)
+                | Setting(_)
+                | SetConfig(_)
+                | Prepare { .. }
+                | Deallocate { .. }
+                | Explain { .. }
         )
     }
 }
@@ -243,6 +263,8 @@ pub struct Plan {
     pub identity: Arc<str>,
     /// From a comment `/* sidecache: off */` and the like.
     pub hint: Hint,
+    /// Which rules of the configuration it matches: filled in by whoever has them.
+    pub ruled: Ruled,
 }
 
 impl Plan {
@@ -342,6 +364,7 @@ impl Draft {
             Kind::Read
             | Kind::Show(_)
             | Kind::Execute { .. }
+            | Kind::Explain { .. }
             | Kind::Listen(_)
             | Kind::Unlisten { channel: Some(_) } => Draft { kind: Kind::Unproven, ..draft },
             _ => draft,
@@ -362,6 +385,7 @@ impl Draft {
             catalog_version: names.version(),
             identity,
             hint,
+            ruled: Ruled::default(),
         }
     }
 }

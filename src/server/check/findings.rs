@@ -1,9 +1,8 @@
 //! What the facts mean: good, worth knowing, or in the way, and what to run then. Pure.
 
 use crate::config::users::Users;
-use crate::config::{AuthMethod, CacheMode, Config, TtlRule};
+use crate::config::{AuthMethod, CacheMode, Config, TtlRule, ZoneTrouble};
 use crate::types::Lsn;
-use std::collections::BTreeSet;
 use std::fmt;
 
 /// The oldest PostgreSQL whose functions the feed uses (`pg_current_snapshot`, `xid8`).
@@ -326,16 +325,20 @@ pub fn replica(name: &str, facts: &ReplicaFacts, primary: Option<&PrimaryFacts>)
     vec![good(format!("{name}: PostgreSQL {}, in recovery, {lag}", facts.version))]
 }
 
-/// Replicas that fall together.
-pub fn zones(config: &Config) -> Option<Finding> {
-    let zones: BTreeSet<_> = config.replicas.iter().map(|replica| replica.zone.as_deref()).collect();
-    match (config.replicas.len(), zones.into_iter().collect::<Vec<_>>().as_slice()) {
-        (2.., [Some(zone)]) => Some(warning(
-            format!("all replicas are in zone {zone}"),
-            "place one in another zone, or reads fall back on the primary when the zone fails",
-        )),
-        _ => None,
-    }
+/// Where the replicas are.
+pub fn zones(config: &Config) -> Vec<Finding> {
+    let finding = |trouble: ZoneTrouble| {
+        let mend = match &trouble {
+            ZoneTrouble::AllInOne(_) => {
+                "place one in another zone, or reads fall back on the primary when the zone fails"
+            }
+            ZoneTrouble::NoneNear(_) => {
+                "every read crosses to another zone: place a replica in this one, or name its zone by ?zone= in its URL"
+            }
+        };
+        warning(trouble.to_string(), mend)
+    };
+    config.zone_troubles().into_iter().map(finding).collect()
 }
 
 /// The shared tier.

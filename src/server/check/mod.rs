@@ -69,7 +69,7 @@ pub async fn check(config: &Config, users: &Users, mut print: impl FnMut(&str)) 
             Err(cause) => report.add(findings::unreachable(&name, &cause)),
         }
     }
-    report.add_some(findings::zones(config));
+    report.all(findings::zones(config));
     if config.cache != CacheMode::Off {
         report.add_some(shared_tier(config).await);
     }

@@ -1,6 +1,7 @@
 //! What operators ask for by SQL, in PgBouncer's words where it has them: RELOAD, PAUSE, RESUME and SHOW. Thin: it asks the
 //! parts and makes tables. Does not know how an answer travels.
 
+mod look;
 mod show;
 
 use super::reload::Reloader;
@@ -85,10 +86,19 @@ impl Desk {
             "pools" => show::pools(&self.shared.upstream, &self.sessions(), self.shared.config.pool),
             "servers" => show::servers(&self.shared.upstream),
             "clients" => show::clients(&self.sessions()),
+            "routes" => look::routes(self.shared.common.routes(), &self.shared.upstream),
+            "queries" => look::queries(self.shared.common.routes()),
+            "replicas" => look::replicas(&self.shared.upstream),
+            "refusals" => look::refusals(&self.shared.telemetry),
+            "cache" => look::cache(&self.shared),
+            "stream" => look::stream(&self.shared),
             "stats" => show::stats(self.shared.upstream.own_database(), &self.shared.telemetry),
             _ => return Err(refused("42704", format!("unknown: SHOW {what}; SHOW HELP lists all"))),
         };
-        Ok(Answer { table: Some(table), ..done("SHOW") })
+        let troubles = self.shared.config.zone_troubles();
+        let notice = troubles.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let notice = (what == "replicas" && !notice.is_empty()).then_some(notice);
+        Ok(Answer { table: Some(table), notice, tag: "SHOW" })
     }
 
     fn sessions(&self) -> Vec<TakenBy> {

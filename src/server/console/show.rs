@@ -11,19 +11,20 @@ use std::time::{Duration, SystemTime};
 
 pub const HELP: &str = "Console usage\n\
     \tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|STATS|VERSION\n\
+    \tSHOW CACHE|QUERIES|REFUSALS|REPLICAS|ROUTES|STREAM\n\
     \tRELOAD\n\
     \tPAUSE\n\
     \tRESUME";
 
-fn text(value: impl ToString) -> Cell {
+pub(super) fn text(value: impl ToString) -> Cell {
     Cell::Text(value.to_string())
 }
 
-fn number(value: impl TryInto<i64>) -> Cell {
+pub(super) fn number(value: impl TryInto<i64>) -> Cell {
     Cell::Number(value.try_into().unwrap_or(i64::MAX))
 }
 
-fn some(value: Option<String>) -> Cell {
+pub(super) fn some(value: Option<String>) -> Cell {
     value.map_or(Cell::Null, Cell::Text)
 }
 
@@ -51,7 +52,7 @@ fn time(at: SystemTime) -> Cell {
     text(format!("{year:04}-{month:02}-{date:02} {hours:02}:{minutes:02}:{seconds:02} UTC"))
 }
 
-fn micros(length: Duration) -> Cell {
+pub(super) fn micros(length: Duration) -> Cell {
     number(length.as_micros())
 }
 

@@ -116,7 +116,7 @@ fn misreads_of_the_parser() {
 fn hints_and_identity_come_from_the_text() {
     let plan = plan_of("/* sidecache: level=strong */ SELECT id FROM orders -- trace=1\n ;");
     assert_eq!(&*plan.identity, "SELECT id FROM orders");
-    assert_eq!(plan.hint, Hint { off: false, level: Some(Level::Strong) });
+    assert_eq!(plan.hint, Hint { off: false, level: Some(Level::Strong), route: None });
     assert_eq!(plan.catalog_version, CatalogVersion(7));
     assert!(plan_of("SELECT /* sidecache: off */ 1").hint.off);
 }

@@ -1,0 +1,252 @@
+//! Roles that change under load: promotion with the old primary gone, alive or coming back, replicas that freeze or cancel what is in
+//! the way of their replay. Real servers throughout; a client writes and reads all along, and what it was told is held against
+//! what the servers have.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
+use crate::harness::process::Signal;
+use crate::harness::proxy::{FaultProxy, Silence};
+use crate::harness::sidecache::Sidecache;
+use crate::harness::wire::{Batch, Login, Wire, rows};
+use std::io::ErrorKind;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+fn before(cluster: &Cluster, label: &str) -> (String, Sidecache) {
+    let database = cluster.database(label);
+    let mut app = cluster.connect("app", &database);
+    app.rows("CREATE TABLE w (id int PRIMARY KEY)");
+    app.rows("CREATE TABLE marks (mark text); INSERT INTO marks VALUES ('common')");
+    cluster.catch_up();
+    let sidecache = Sidecache::build(cluster, &database).flag("--connect-timeout", "1s").start();
+    sidecache.await_status("replicas to be ready", |status| {
+        let servers = status["servers"].as_array().expect("a list of servers");
+        servers.iter().filter(|s| s["role"] == "replica" && s["state"] == "ready").count() == cluster.replicas.len()
+    });
+    (database, sidecache)
+}
+
+fn leads(sidecache: &Sidecache, name: &str) {
+    sidecache.await_status(&format!("{name} to lead"), |status| {
+        let servers = status["servers"].as_array().expect("a list of servers");
+        servers.iter().any(|s| s["name"] == name && s["role"] == "primary" && s["state"] == "ready")
+    });
+}
+
+/// A client that inserts one number after the other, and one that reads which history it is in, each with a new session where one ended.
+#[derive(Default)]
+struct Load {
+    stop: AtomicBool,
+    /// The last number that was sent.
+    sent: AtomicU64,
+    /// The numbers whose insert was acknowledged, with when.
+    acknowledged: Mutex<Vec<(u64, Instant)>>,
+    marks: Mutex<Vec<(Instant, String)>>,
+}
+
+impl Load {
+    fn write(&self, sidecache: &Sidecache) {
+        let mut client: Option<Wire> = None;
+        while !self.stop.load(SeqCst) {
+            let Some(wire) = client.as_mut() else {
+                client = sidecache.try_connect("app").ok();
+                continue;
+            };
+            let number = self.sent.fetch_add(1, SeqCst) + 1;
+            match wire.query(&format!("INSERT INTO w VALUES ({number})")).map(|frames| rows(&frames)) {
+                Ok(Ok(_)) => self.acknowledged.lock().expect("no poison").push((number, Instant::now())),
+                Ok(Err(_)) => {}
+                Err(_) => client = None,
+            }
+        }
+    }
+
+    fn read(&self, sidecache: &Sidecache) {
+        let mut client: Option<Wire> = None;
+        while !self.stop.load(SeqCst) {
+            let Some(wire) = client.as_mut() else {
+                client = sidecache.try_connect("app").ok();
+                continue;
+            };
+            let began = Instant::now();
+            match wire.query("SELECT mark FROM marks").map(|frames| rows(&frames)) {
+                Ok(Ok(found)) => {
+                    let mark = found[0][0].clone().expect("a mark");
+                    self.marks.lock().expect("no poison").push((began, mark));
+                }
+                Ok(Err(_)) => {}
+                Err(_) => client = None,
+            }
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.acknowledged.lock().expect("no poison").len()
+    }
+
+    fn goes_on(&self) {
+        let before = self.count();
+        eventually("writes to go on", || (self.count() > before + 50).then_some(()));
+    }
+}
+
+fn numbers(wire: &mut Wire) -> Vec<u64> {
+    let rows = wire.rows("SELECT id FROM w ORDER BY id");
+    rows.into_iter().map(|row| row[0].as_ref().expect("a number").parse().expect("a number")).collect()
+}
+
+/// A replica is promoted while the old primary lives on and both take writes: once the promotion has been seen, every write
+/// goes to the new primary and every read comes from it; a transaction that had begun on the old one is not committed there.
+#[test]
+fn r11_split_brain_loses_no_write_to_the_old_primary() {
+    let cluster = Cluster::build().replicas(2).start();
+    let (database, sidecache) = before(&cluster, "split");
+    let load = Load::default();
+    let mut holder = sidecache.connect("app");
+    holder.rows("BEGIN");
+    holder.rows("INSERT INTO w VALUES (1000000)");
+    std::thread::scope(|scope| {
+        let threads = [scope.spawn(|| load.write(&sidecache)), scope.spawn(|| load.read(&sidecache))];
+        load.goes_on();
+        let began = Instant::now();
+        cluster.promote(0);
+        let promoted = Instant::now();
+        leads(&sidecache, "replica-1");
+        let last_sent = load.sent.load(SeqCst);
+        cluster.connect("app", &database).rows("UPDATE marks SET mark = 'old'");
+        cluster.replicas[0].connect_to(&database).rows("UPDATE marks SET mark = 'new'");
+        let marked = Instant::now();
+        load.goes_on();
+        eventually("the new mark to be read", || {
+            let marks = load.marks.lock().expect("no poison");
+            marks.iter().rev().take(50).filter(|(_, mark)| mark == "new").count().ge(&50).then_some(())
+        });
+        load.stop.store(true, SeqCst);
+        threads.into_iter().for_each(|thread| thread.join().expect("no client failed"));
+
+        assert!(holder.query("COMMIT").is_ok_and(|frames| frames[0].field(b'C').as_deref() == Some("57P01")));
+        let mut old = cluster.connect("app", &database);
+        let mut new = cluster.replicas[0].connect_to(&database);
+        let (on_old, on_new) = (numbers(&mut old), numbers(&mut new));
+        let acknowledged = load.acknowledged.lock().expect("no poison");
+        let late: Vec<u64> = acknowledged.iter().map(|(number, _)| *number).filter(|n| *n > last_sent).collect();
+        assert!(late.len() > 50 && late.iter().all(|number| on_new.binary_search(number).is_ok()), "{late:?}");
+        assert!(on_old.iter().all(|number| *number <= last_sent), "the old one took {:?}", on_old.last());
+        let marks = load.marks.lock().expect("no poison");
+        assert!(marks.iter().all(|(began, mark)| mark != "old" || *began < marked), "a read of the old primary");
+        let first = acknowledged
+            .iter()
+            .find(|(number, _)| on_new.binary_search(number).is_ok() && on_old.binary_search(number).is_err());
+        let first = first.expect("a write to the new primary").1;
+        println!(
+            "first good write {:?} after pg_promote was called, {:?} after it had answered",
+            first - began,
+            first.saturating_duration_since(promoted)
+        );
+    });
+}
+
+/// The primary is gone, a replica is promoted, and the old primary comes back as one that takes writes: it is never used
+/// again, by this instance or by one that starts then.
+#[test]
+fn r11_an_old_primary_that_returns_is_not_used() {
+    let mut cluster = Cluster::build().replicas(1).start();
+    let (database, sidecache) = before(&cluster, "returns");
+    let load = Load::default();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| load.write(&sidecache));
+        load.goes_on();
+        let began = Instant::now();
+        cluster.primary.stop(Signal::QUIT);
+        cluster.promote(0);
+        let written = load.count();
+        let first =
+            eventually("a write", || load.acknowledged.lock().expect("no poison").get(written).map(|(_, at)| *at));
+        println!("first good write {:?} after the primary was killed", first - began);
+        cluster.primary.start();
+        sidecache.await_status("the old primary to be heard", |status| {
+            let old = &status["servers"][0];
+            old["role"] == "primary" && old["state"] != "ready"
+        });
+        let last_sent = load.sent.load(SeqCst);
+        load.goes_on();
+        load.stop.store(true, SeqCst);
+        thread.join().expect("no client failed");
+        let old = numbers(&mut cluster.primary.connect_to(&database));
+        assert!(old.iter().all(|number| *number <= last_sent), "the old one took {:?}", old.last());
+    });
+    // One that starts now, and is told late by the new primary who it is, waits for that.
+    let way = FaultProxy::to_port(cluster.replicas[0].port);
+    way.set(|weather| weather.silence = Silence::Both);
+    let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let fresh = Sidecache::build(&cluster, &database).replicas(&[url]).spawn();
+    let mut client = eventually("a session", || fresh.try_connect("app").ok());
+    client.send(&Batch::new().query("INSERT INTO w VALUES (2000000)")).expect("it lives");
+    client.set_patience(Duration::from_millis(300));
+    assert_eq!(client.read_frame().map_err(|error| error.kind()).err(), Some(ErrorKind::WouldBlock));
+    way.set(|weather| weather.silence = Silence::None);
+    client.set_patience(crate::harness::PATIENCE);
+    assert!(rows(&client.read_until_ready().expect("an answer")).is_ok());
+    let count = "SELECT count(*) FROM w WHERE id = 2000000";
+    let counts = [&cluster.primary, &cluster.replicas[0]].map(|server| server.connect_to(&database).value(count));
+    assert_eq!(counts, ["0", "1"], "it writes to the later timeline");
+}
+
+/// A read that stands in the way of a replica's replay is cancelled there (40001), or its connection ended, and is answered by the
+/// primary: the client hears nothing of it.
+#[test]
+fn r24_a_read_that_conflicts_with_replay_is_answered_elsewhere() {
+    let cluster = Cluster::build().replicas(1).setting("hot_standby_feedback = off");
+    let cluster = cluster.setting("max_standby_streaming_delay = 0").setting("autovacuum = off").start();
+    let (database, sidecache) = before(&cluster, "conflict");
+    let mut app = cluster.connect("app", &database);
+    app.rows("CREATE TABLE t AS SELECT i FROM generate_series(1, 3000) i");
+    sidecache.await_stream(&cluster);
+    cluster.catch_up();
+    let mut reader = sidecache.connect("app");
+    let replica = &cluster.replicas[0];
+    let conflicts = || replica.log().matches("conflict with recovery").count();
+    eventually("a read on the replica", || {
+        let sql = "SELECT count(*) FROM t a, t b WHERE a.i + b.i > 0 AND random() >= 0";
+        reader.send(&Batch::new().query(sql)).expect("it lives");
+        let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename = 'app'";
+        let is_there =
+            crate::harness::within(Duration::from_millis(300), || (replica.value(running) == "1").then_some(()));
+        app.rows("DELETE FROM t WHERE i = (SELECT max(i) FROM t)");
+        app.rows("INSERT INTO t VALUES ((SELECT max(i) FROM t) + 1)");
+        app.rows("VACUUM t");
+        let frames = reader.read_until_ready().expect("the client hears nothing of it");
+        assert_eq!(rows(&frames).expect("no error")[0][0].as_deref(), Some("9000000"));
+        (is_there.is_some() && conflicts() > 0).then_some(())
+    });
+}
+
+/// A replica that stands still holds up no read for good: what it was asked is asked of the primary, it gets no more, and it is
+/// used again once it moves.
+#[test]
+fn r24_a_replica_that_freezes_holds_up_no_read_for_good() {
+    let cluster = Cluster::build().replicas(1).start();
+    let (_, sidecache) = before(&cluster, "frozen");
+    let mut reader = sidecache.connect("app");
+    let read = "SELECT mark FROM marks WHERE random() >= 0";
+    let on_replica = || sidecache.status()["servers"][1]["statements"].as_u64().expect("a count");
+    eventually("a read on the replica", || {
+        let before = on_replica();
+        reader.rows(read);
+        (on_replica() > before).then_some(())
+    });
+    let frozen = cluster.freeze(0);
+    assert_eq!(reader.value(read), "common");
+    sidecache.await_status("the replica to be lost", |status| status["servers"][1]["role"] == "unknown");
+    let before = on_replica();
+    for _ in 0..20 {
+        assert_eq!(reader.value(read), "common");
+    }
+    assert_eq!(on_replica(), before);
+    frozen.resume();
+    eventually("the replica to be used again", || {
+        reader.rows(read);
+        (on_replica() > before).then_some(())
+    });
+}
