@@ -377,8 +377,7 @@ fn r9_a_client_reads_its_own_writes_in_whatever_form() {
 fn r11_a_write_that_a_replica_refuses_runs_on_the_primary_and_is_remembered() {
     let cluster = Cluster::shared();
     let database = cluster.database("sneaky");
-    let setup =
-        "CREATE SEQUENCE q; CREATE FUNCTION sneaky() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT nextval(''q'')'";
+    let setup = "CREATE SEQUENCE q; CREATE FUNCTION sneaky() RETURNS bigint STABLE LANGUAGE plpgsql AS 'BEGIN RETURN nextval(''q''); END'";
     cluster.connect("app", &database).rows(setup);
     let sidecache = routed(cluster, &database);
     let mut client = sidecache.connect("app");
