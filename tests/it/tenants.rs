@@ -267,8 +267,11 @@ impl Pair {
     }
 
     fn tell_extended(&mut self, sql: &str, parameter: &str) {
-        self.through.extended(sql, &[Some(parameter)]);
-        self.direct.extended(sql, &[Some(parameter)]);
+        let batch = Batch::new().parse("", sql, &[]).bind("", "", &[Some(parameter)], Format::Text);
+        let batch = batch.execute("", 0).sync();
+        let (through, direct) = (said(&mut self.through, &batch), said(&mut self.direct, &batch));
+        // A transaction may have failed before, in both.
+        assert_eq!(outcome(&through), outcome(&direct), "{sql}");
     }
 }
 
