@@ -165,7 +165,7 @@ pub fn choose(
     let quickest = quickest.unwrap_or_default();
     let mut passed = Passed::default();
     let mut last = PassedOver::Unreachable;
-    let mut best: Option<(&Arc<Server>, (usize, usize, usize))> = None;
+    let mut best: Option<(&Arc<Server>, [usize; 3])> = None;
     for (at, replica) in replicas.iter().enumerate() {
         let position = match level {
             Level::Strong => Err(PassedOver::Strong),
@@ -184,7 +184,7 @@ pub fn choose(
             Ok(()) => {
                 // Where handicap and load are even, the one with less to do; of equals the one whose turn it is: nobody is always first.
                 let turn = (at + turn) % replicas.len();
-                let rank = (burden(replica, quickest), replica.outstanding(), turn);
+                let rank = [burden(replica, quickest), replica.outstanding(), turn];
                 if best.is_none_or(|(_, least)| rank < least) {
                     best = Some((replica, rank));
                 }
