@@ -2,7 +2,7 @@
 //! every direction; hits write nothing here. Knows no session.
 
 use super::destination::{Passed, Reason};
-use crate::sql::fingerprint::{Fingerprint, fingerprint, shape};
+use crate::sql::fingerprint::Fingerprint;
 use crate::types::Moment;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
@@ -38,8 +38,9 @@ pub struct Route {
 /// One statement that a server has answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Trip<'a> {
-    pub text: &'a str,
-    pub standard_strings: bool,
+    pub fingerprint: Fingerprint,
+    /// The statement without its literals.
+    pub shape: &'a str,
     pub server: &'a str,
     pub reason: Reason,
     pub passed: &'a Passed,
@@ -60,8 +61,7 @@ pub struct Book {
 impl Book {
     /// Notes one.
     pub fn note(&self, trip: &Trip<'_>) {
-        let shape = shape(trip.text, trip.standard_strings);
-        let key = self.hasher.hash_one((&shape, trip.server, trip.reason, trip.outcome));
+        let key = self.hasher.hash_one((trip.fingerprint, trip.server, trip.reason, trip.outcome));
         // The map uses the low bits.
         let mut shard = self.shards[(key >> 57) as usize % SHARDS].lock();
         if let Some(route) = shard.get_mut(&key) {
@@ -77,8 +77,8 @@ impl Book {
             shard.remove(&oldest);
         }
         let route = Route {
-            fingerprint: fingerprint(&shape),
-            shape,
+            fingerprint: trip.fingerprint,
+            shape: trip.shape.to_owned(),
             server: trip.server.to_owned(),
             reason: trip.reason,
             passed: *trip.passed,
@@ -102,12 +102,14 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::fingerprint::Shape;
 
-    fn trip(text: &str, ended: u64) -> Trip<'_> {
+    fn trip(shape: &Shape, ended: u64) -> Trip<'_> {
         static NONE: std::sync::LazyLock<Passed> = std::sync::LazyLock::new(Passed::default);
+        let (fingerprint, shape) = shape.of("", true);
         Trip {
-            text,
-            standard_strings: true,
+            fingerprint,
+            shape,
             server: "replica-1",
             reason: Reason::LeastOutstanding,
             passed: &NONE,
@@ -117,13 +119,19 @@ mod tests {
         }
     }
 
+    fn of(text: &str) -> Shape {
+        let shape = Shape::default();
+        shape.of(text, true);
+        shape
+    }
+
     #[test]
     fn statements_of_one_shape_are_counted_together_and_shown_without_literals() {
         let book = Book::default();
         for n in 0..3 {
-            book.note(&trip(&format!("SELECT v FROM t WHERE name = 'secret {n}'"), n));
+            book.note(&trip(&of(&format!("SELECT v FROM t WHERE name = 'secret {n}'")), n));
         }
-        book.note(&Trip { reason: Reason::Held, ..trip("SELECT v FROM t WHERE name = 'secret'", 9) });
+        book.note(&Trip { reason: Reason::Held, ..trip(&of("SELECT v FROM t WHERE name = 'secret'"), 9) });
         let routes = book.routes();
         let counts: Vec<_> = routes.iter().map(|route| (route.shape.as_str(), route.reason, route.count)).collect();
         let shape = "select v from t where name = ?";
@@ -135,7 +143,7 @@ mod tests {
     fn what_is_kept_has_a_limit_and_the_oldest_goes() {
         let book = Book::default();
         for n in 0..10_000u64 {
-            book.note(&trip(&format!("SELECT c{n} FROM t"), n));
+            book.note(&trip(&of(&format!("SELECT c{n} FROM t")), n));
         }
         let routes = book.routes();
         assert!(routes.len() <= SHARDS * SHARD_LIMIT, "{}", routes.len());

@@ -9,7 +9,6 @@ use super::ttl::{TtlRules, Unnamed};
 use crate::catalog::{Catalog, SearchPath, Volatility};
 use crate::coherence::Unservable;
 use crate::sql::facts::{Facts, Name};
-use crate::sql::fingerprint::{fingerprint, shape};
 use crate::sql::query;
 use crate::sql::token::lex;
 use crate::types::{Level, RelationId};
@@ -194,7 +193,7 @@ pub fn explain(subject: &Subject<'_>) -> Explanation {
     if let Some(rule) = &subject.rule {
         line("rule", rule.to_string());
     }
-    line("fingerprint", fingerprint(&shape(&plan.identity, subject.standard_strings)).to_string());
+    line("fingerprint", plan.shape.of(&plan.identity, subject.standard_strings).0.to_string());
     if let Some(pin) = plan.pin {
         line("pins", pin.label().to_owned());
     }
@@ -378,6 +377,7 @@ mod tests {
             identity: "SELECT 1".into(),
             hint: Hint::default(),
             ruled: Default::default(),
+            shape: Default::default(),
         }
     }
 

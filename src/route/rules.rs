@@ -5,7 +5,7 @@ use super::explain::facts;
 use super::plan::Plan;
 use crate::catalog::{Catalog, RelationKind, SearchPath};
 use crate::config::RouteRule;
-use crate::sql::fingerprint::{Fingerprint, fingerprint, shape};
+use crate::sql::fingerprint::Fingerprint;
 use crate::types::{RelationId, RouteTo};
 use arc_swap::ArcSwap;
 use std::collections::HashSet;
@@ -83,7 +83,7 @@ impl RouteRules {
     pub fn of_statement(&self, plan: &Plan, path: &SearchPath, standard_strings: bool, catalog: &Catalog) -> Ruled {
         let (by_text, by_table) =
             (|rule: &RouteRule| rule.fingerprint.is_some(), |rule: &RouteRule| rule.table.is_some());
-        let text = self.rules.iter().any(by_text).then(|| fingerprint(&shape(&plan.identity, standard_strings)));
+        let text = self.rules.iter().any(by_text).then(|| plan.shape.of(&plan.identity, standard_strings).0);
         let tables = self.rules.iter().any(by_table).then(|| tables(plan, path, standard_strings, catalog)).flatten();
         let matches = self.matching(|at, rule| {
             let is_shape = rule.fingerprint.is_none() || (text.is_some() && self.fingerprints[at] == text);
@@ -192,6 +192,7 @@ impl Rulebook {
 mod tests {
     use super::*;
     use crate::route::plan::{Encoding, plan};
+    use crate::sql::fingerprint::{fingerprint, shape};
 
     fn rule(change: impl FnOnce(&mut RouteRule)) -> RouteRule {
         let mut rule = RouteRule::default();

@@ -200,7 +200,7 @@ impl Session {
                 Box::pin(self.hear()).await?;
                 self.ready();
             }
-            self.note(errand, &way, &server, upstream);
+            self.note(errand, &way, &server, (upstream, answered));
             if let Some(filling) = errand.fill.take() {
                 self.store(filling, round, side, upstream, &server);
             }

@@ -139,17 +139,18 @@ impl Session {
     }
 
     /// Notes where a unit has gone, for those who ask: by the statement that it runs, or the first of several.
-    pub(super) fn note(&self, errand: &Errand, way: &Way, server: &Server, took: Duration) {
+    pub(super) fn note(&self, errand: &Errand, way: &Way, server: &Server, (took, ended): (Duration, Moment)) {
         let Some(plan) = errand.survey.runs.iter().flatten().next() else { return };
+        let (fingerprint, shape) = plan.shape.of(&plan.identity, self.names.standard_strings);
         let trip = Trip {
-            text: &plan.identity,
-            standard_strings: self.names.standard_strings,
+            fingerprint,
+            shape,
             server: server.name(),
             reason: way.reason,
             passed: &way.passed,
             outcome: errand.outcome.label(),
             took,
-            ended: Moment::now(),
+            ended,
         };
         self.shared.common.routes().note(&trip);
     }

@@ -5,6 +5,7 @@ use super::scan::{Kind, Scanner};
 use std::fmt::{self, Write};
 use std::hash::Hasher;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 /// How much of a text makes its shape (bytes): texts that are alike so far count as one statement.
 const LONGEST: usize = 2048;
@@ -29,6 +30,21 @@ impl FromStr for Fingerprint {
         let whole = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let number = whole.then(|| u64::from_str_radix(text, 16).ok()).flatten();
         number.map(Fingerprint).ok_or_else(|| "is not a fingerprint of 16 hexadecimal digits".to_owned())
+    }
+}
+
+/// The shape of one text, worked out when it is first asked for: who notes a statement each time it runs cuts it up once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shape(OnceLock<(Fingerprint, String)>);
+
+impl Shape {
+    /// `text` and `standard_strings` are the same at every call.
+    pub fn of(&self, text: &str, standard_strings: bool) -> (Fingerprint, &str) {
+        let (fingerprint, shape) = self.0.get_or_init(|| {
+            let shape = shape(text, standard_strings);
+            (fingerprint(&shape), shape)
+        });
+        (*fingerprint, shape)
     }
 }
 

@@ -32,6 +32,7 @@ mod tests;
 
 use super::rules::Ruled;
 use crate::catalog::{Catalog, CatalogVersion, SearchPath};
+use crate::sql::fingerprint::Shape;
 use crate::sql::identity::strip;
 use crate::sql::token::lex;
 use crate::types::RelationId;
@@ -265,6 +266,8 @@ pub struct Plan {
     pub hint: Hint,
     /// Which rules of the configuration it matches: filled in by whoever has them.
     pub ruled: Ruled,
+    /// Of `identity`.
+    pub shape: Shape,
 }
 
 impl Plan {
@@ -386,6 +389,7 @@ impl Draft {
             identity,
             hint,
             ruled: Ruled::default(),
+            shape: Shape::default(),
         }
     }
 }
