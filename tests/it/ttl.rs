@@ -30,8 +30,11 @@ fn start(label: &str, rules: &str) -> (Sidecache, Wire, Wire) {
     sidecache.await_status("a loaded catalog and no stream", |status| status["stream"]["state"] == "off");
     let mut client = sidecache.connect("app");
     // Ready means that the absence is known; the catalog may be a moment later.
+    let mut asked = 0;
     eventually("the catalog", || {
-        client.value("SELECT v FROM rates WHERE id = 0 UNION ALL SELECT 1 LIMIT 1");
+        // Another text each time, since no test expects a hit of it.
+        asked += 1;
+        client.value(&format!("SELECT v FROM rates WHERE id = -{asked} UNION ALL SELECT 1 LIMIT 1"));
         (sidecache.metric("sidecache_bypasses_total", &[("reason", "no_stream")])
             + sidecache.metric("sidecache_requests_total", &[("outcome", "miss")])
             > 0.0)
