@@ -4,8 +4,8 @@
 use super::Session;
 use super::client::{UnitEnd, frames};
 use super::composer::{Composer, server_name};
-use super::exchange::Round;
 use super::flow::{Owner, Step};
+use super::round::Round;
 use super::shape;
 use super::survey::{Naming, Survey, named};
 use crate::route::plan::{Kind, PinReason, Plan};

@@ -2,10 +2,10 @@
 //! statements by. Does not know why anything is sent; does no I/O.
 
 use super::compose::Side;
-use super::exchange::Round;
 use super::expected::{array, is_own, texts};
 use super::flow::{Flow, Owner, Probe, Slot, Step};
 use super::portal::Prepared;
+use super::round::Round;
 use crate::upstream::Carried;
 use crate::wire::frontend::{self, Subject};
 use bytes::{Bytes, BytesMut};

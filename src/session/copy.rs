@@ -1,8 +1,9 @@
 //! COPY … FROM STDIN: the client's data goes to the server as it comes, while the server may object at any time.
 
 use super::client::{BadFrame, Client};
-use super::exchange::{Broken, Held, Round};
+use super::exchange::{Broken, Held};
 use super::flow::{Owner, Step};
+use super::round::Round;
 use crate::wire::frame::{frontend_limit, header};
 use crate::wire::frontend;
 use bytes::BytesMut;

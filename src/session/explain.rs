@@ -3,7 +3,6 @@
 use super::Session;
 use super::request::Request;
 use crate::cache::Peek;
-use crate::cache::key::{KeyParts, compose};
 use crate::coherence::Demand;
 use crate::config::CacheMode;
 use crate::feed::Feed;
@@ -93,23 +92,12 @@ impl Session {
         plan: &Plan,
         recipe: &Recipe,
         request: &Request<'_>,
-        (formats, shape): (&[u8], u64),
+        form: (&[u8], u64),
         by_the_clock: bool,
         demand: &Demand,
     ) -> Peek {
+        self.compose_key(plan, recipe, request, form);
         let Some(cache) = &self.shared.cache else { return Peek::Absent };
-        compose(
-            &mut self.key,
-            &KeyParts {
-                inputs: &self.inputs,
-                statement: plan.identity.as_bytes(),
-                relations: &recipe.relations,
-                parameter_types: request.types(),
-                parameters: request.parameters,
-                result_formats: formats,
-                shape,
-            },
-        );
         match by_the_clock {
             true => cache.peek_timed(&self.key, false, demand.now),
             false => cache.peek(&self.key, false, demand),

@@ -4,8 +4,9 @@
 use super::client::UnitEnd;
 use super::compose::Side;
 use super::composer::Composer;
-use super::exchange::{Held, Round};
+use super::exchange::Held;
 use super::flow::Probe;
+use super::round::Round;
 use super::settings::Setting;
 use super::survey::Survey;
 use super::way::Way;

@@ -1,7 +1,8 @@
 //! What ends a session or a request that takes too long: requests are cancelled on their server, sessions that leave a
 //! transaction open or say nothing are told and ended. Does not know what a request is.
 
-use super::exchange::{Broken, Held, Round};
+use super::exchange::{Broken, Held};
+use super::round::Round;
 use super::{End, Session};
 use crate::wire::backend::Failure;
 use bytes::BytesMut;

@@ -33,6 +33,7 @@ mod proof;
 mod relisten;
 mod replicate;
 mod request;
+mod round;
 mod sasl;
 mod secrets;
 mod serve;

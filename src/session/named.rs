@@ -2,9 +2,10 @@
 //! settings are. SQL and the protocol share one space of names, so that EXECUTE also finds what a Parse made.
 
 use super::composer::Composer;
-use super::exchange::{Held, Round};
+use super::exchange::Held;
 use super::flow::{Owner, Probe};
 use super::portal::Prepared;
+use super::round::Round;
 use super::settings::Settings;
 use super::shape::reshaped;
 use super::survey::{Need, Survey};

@@ -2,7 +2,7 @@
 
 use super::client::UnitEnd;
 use super::deferred::Standing;
-use super::exchange::Round;
+use super::round::Round;
 use super::survey::{Naming, Survey};
 use super::{Block, Session};
 use crate::catalog::Writes;

@@ -6,9 +6,10 @@
 use super::client::UnitEnd;
 use super::composer::Composer;
 use super::deferred::Standing;
-use super::exchange::{Held, Round};
+use super::exchange::Held;
 use super::flow::Probe;
 use super::listen::put_notification;
+use super::round::Round;
 use super::survey::Survey;
 use super::{End, Session, cancel};
 use crate::route::destination::Reason;

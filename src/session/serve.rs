@@ -129,19 +129,7 @@ impl Session {
         if shape.is_some() && told.is_some_and(|told| told.catalog() != plan.catalog_version) {
             return Served::No(Intent::Pass("shape_in_doubt"));
         }
-        self.key.clear();
-        compose(
-            &mut self.key,
-            &KeyParts {
-                inputs: &self.inputs,
-                statement: plan.identity.as_bytes(),
-                relations: &recipe.relations,
-                parameter_types: request.types(),
-                parameters: request.parameters,
-                result_formats: request.result_formats,
-                shape: shape.unwrap_or(0),
-            },
-        );
+        self.compose_key(plan, recipe, request, (request.result_formats, shape.unwrap_or(0)));
         let level = plan.hint.level.unwrap_or(self.level());
         if self.by_the_clock() && level != Level::Strong {
             return self.look_up_timed(request, end, now);
@@ -160,6 +148,27 @@ impl Session {
             Answer::Busy(waiter) => Served::No(Intent::Wait(waiter)),
             Answer::Bypass(reason) => Served::No(Intent::Pass(reason.label())),
         }
+    }
+
+    /// Writes into `self.key` what the answer to this plan is kept under, in these result formats and with the shape that the client was
+    /// told before (zero: it asks).
+    pub(super) fn compose_key(
+        &mut self,
+        plan: &Plan,
+        recipe: &Recipe,
+        request: &Request<'_>,
+        (result_formats, shape): (&[u8], u64),
+    ) {
+        let parts = KeyParts {
+            inputs: &self.inputs,
+            statement: plan.identity.as_bytes(),
+            relations: &recipe.relations,
+            parameter_types: request.types(),
+            parameters: request.parameters,
+            result_formats,
+            shape,
+        };
+        compose(&mut self.key, &parts);
     }
 
     fn serve_hit(&mut self, entry: Arc<Entry>, request: &Request<'_>, end: UnitEnd, now: Moment) -> Served {

@@ -3,7 +3,8 @@
 
 use super::compose::Side;
 use super::composer::Composer;
-use super::exchange::{Held, Round};
+use super::exchange::Held;
+use super::round::Round;
 use super::{End, Session};
 use crate::cache::{Filled, Permit, StoreRefusal, TimedPermit, TimedReply};
 use crate::coherence::{Evidence, FillRefusal};

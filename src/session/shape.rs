@@ -3,8 +3,9 @@
 //! for the description each time hears of it; one that does not would misread the rows, so the connection is asked first.
 
 use super::composer::{Ask, Composer};
-use super::exchange::{Held, Round};
+use super::exchange::Held;
 use super::portal::Prepared;
+use super::round::Round;
 use super::survey::Survey;
 use super::{End, Session};
 use crate::types::Moment;

@@ -1,7 +1,7 @@
 //! While the client says nothing: what a held connection says unasked, notifications, and what ends a session that waits.
 
-use super::exchange::Round;
 use super::listen::arrived;
+use super::round::Round;
 use super::{End, Session, shutting_down};
 
 impl Session {

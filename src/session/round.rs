@@ -1,0 +1,186 @@
+//! What one round with a server is to learn and what it learned, the copy for a fill, and what its errors lead to. Does no I/O.
+
+use super::flow::Probe;
+use super::relisten::Cut;
+use crate::types::{Lsn, Snapshot};
+use crate::wire::backend::{self, column};
+use crate::wire::frame::HEADER;
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// What a fill copies aside.
+#[derive(Debug)]
+pub struct Capture {
+    pub description: Option<Bytes>,
+    pub body: BytesMut,
+    pub limit: usize,
+    /// Set once the answer cannot be kept, with the reason.
+    pub spoiled: Option<&'static str>,
+}
+
+impl Capture {
+    pub fn new(limit: usize) -> Self {
+        Capture { description: None, body: BytesMut::new(), limit, spoiled: None }
+    }
+
+    pub fn keep(&mut self, frame: &[u8]) {
+        if self.spoiled.is_some() {
+        } else if self.body.len() + frame.len() > self.limit {
+            self.spoil("too_large");
+        } else {
+            self.body.extend_from_slice(frame);
+        }
+    }
+
+    pub fn spoil(&mut self, reason: &'static str) {
+        self.spoiled.get_or_insert(reason);
+        self.body = BytesMut::new();
+    }
+}
+
+/// Why an answer was held back and its batch is to be sent again, elsewhere or anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// A replica refused a write (25006): nothing happened.
+    OnPrimary,
+    /// A replica was lost, or stopped a read that was in the way of what it replays: the primary does neither.
+    Lost,
+    /// A prepared statement's result type had changed (0A000): it must be parsed again.
+    Reprepared,
+}
+
+/// How an execution ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It ended a transaction, which is kept.
+    Committed,
+    /// Anything else; also where there was nothing to run or a part of the rows was asked for.
+    Ended,
+}
+
+/// What one round is to learn, and what it learned.
+#[derive(Debug, Default)]
+pub struct Round {
+    pub capture: Option<Capture>,
+    /// Output before this is the client's already; until the first row, what lies behind it may be taken back.
+    pub held_back: Option<usize>,
+    /// An error of a replica may send the batch to the primary.
+    pub on_replica: bool,
+    /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors.
+    pub names: SmallVec<[(u64, Bytes); 1]>,
+    /// The ErrorResponses for the messages that were sent to fail, in order.
+    pub substitutes: VecDeque<Bytes>,
+    pub again: Option<Again>,
+    pub snapshot: Option<Snapshot>,
+    pub replayed: Option<Lsn>,
+    pub high: Option<Lsn>,
+    /// `high` and `state` were asked behind the unit's end: they tell of its writes too.
+    pub behind: bool,
+    /// What decides answers on the connection.
+    pub state: Option<Bytes>,
+    /// Settings that decide the answer have the values that the session's key says.
+    pub settings_hold: bool,
+    /// What the client was told by its Describes, in order, and what we were told by ours.
+    pub shapes: SmallVec<[u64; 2]>,
+    pub own_shapes: SmallVec<[u64; 2]>,
+    /// How many of the client's Parses and Closes succeeded.
+    pub named: usize,
+    /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
+    pub unnamed_lost: bool,
+    /// Every statement that had a name was dropped.
+    pub deallocated_all: bool,
+    /// When this round was, for the least recently used statement.
+    pub tick: u64,
+    /// How the client's executions ended, in order.
+    pub done: SmallVec<[Done; 4]>,
+    /// The client got an error.
+    pub failed: bool,
+    /// A statement of our own failed: the first one's ErrorResponse.
+    pub own_error: Option<Bytes>,
+    /// The last row that answered [`Probe::Row`].
+    pub row: Option<Bytes>,
+    /// The transaction status that the client was told last.
+    pub status: Option<u8>,
+    /// What the client is told of its transaction where the server's says something else, unless something fails.
+    pub told: Option<u8>,
+    /// A ReadyForQuery that tells of no transaction is kept back, since notifications may have to come before it; and whether one was.
+    pub keeps_ready: bool,
+    pub kept_ready: bool,
+    /// What this connection and another hear alike: which of it the client is told.
+    pub cut: Option<Box<Cut>>,
+    /// It begins with a BEGIN of ours, without which nothing behind it may be relayed.
+    pub begins: bool,
+    /// The server waits for the client's copy data.
+    pub copy_in: bool,
+    /// A proven read, behind which the client has asked for nothing: it need not end if the client has gone.
+    pub abandonable: bool,
+    /// ParameterStatus is not the client's: its settings are being put back.
+    pub mute_parameters: bool,
+}
+
+impl Round {
+    /// Notes the answer to a question of our own.
+    pub fn learn(&mut self, probe: Probe, body: &[u8]) {
+        let text = |index| column(body, index).and_then(|value| std::str::from_utf8(value).ok());
+        let lsn = |index| text(index).and_then(|value| value.parse::<Lsn>().ok());
+        match probe {
+            Probe::Effect => {}
+            Probe::Row => self.row = Some(Bytes::copy_from_slice(body)),
+            Probe::Snapshot => self.snapshot = text(0).and_then(|value| value.parse().ok()),
+            // A server that left recovery answers NULL or `f`: nothing is proven then.
+            Probe::Replayed => self.replayed = if text(1) == Some("t") { lsn(0) } else { None },
+            Probe::High => self.high = lsn(0),
+            Probe::State => self.state = column(body, 0).map(Bytes::copy_from_slice),
+            Probe::Settings => self.settings_hold = text(0) == Some("t"),
+            Probe::Shape => self.own_shapes.push(backend::shape(body)),
+        }
+    }
+
+    /// The client's statement failed: it is told, or what it has not been told yet is taken back, to be sent again.
+    pub fn fail(&mut self, frame: &[u8], output: &mut BytesMut) {
+        let body = &frame[HEADER..];
+        if let Some(capture) = &mut self.capture {
+            capture.spoil("error");
+        }
+        if let Some(mark) = self.held_back.take() {
+            let again = match backend::sqlstate(body) {
+                b"25006" if self.on_replica => Some(Again::OnPrimary),
+                // ProcessRecoveryConflictInterrupt in postgres.c; a read that stands alone meets no other such failure.
+                b"40001" | b"40P01" if self.on_replica => Some(Again::Lost),
+                // plancache.c, RevalidateCachedQuery
+                b"0A000" if backend::error_field(body, b'M') == Some(b"cached plan must not change result type") => {
+                    Some(Again::Reprepared)
+                }
+                b"26000" if named_statement(frame).is_some() => Some(Again::Reprepared),
+                _ => None,
+            };
+            if again.is_some() {
+                output.truncate(mark);
+                self.again = again;
+                return;
+            }
+        }
+        self.failed = true;
+        put_error(frame, &self.names, output);
+    }
+}
+
+/// Where an error names a statement of a connection, and its number.
+pub fn named_statement(frame: &[u8]) -> Option<(Range<usize>, u64)> {
+    const QUOTED: &[u8] = b"prepared statement \"sc_";
+    let digits = memchr::memmem::find(frame, QUOTED)? + QUOTED.len();
+    let end = digits + memchr::memchr(b'"', &frame[digits..])?;
+    let number = std::str::from_utf8(&frame[digits..end]).ok()?.parse().ok()?;
+    Some((digits - b"sc_".len()..end, number))
+}
+
+/// An error that names a statement says the client's name for it.
+fn put_error(frame: &[u8], names: &[(u64, Bytes)], output: &mut BytesMut) {
+    let named = named_statement(frame)
+        .and_then(|(place, number)| Some((place, names.iter().find(|(n, _)| *n == number).map(|(_, name)| name)?)));
+    let Some((place, name)) = named else { return output.extend_from_slice(frame) };
+    let body = [&frame[HEADER..place.start], name, &frame[place.end..]].concat();
+    backend::put_frame(output, b'E', &body);
+}
