@@ -1,5 +1,5 @@
-//! The way there and back: bytes out, answers in, relayed to the client as they come. Frames are scanned, not decoded. What is learned by
-//! that is the round's.
+//! The way there and back: bytes out, answers in, relayed to the client as they come. Frames are scanned, not decoded. `round`
+//! keeps what is learned of them.
 
 use super::client::{BadFrame, Client};
 use super::compose::Side;

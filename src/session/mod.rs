@@ -2,7 +2,8 @@
 //! anything is decided. Knows neither Redis nor SQL text: `route` understands statements, `cache` keeps answers.
 //!
 //! The way of a unit (a simple query, or the messages up to a Sync), which `answer` leads: `serve` answers it from the cache if it can;
-//! else `forward` picks a server, sends it with what we want to know beside it, and `exchange` relays the answer.
+//! else `forward` picks a server, sends it with what we want to know beside it, and `exchange` relays the answer, from which `round`
+//! learns.
 
 mod answer;
 mod cancel;
