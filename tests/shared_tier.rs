@@ -1,6 +1,10 @@
 //! The shared tier against a real Redis that is down, frozen, locked, full, flushed or hostile: everything is a miss with
 //! a name, and the tier comes back by itself. Each test starts its own server in a directory that goes with it.
 
+#[path = "harness/ports.rs"]
+mod ports;
+
+use ports::free_port;
 use sidecache::cache::{Answer, Cache, Entry, Filled, Options, Permit, SharedMiss, Tier};
 use sidecache::coherence::{Coherence, Commit, Demand, Evidence, Floor, Touch};
 use sidecache::config::Secret;
@@ -8,7 +12,6 @@ use sidecache::store::memory::Key;
 use sidecache::store::shared::breaker::BreakerState;
 use sidecache::store::shared::{Encode, Miss, Shared, SharedOptions, Trouble, Unwritten, Writes};
 use sidecache::types::{Epoch, FullXid, Level, Lsn, Moment, RelationId, Snapshot, Xid};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,10 +71,6 @@ impl Drop for Redis {
         let _ = self.child.wait();
         let _ = self.directory.path();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
 }
 
 struct Plain(Vec<u8>);

@@ -12,6 +12,7 @@
 pub mod cluster;
 pub mod faults;
 pub mod http;
+pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -20,7 +21,7 @@ pub mod sidecache;
 pub mod usage;
 pub mod wire;
 
-use std::net::TcpListener;
+pub use ports::free_port;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the harness gives up on it: generous, since a loaded machine is no fault.
@@ -45,10 +46,4 @@ pub fn within<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
-}
-
-/// A port of 127.0.0.1 that nobody listens on at this moment.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("127.0.0.1 has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -5,7 +5,8 @@ use crate::harness::process::Signal;
 use crate::harness::proxy::{FaultProxy, Silence};
 use crate::harness::redis::Redis;
 use crate::harness::wire::{Batch, Format, Login, Wire, tags};
-use crate::harness::{eventually, usage};
+use crate::harness::{eventually, free_port, usage};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -189,4 +190,11 @@ fn cpu_time_of_a_server_counts_its_sessions() {
     let used = cluster.cpu().0 - before;
     assert!(used > Duration::from_millis(20), "{used:?}");
     assert!(usage::resident(cluster.primary.pid()).is_some());
+}
+
+/// The system alone would give some port twice among so many: a server was told to listen and to serve HTTP on the same one.
+#[test]
+fn nobody_is_given_the_port_of_another() {
+    let ports: BTreeSet<u16> = (0..1000).map(|_| free_port()).collect();
+    assert_eq!(ports.len(), 1000);
 }
