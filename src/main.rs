@@ -1,4 +1,4 @@
-//! The command line: reads it, says what is wrong with it, and starts one of three commands. Exit codes: 0; 1 for a
+//! The command line: reads it, says what is wrong with it, and starts one of its commands. Exit codes: 0; 1 for a
 //! failure while running; 64 for a wrong configuration or usage.
 
 use clap::{Parser, Subcommand};
@@ -7,6 +7,7 @@ use sidecache::config::users::Users;
 use sidecache::config::{Config, ConfigError, Flags};
 use sidecache::server::check::{Checked, check};
 use sidecache::server::explain::explain;
+use sidecache::server::setup::{Then, setup};
 use sidecache::server::{ServeError, Start, serve};
 use sidecache::telemetry::logs;
 use std::fmt::Display;
@@ -51,6 +52,12 @@ enum Command {
         /// The statement, as the application would send it.
         sql: String,
     },
+    /// Print the SQL that prepares the primary: the right to replicate, and event triggers that tell of DDL.
+    Setup {
+        /// Run it too, as the user of the primary's URL.
+        #[arg(long)]
+        run: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -70,7 +77,7 @@ fn main() -> ExitCode {
     let workers = config.workers;
     let log_level = match (&command, config.log_level.as_str()) {
         // Their findings are what there is to read; only who asks for more gets it.
-        (Command::Check | Command::Explain { .. }, "info") => "error",
+        (Command::Check | Command::Explain { .. } | Command::Setup { .. }, "info") => "error",
         (_, level) => level,
     };
     let filter = match logs::start(config.log_format, log_level) {
@@ -93,13 +100,19 @@ fn main() -> ExitCode {
             Checked::Good => ExitCode::SUCCESS,
             Checked::Bad => ExitCode::FAILURE,
         },
-        Command::Explain { sql } => match run(workers, explain(&config, &sql)) {
-            Ok(text) => {
-                print!("{text}");
-                ExitCode::SUCCESS
-            }
-            Err(failure) => fail(&failure),
-        },
+        Command::Explain { sql } => print_or_fail(run(workers, explain(&config, &sql))),
+        Command::Setup { run: false } => print_or_fail(run(workers, setup(&config, Then::Print))),
+        Command::Setup { run: true } => print_or_fail(run(workers, setup(&config, Then::Run))),
+    }
+}
+
+fn print_or_fail(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => fail(&failure),
     }
 }
 

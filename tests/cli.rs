@@ -42,7 +42,7 @@ fn version_and_help_go_to_the_standard_output() {
         (Some(0), format!("sidecache {}\n", env!("CARGO_PKG_VERSION")))
     );
     let help = said(&sidecache(&["--help"]).stdout);
-    for word in ["serve", "check", "explain", "--primary", "SIDECACHE_STALENESS", "[default: 1s]"] {
+    for word in ["serve", "check", "explain", "setup", "--primary", "SIDECACHE_STALENESS", "[default: 1s]"] {
         assert!(help.contains(word), "{word}");
     }
     assert!(!help.contains("redis-secret"), "a secret has no flag");

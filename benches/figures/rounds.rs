@@ -63,15 +63,17 @@ impl Bench<'_> {
     }
 
     pub fn round(&self, contender: &Contender, workload: Workload, seconds: u64) -> Figures {
-        self.timed(self.script(contender, workload), contender.pid, seconds)
+        let figures = self.timed(self.script(contender, workload), contender.pid, seconds);
+        figures.expect("few clients connect well within a round")
     }
 
-    /// The same against a port of 127.0.0.1 and, if somebody stands there, what stands there.
-    pub fn round_at(&self, port: u16, pid: Option<u32>, workload: Workload, seconds: u64) -> Figures {
+    /// The same against a port of 127.0.0.1 and, if somebody stands there, what stands there. Nothing where the time was up before
+    /// all had connected: pgbench's time runs meanwhile.
+    pub fn round_at(&self, port: u16, pid: Option<u32>, workload: Workload, seconds: u64) -> Option<Figures> {
         self.timed(self.script_at(port, self.database, workload), pid, seconds)
     }
 
-    fn timed(&self, mut pgbench: Command, between: Option<u32>, seconds: u64) -> Figures {
+    fn timed(&self, mut pgbench: Command, between: Option<u32>, seconds: u64) -> Option<Figures> {
         let cpu = || between.map_or(Duration::ZERO, usage::cpu);
         let logs = self.directory.join("logs");
         // Gone or not there yet: either way it is empty now.
@@ -90,16 +92,19 @@ impl Bench<'_> {
             digits[..end].parse::<f64>().unwrap_or_else(|_| panic!("pgbench did not say `{label}`:\n{report}"))
         };
         let queries = number("number of transactions actually processed");
+        if queries == 0.0 {
+            return None;
+        }
         let latencies = sorted(latencies(&logs));
         let at = |share: f64| latencies.get((latencies.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
         let micros = |used: Duration| used.as_secs_f64() * 1e6 / queries;
-        Figures {
+        Some(Figures {
             rate: number("tps"),
             p50_ms: at(0.5) / 1000.0,
             p99_ms: at(0.99) / 1000.0,
             between: micros(after.0 - before.0),
             postgres: micros(after.1.saturating_sub(before.1)),
-        }
+        })
     }
 
     fn script(&self, contender: &Contender, workload: Workload) -> Command {

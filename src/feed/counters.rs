@@ -25,6 +25,8 @@ pub struct Counters {
     pub commits: Count,
     /// Commits that named no relation: perhaps DDL.
     pub empty: Count,
+    /// Commits that said themselves that they changed definitions.
+    pub told: Count,
     /// Commits that named a relation which the catalog does not know.
     pub unknown_names: Count,
     /// Commits with a line that was not understood.

@@ -10,6 +10,9 @@ use std::collections::HashSet;
 /// The most relations that one commit lists; beyond it, the commit is taken to touch everything.
 pub const MOST_NAMES: usize = 1024;
 
+/// The prefix of messages (`pg_logical_emit_message`) by which the event triggers of `sidecache setup` tell of DDL.
+pub const DDL_PREFIX: &str = "sidecache.ddl";
+
 /// A relation as the stream names it, without quotes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct QualifiedName {
@@ -24,10 +27,12 @@ pub struct QualifiedName {
 pub enum Names {
     /// No change of a row: as a rule, the catalog was changed. (A transaction that changed nothing decodable and no catalog has no
     /// bracket at all: row locks, unlogged tables, sequences, a bare transaction id. And one that changed the catalog beside rows
-    /// looks like any other.)
+    /// looks like any other, unless it says so.)
     Empty,
     /// Changes of these relations.
     Listed(Vec<QualifiedName>),
+    /// Whatever it lists, it changed definitions: the event triggers of `sidecache setup` say so.
+    Definitions,
     /// Something that was not understood, or too many relations to list.
     Everything(Unclear),
 }
@@ -108,6 +113,8 @@ struct Touched {
     /// The list that came last: rows come in runs of one relation.
     last: Vec<u8>,
     unclear: Option<Unclear>,
+    /// It told of DDL.
+    definitions: bool,
 }
 
 impl Assembler {
@@ -136,6 +143,13 @@ impl Assembler {
             }
             Line::Commit(xid) => self.commit(position, xid).map(Some),
             Line::Message => Ok(None),
+            Line::Definitions => {
+                match &mut self.bracket {
+                    Bracket::Open { touched, .. } => touched.definitions = true,
+                    outside => *outside = Bracket::Astray,
+                }
+                Ok(None)
+            }
             Line::Change(names) => {
                 self.change(names);
                 Ok(None)
@@ -214,6 +228,9 @@ impl Touched {
         if let Some(why) = self.unclear {
             return Names::Everything(why);
         }
+        if self.definitions {
+            return Names::Definitions;
+        }
         if self.names.is_empty() {
             return Names::Empty;
         }
@@ -242,6 +259,8 @@ enum Line<'a> {
     Commit(Option<Xid>),
     /// `pg_logical_emit_message`: changes nothing, and since anyone may write one, does not make a bracket any less empty.
     Message,
+    /// Such a message under [`DDL_PREFIX`]. Whoever forges it costs hits, as an empty bracket would.
+    Definitions,
     /// The list of names, as written.
     Change(&'a [u8]),
     Unknown,
@@ -261,8 +280,13 @@ impl Line<'_> {
         if line == b"COMMIT" {
             return Line::Commit(None);
         }
-        if line.starts_with(b"message: transactional: ") {
-            return Line::Message;
+        if let Some(rest) = line.strip_prefix(b"message: transactional: ") {
+            let told = rest.strip_prefix(b"1 prefix: ").and_then(|rest| rest.strip_prefix(DDL_PREFIX.as_bytes()));
+            return if told.is_some_and(|rest| rest.starts_with(b", sz: ")) {
+                Line::Definitions
+            } else {
+                Line::Message
+            };
         }
         Line::Unknown
     }

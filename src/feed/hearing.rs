@@ -128,6 +128,10 @@ impl Hearing {
                 self.counters.empty.raise();
                 Touch::Unknown
             }
+            Names::Definitions => {
+                self.counters.told.raise();
+                Touch::Everything
+            }
             Names::Everything(why) => {
                 self.counters.unclear(why).raise();
                 tracing::warn!(reason = why.label(), %end, "a commit was not understood: it invalidates everything");

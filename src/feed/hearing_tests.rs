@@ -70,7 +70,12 @@ fn rows_of_known_tables_leave_the_catalog_alone() {
 
 #[test]
 fn c19_whatever_may_be_ddl_is_in_doubt_until_a_verification_sees_it() {
-    for names in [Names::Empty, of(&["known", "unknown"]), Names::Everything(super::super::decode::Unclear::Line)] {
+    for names in [
+        Names::Empty,
+        Names::Definitions,
+        of(&["known", "unknown"]),
+        Names::Everything(super::super::decode::Unclear::Line),
+    ] {
         let hearing = hearing();
         hearing.take(&mut vec![commit(110, 600, names)]);
         assert_eq!(fill(&hearing), Err(FillRefusal::CatalogInDoubt));

@@ -47,7 +47,9 @@
 //! this needs the absent names in each entry's dependencies, not its relations alone.
 //!
 //! A transaction that changes both rows and definitions beside Sidecache looks like any that changes rows, and is found by the next comparison, half of S
-//! after the last; until then hits are as old as that last one, which counts towards S.
+//! after the last; until then hits are as old as that last one, which counts towards S. The event triggers of `sidecache setup` end this: they
+//! write a message into the transaction, which then counts as one that touched everything and changed the catalog. So what was filled between
+//! a change and its being taken back is void as well. The comparison stays: roles have no event triggers, and triggers can be dropped.
 //!
 //! ## Epochs
 //!

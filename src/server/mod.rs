@@ -9,6 +9,7 @@ mod http;
 mod listen;
 mod picture;
 mod reload;
+pub mod setup;
 mod supervise;
 mod wiring;
 

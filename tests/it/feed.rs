@@ -61,7 +61,12 @@ impl Heard {
         });
     }
 
-    fn until_position(&self, position: Lsn) {
+    /// Commits that said themselves that they changed definitions.
+    pub fn told(&self) -> u64 {
+        self.feed.counters().told.read()
+    }
+
+    pub fn until_position(&self, position: Lsn) {
         let wait = async { tokio::time::timeout(Duration::from_secs(60), self.coherence.wait_for(position)).await };
         self.runtime.block_on(wait).unwrap_or_else(|_| panic!("{position} was never heard"));
     }

@@ -61,6 +61,7 @@ mod routing;
 mod ruled;
 mod scripts;
 mod sessions;
+mod setup;
 mod shapes;
 mod shared_fleet;
 mod stamping;

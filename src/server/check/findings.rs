@@ -1,5 +1,6 @@
 //! What the facts mean: good, worth knowing, or in the way, and what to run then. Pure.
 
+use super::super::setup::TRIGGERS;
 use crate::config::users::Users;
 use crate::config::{AuthMethod, CacheMode, Config, TtlRule, ZoneTrouble};
 use crate::types::Lsn;
@@ -139,6 +140,16 @@ impl PrimaryFacts {
             system,
         })
     }
+
+    /// What gives the user the right to replicate.
+    pub fn replication_grant(&self) -> String {
+        let user = &self.user;
+        match self.host {
+            Host::Own => format!("ALTER ROLE {user} REPLICATION;"),
+            Host::Rds => format!("GRANT rds_replication TO {user};"),
+            Host::CloudSql => format!("ALTER USER {user} WITH REPLICATION;"),
+        }
+    }
 }
 
 /// What a replica said of itself.
@@ -241,12 +252,22 @@ fn privilege(facts: &PrimaryFacts) -> Finding {
     if facts.may_replicate {
         return good(format!("{user} may replicate"));
     }
-    let mend = match facts.host {
-        Host::Own => format!("ALTER ROLE {user} REPLICATION;"),
-        Host::Rds => format!("GRANT rds_replication TO {user};"),
-        Host::CloudSql => format!("ALTER USER {user} WITH REPLICATION;"),
+    bad(format!("{user} may not replicate: changes cannot be heard"), facts.replication_grant())
+}
+
+/// The event triggers of `sidecache setup`: how many of them fire in every session.
+pub fn event_triggers(always: usize) -> Finding {
+    if always == TRIGGERS.len() {
+        return good("event triggers tell of DDL");
+    }
+    let what = match always {
+        0 => "no event triggers",
+        _ => "one event trigger of two",
     };
-    bad(format!("{user} may not replicate: changes cannot be heard"), mend)
+    warning(
+        format!("{what}: DDL in one transaction with changed rows is noticed within half of `staleness`, not at once"),
+        "sidecache setup | psql …   as a superuser, in the primary's database",
+    )
 }
 
 fn headroom(setting: &str, Headroom { limit, used }: Headroom, host: Host) -> Finding {

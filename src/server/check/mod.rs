@@ -5,7 +5,9 @@
 mod clients;
 mod findings;
 
-use self::findings::{Finding, PrimaryFacts, ReplicaFacts, Trial};
+pub use self::findings::PrimaryFacts;
+use self::findings::{Finding, ReplicaFacts, Trial};
+use super::setup::TRIGGERS;
 use crate::config::users::Users;
 use crate::config::{CacheMode, Config, ServerUrl, TtlRule};
 use crate::store::shared::breaker::BreakerState;
@@ -100,15 +102,8 @@ impl Report<'_> {
 
 async fn primary(config: &Config, report: &mut Report<'_>) -> Option<PrimaryFacts> {
     let name = format!("primary {}", place(&config.primary));
-    let control = match connect(config, &config.primary).await {
-        Ok(control) => control,
-        Err(cause) => {
-            report.add(findings::unreachable(&name, &cause));
-            return None;
-        }
-    };
-    let facts = match ask_primary(&control).await {
-        Ok(facts) => facts,
+    let (control, facts) = match primary_facts(config).await {
+        Ok(asked) => asked,
         Err(cause) => {
             report.add(findings::unreachable(&name, &cause));
             return None;
@@ -121,6 +116,10 @@ async fn primary(config: &Config, report: &mut Report<'_>) -> Option<PrimaryFact
     let mut stream = findings::stream(&facts);
     if !stream.iter().any(Finding::is_bad) {
         stream.push(findings::trial(try_slot(&control).await));
+        match event_triggers(&control).await {
+            Ok(always) => stream.push(findings::event_triggers(always)),
+            Err(cause) => report.add(findings::unreachable(&name, &cause)),
+        }
     }
     if !config.ttl_rules.is_empty() {
         stream = stream.into_iter().map(Finding::softened).collect();
@@ -154,6 +153,23 @@ async fn ask_primary(control: &Control) -> Result<PrimaryFacts, String> {
     let facts = row(control, PRIMARY_FACTS).await?;
     let system = system(control).await;
     PrimaryFacts::read(facts, system).ok_or_else(|| "the server's answer could not be understood".to_owned())
+}
+
+/// A connection to the primary as Sidecache's own user, and what the primary says of itself.
+///
+/// # Errors
+/// It cannot be reached or understood, in a sentence.
+pub async fn primary_facts(config: &Config) -> Result<(Control, PrimaryFacts), String> {
+    let control = connect(config, &config.primary).await?;
+    let facts = ask_primary(&control).await?;
+    Ok((control, facts))
+}
+
+/// How many of ours fire in every session, whatever its session_replication_role.
+async fn event_triggers(control: &Control) -> Result<usize, String> {
+    let names = TRIGGERS.map(|(name, _)| format!("'{name}'")).join(", ");
+    let sql = format!("SELECT evtname::text FROM pg_event_trigger WHERE evtenabled = 'A' AND evtname IN ({names})");
+    Ok(control.rows(&sql).await.map_err(|cause| cause.to_string())?.len())
 }
 
 /// What a rule names.
