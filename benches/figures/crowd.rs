@@ -51,7 +51,7 @@ pub fn measure(seconds: u64) {
         for (name, port, pid) in all {
             said(&format!("{clients} clients, {name}"));
             // pgbench connects one client after the other while its time runs: how long that takes is the machine's.
-            let mut times = (0..).map(|power| seconds + (u64::from(clients) / 50 << power));
+            let mut times = (0..).map(|power| seconds + ((u64::from(clients) / 50) << power));
             let workload = Workload { mode: "simple", clients };
             let figures = times.find_map(|seconds| bench.round_at(port, pid, workload, seconds));
             let figures = figures.expect("times grow without end");
