@@ -13,6 +13,7 @@ mod compose;
 mod composer;
 pub mod console;
 mod copy;
+mod date_style;
 mod deferred;
 mod encryption;
 mod exchange;

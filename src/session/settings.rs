@@ -1,6 +1,7 @@
 //! The settings of one session: what it set, how that is put back on another connection, and what of it decides an
 //! answer. Knows nothing of connections; every change comes from a statement that has succeeded.
 
+use super::date_style::{self, DateStyle};
 use super::expected::{MOST_OWN, Own, OwnSetting};
 use crate::cache::key::compose_inputs;
 use crate::catalog::SearchPath;
@@ -101,6 +102,16 @@ pub fn split_identifiers(text: &str) -> Vec<String> {
     }
 }
 
+/// A setting as it means the same on any connection, given what was set before it and at the session's start.
+fn whole(name: &str, setting: Setting, before: Option<&Setting>, start: Option<&Setting>) -> Setting {
+    if name != date_style::NAME {
+        return setting;
+    }
+    let known = DateStyle::of(before).zip(DateStyle::of(start));
+    let whole = known.and_then(|(before, start)| before.then(start, &setting.values));
+    whole.map_or(setting, DateStyle::setting)
+}
+
 impl Settings {
     /// A session as its startup message asks for; parameters that are not settings are left out by the caller.
     pub fn new(user: &str, parameters: &[(String, String)], baseline: Arc<Baseline>) -> Self {
@@ -109,7 +120,8 @@ impl Settings {
             .map(|(name, value)| {
                 let name = name.to_ascii_lowercase();
                 let values = if name == "search_path" { split_identifiers(value) } else { vec![value.clone()] };
-                (name.clone(), Setting { replay: replay(&name, value).into(), values })
+                let setting = Setting { replay: replay(&name, value).into(), values };
+                (name.clone(), whole(&name, setting, None, None))
             })
             .collect();
         let current = start.clone();
@@ -170,6 +182,7 @@ impl Settings {
             SettingChange::Set { name, values, local, text } => {
                 self.own.set(name);
                 let setting = Setting { replay: text.as_str().into(), values: values.clone() };
+                let setting = whole(name, setting, self.effective(name), self.start.get(name));
                 if !local {
                     self.local.remove(name);
                     self.current.insert(name.clone(), setting);

@@ -44,6 +44,36 @@ fn watched(steps: Vec<Step>) -> Vec<(usize, Step)> {
     script
 }
 
+/// A style of dates keeps the order that the session had, an order the style (`check_datestyle`): the session, not the connection, and
+/// two sessions that said the same may mean another.
+#[test]
+fn r19_half_a_date_style_keeps_its_own_sessions_other_half() {
+    let twins = on_one_connection("date_style");
+    let mut script = Vec::new();
+    let mut look = |who: usize, set: &str, lookers: &[usize]| {
+        script.push((who, q(set)));
+        for who in lookers {
+            script.push((*who, q("SELECT at FROM stamps WHERE id = 1")));
+            script.push((*who, q("SHOW datestyle")));
+        }
+    };
+    let both = [0, 1, 0, 1];
+    look(0, "SET datestyle = German", &both);
+    look(1, "SET datestyle = SQL", &both);
+    look(0, "SET datestyle = 'sql'", &both);
+    look(1, "SELECT set_config('DateStyle', 'YMD', false)", &both);
+    look(0, "SET datestyle = ISO, default", &both);
+    // Whoever is in a transaction has the one connection.
+    for set in ["BEGIN", "SET LOCAL datestyle = German", "SET datestyle = SQL"] {
+        look(1, set, &[1]);
+    }
+    look(1, "ROLLBACK", &both);
+    look(0, "SET datestyle = European", &both);
+    look(1, "RESET datestyle", &both);
+    look(0, "RESET ALL", &both);
+    twins.same_together("date_style", &script);
+}
+
 /// What one client sets, resets and rolls back, another on the same connection never sees, nor does it lose its own.
 #[test]
 fn r19_settings_of_two_clients_on_one_connection_stay_apart() {
