@@ -38,6 +38,7 @@ mod failover;
 mod feed;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
+mod generated;
 #[path = "../grammar/mod.rs"]
 mod grammar;
 mod guessing;

@@ -6,7 +6,7 @@ use crate::harness::sidecache::Sidecache;
 use crate::watched::Watched;
 
 /// The SQL as it is printed.
-fn printed(cluster: &Cluster, database: &str) -> String {
+pub fn printed(cluster: &Cluster, database: &str) -> String {
     let (status, sql, err) = Sidecache::build(cluster, database).run("setup", &[]);
     assert!(status.success(), "{err}");
     sql
