@@ -41,6 +41,9 @@ pub struct Held {
     passing: usize,
     /// The batch under way has not seen its Sync.
     pub batch_open: bool,
+    /// A simple query ran in a batch whose transaction its Sync commits. PostgreSQL 18 then forgets that its transaction has begun, and
+    /// what comes next fails with XX000: seen on 18.4, on a direct connection too.
+    pub mixed: bool,
     /// `carried.settings` as they were when the transaction began, if they changed since.
     pub settings_before: Option<BTreeMap<String, Arc<str>>>,
 }
@@ -86,7 +89,7 @@ impl Broken {
 impl Held {
     /// `flow`: one that owes nothing.
     pub fn new(lease: Lease, side: Side, flow: Flow, known_as: u32) -> Self {
-        Held { lease, side, flow, known_as, passing: 0, batch_open: false, settings_before: None }
+        Held { lease, side, flow, known_as, passing: 0, batch_open: false, mixed: false, settings_before: None }
     }
 
     /// Writes what can be written of `out` and reads what is there.
@@ -239,7 +242,8 @@ impl Held {
 
     /// Whether another session may have the connection: nothing owed, nothing unread, no open transaction's settings.
     pub fn is_clean(&self) -> bool {
-        self.flow.is_done()
+        !self.mixed
+            && self.flow.is_done()
             && !self.flow.is_uncertain()
             && self.passing == 0
             && self.lease.input.is_empty()

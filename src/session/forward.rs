@@ -227,7 +227,8 @@ impl Session {
         let Errand { unit, survey, fill, standing, .. } = errand;
         let end = errand.end;
         let side = if round.on_replica { Side::Replica } else { Side::Primary };
-        let outside = (*standing == Standing::Alone || self.status == b'I') && !self.is_mid_batch();
+        let mid_batch = self.is_mid_batch();
+        let outside = (*standing == Standing::Alone || self.status == b'I') && !mid_batch;
         let whole = matches!(end, UnitEnd::Sync | UnitEnd::Query);
         let held_back = (outside && end != UnitEnd::Open && end != UnitEnd::Flush).then_some(self.client.output.len());
         round.capture =
@@ -283,7 +284,10 @@ impl Session {
             Box::pin(self.registration.running.spared()).await;
         }
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
-        held.batch_open = round.status.is_none();
+        // So it does, from 18 on, behind a simple query in it (`XACT_FLAGS_PIPELINING` in postgres.c): only its Sync commits.
+        let goes_on = mid_batch && self.status == b'I' && round.status == Some(b'T');
+        held.batch_open = round.status.is_none() || goes_on;
+        held.mixed |= goes_on;
         self.held = Some(held);
         match pumped {
             Ok(()) => Ok(server),

@@ -158,6 +158,9 @@ fn psql(label: &str, script: &str) {
         command.args(["-X", "-a", "-f"]).arg(here(script)).arg(url).env("LC_ALL", "C");
         let (status, out, err) = output(&mut command);
         assert!(status.success(), "psql ended with {status}");
+        // \watch begins with the time.
+        let out: String =
+            out.lines().filter(|line| !line.contains("(every ")).fold(String::new(), |all, line| all + line + "\n");
         out + "\n" + &err.replace(&*here(script).to_string_lossy(), script)
     });
 }

@@ -101,6 +101,11 @@ impl Cluster {
         QUIET.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// The servers' major version.
+    pub fn version(&self) -> u32 {
+        self.primary.value("SELECT current_setting('server_version_num')::int / 10000").parse().expect("a number")
+    }
+
     /// The directory of everything, for files of a test.
     pub fn directory(&self) -> &Path {
         self.scratch.path()

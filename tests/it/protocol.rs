@@ -1,5 +1,6 @@
 //! The protocol, message by message: what PostgreSQL answers to a script, Sidecache answers too.
 
+use crate::harness::cluster::Cluster;
 use crate::harness::wire::{Batch, Format, tags};
 use crate::twins::{Twins, queries, readies, ready, until};
 
@@ -304,6 +305,57 @@ fn r18_portals_suspend_and_go_on() {
     twins.same_in_turns("portals", &script);
 }
 
+/// The Sync behind a simple query in a batch reaches the server, which from 18 on has a transaction open until then; and the connection,
+/// which 18.4 leaves unable to begin another (XX000, and what was written before is lost), is nobody else's.
+#[test]
+fn r16_a_simple_query_within_a_batch_leaves_nothing_to_others() {
+    let twins = Twins::with("mixed_left", TABLES, |builder| builder.flag("--pool-size", "1").cache("off"));
+    let batch = || b().parse("", "SELECT id FROM w", &[]).bind("", "", &[], Format::Text).execute("", 0);
+    let (mut client, mut other) = (twins.through(), twins.through());
+    client.send(&batch().query("SELECT 1").sync()).expect("alive");
+    let _within = client.read_until_ready().expect("an answer to the query");
+    let end = client.read_until_ready().expect("an answer to the Sync");
+    assert_eq!(end.last().expect("a frame").body, b"I");
+    assert_eq!(other.value("SELECT count(*) FROM w"), "0", "on a connection that works");
+    assert_eq!(client.value("SELECT count(*) FROM w"), "0");
+}
+
+/// A simple query in a batch that has not seen its Sync: both are answered.
+#[test]
+fn r16_a_simple_query_within_a_batch_is_answered_too() {
+    if Cluster::shared().version() >= 18 {
+        return eprintln!(
+            "skipped: behind such a batch PostgreSQL 18 fails by itself (XX000, unexpected state STARTED)"
+        );
+    }
+    let twins = Twins::new("mixed_batches", TABLES);
+    let read = |id: &str| {
+        b().parse("", "SELECT v FROM t WHERE id = $1", &[]).bind("", "", &[Some(id)], Format::Text).execute("", 0)
+    };
+    let insert = |id: &str| {
+        b().parse("", "INSERT INTO w VALUES ($1)", &[]).bind("", "", &[Some(id)], Format::Text).execute("", 0)
+    };
+    let join = |batches: &[Batch]| Batch(batches.iter().flat_map(|batch| batch.0.clone()).collect());
+    let sync = || b().sync();
+    let script = [
+        readies(join(&[read("1"), b().query("SELECT 1 AS one"), sync()]), 2),
+        readies(join(&[b().parse("n", "SELECT 7 AS seven", &[]), b().query("SELECT 1 AS one"), sync()]), 2),
+        ready(b().bind("", "n", &[], Format::Text).execute("", 0).sync()),
+        readies(join(&[insert("50"), b().query("SELECT count(*) FROM w"), read("2"), sync()]), 2),
+        ready(b().query("SELECT count(*) FROM w")),
+        readies(
+            join(&[
+                b().parse("", "BEGIN", &[]).bind("", "", &[], Format::Text).execute("", 0),
+                b().query("SELECT 1"),
+                sync(),
+            ]),
+            2,
+        ),
+        ready(b().query("ROLLBACK")),
+    ];
+    twins.same("mixed", "TRUNCATE w", &script);
+}
+
 /// Pipelines: several executions, flushes, errors that skip to the Sync and no further, several Syncs in one packet.
 #[test]
 fn r16_pipelines_answer_as_directly() {
@@ -348,21 +400,6 @@ fn r16_pipelines_answer_as_directly() {
         ready(join(&[bad(), b().query("INSERT INTO w VALUES (98)"), read("1"), sync()])),
         ready(join(&[bad(), b().flush(), b().query("SELECT 1"), read("1"), b().flush(), sync()])),
         ready(b().query("SELECT count(*) FROM w")),
-        // A simple query in a batch that has not seen its Sync: both are answered.
-        readies(join(&[read("1"), b().query("SELECT 1 AS one"), sync()]), 2),
-        readies(join(&[b().parse("n", "SELECT 7 AS seven", &[]), b().query("SELECT 1 AS one"), sync()]), 2),
-        ready(b().bind("", "n", &[], Format::Text).execute("", 0).sync()),
-        readies(join(&[insert("50"), b().query("SELECT count(*) FROM w"), read("2"), sync()]), 2),
-        ready(b().query("SELECT count(*) FROM w")),
-        readies(
-            join(&[
-                b().parse("", "BEGIN", &[]).bind("", "", &[], Format::Text).execute("", 0),
-                b().query("SELECT 1"),
-                sync(),
-            ]),
-            2,
-        ),
-        ready(b().query("ROLLBACK")),
         // Settings, closes and transaction control inside a pipeline.
         ready(b().extended("SET work_mem = '5MB'", &[], Format::Text)),
         ready(

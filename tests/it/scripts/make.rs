@@ -113,6 +113,27 @@ pub struct Script {
     pub shuffles: u64,
 }
 
+impl Script {
+    /// Whether a simple query is sent in a batch that has not seen its Sync.
+    pub fn mixes(&self) -> bool {
+        let mut open = false;
+        for part in self.steps.iter().flat_map(|step| &step.parts) {
+            let mut rest = &part.bytes[..];
+            while let [tag, a, b, c, d, ..] = *rest {
+                match tag {
+                    b'Q' if open => return true,
+                    b'S' => open = false,
+                    b'P' | b'B' | b'D' | b'E' | b'C' => open = true,
+                    _ => {}
+                }
+                let length = u32::from_be_bytes([a, b, c, d]) as usize;
+                rest = rest.get(1 + length..).unwrap_or_default();
+            }
+        }
+        false
+    }
+}
+
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.steps.iter().enumerate() {
