@@ -30,7 +30,6 @@ pub async fn setup(config: &Config, then: Then) -> Result<String, String> {
         primary_facts(config).await.map_err(|cause| format!("the primary cannot be asked: {cause}"))?;
     let statements = statements(&facts);
     if then == Then::Run {
-        // One text is one transaction: https://www.postgresql.org/docs/current/protocol-flow.html, "Multiple Statements".
         control.rows(&statements.concat()).await.map_err(|cause| {
             format!("the primary refuses: {cause}\nSomeone who may can run it: sidecache setup | psql …")
         })?;
@@ -48,15 +47,18 @@ fn script(config: &Config, statements: &[String]) -> String {
     text
 }
 
-/// Each ends its line.
+/// Each ends its line. All of them or none: one transaction, for psql too.
 fn statements(facts: &PrimaryFacts) -> Vec<String> {
-    let mut statements = Vec::new();
+    let mut statements = vec!["BEGIN;\n".to_owned()];
     if !facts.may_replicate {
         statements.push(format!("{}\n", facts.replication_grant()));
     }
     statements.push("CREATE SCHEMA IF NOT EXISTS sidecache;\n".to_owned());
+    statements.extend(TRIGGERS.map(|(name, _)| format!("DROP EVENT TRIGGER IF EXISTS {name};\n")));
+    // Not replaced: who had made one of this name before would own what then runs with everybody's rights.
     statements.push(format!(
-        "CREATE OR REPLACE FUNCTION sidecache.tell_of_ddl() RETURNS event_trigger
+        "DROP FUNCTION IF EXISTS sidecache.tell_of_ddl();
+CREATE FUNCTION sidecache.tell_of_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
   changed boolean;
@@ -79,11 +81,11 @@ END $$;
     ));
     for (name, event) in TRIGGERS {
         statements.push(format!(
-            "DROP EVENT TRIGGER IF EXISTS {name};
-CREATE EVENT TRIGGER {name} ON {event} EXECUTE FUNCTION sidecache.tell_of_ddl();
+            "CREATE EVENT TRIGGER {name} ON {event} EXECUTE FUNCTION sidecache.tell_of_ddl();
 ALTER EVENT TRIGGER {name} ENABLE ALWAYS;
 "
         ));
     }
+    statements.push("COMMIT;\n".to_owned());
     statements
 }

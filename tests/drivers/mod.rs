@@ -160,7 +160,7 @@ fn psql(label: &str, script: &str) {
         assert!(status.success(), "psql ended with {status}");
         // \watch begins with the time.
         let out: String =
-            out.lines().filter(|line| !line.contains("(every ")).fold(String::new(), |all, line| all + line + "\n");
+            out.lines().filter(|line| !line.ends_with("(every 2s)")).fold(String::new(), |all, line| all + line + "\n");
         out + "\n" + &err.replace(&*here(script).to_string_lossy(), script)
     });
 }
