@@ -69,6 +69,10 @@ pub(super) async fn run(
 /// The parts of a fingerprint that say what sessions start with.
 const DEFAULTS: [&str; 2] = ["db_role_setting", "settings"];
 
+/// Those that say which schemas a role may use, and of whose changes a backend before this version takes no notice.
+const RIGHTS: [&str; 3] = ["auth_members", "roles", "database"];
+const NOTICES_RIGHTS: u32 = 170_000;
+
 struct Verifier<'a> {
     upstream: &'a Upstream,
     link: &'a Link,
@@ -155,7 +159,11 @@ impl Verifier<'_> {
             tracing::info!(version = version.0, relations = catalog.relations.len(), ?changed, "catalog loaded");
             hearing.counters.catalogs.raise();
             loaded.version = version;
-            let defaults = changed.iter().flatten().any(|part| DEFAULTS.contains(&part.as_str()));
+            let changes = |parts: &[&str]| changed.iter().flatten().any(|part| parts.contains(&part.as_str()));
+            let defaults = changes(&DEFAULTS);
+            if changes(&RIGHTS) && link.identity.version < NOTICES_RIGHTS {
+                self.upstream.paths_changed(at);
+            }
             if defaults {
                 // Before anything is stored under the new catalog, or it could come from a connection that began with the old ones.
                 self.upstream.defaults_changed();

@@ -33,7 +33,7 @@ impl Session {
     /// Gets a connection for the unit, or keeps the one that is held. `tied`: why it goes to the primary, if it has to. `None`: the
     /// client was told why it gets none.
     pub(super) async fn hold(&mut self, tied: Option<Reason>, end: UnitEnd) -> Result<Option<Way>, End> {
-        if let Some(held) = &self.held {
+        if let Some(held) = &mut self.held {
             let side = held.side;
             // Replicas are held for one unit at a time: what is held longer is the primary's, as long as it is that.
             let is_primary = Arc::ptr_eq(&held.lease.server, self.shared.upstream.primary());
@@ -41,8 +41,11 @@ impl Session {
                 return Err(succeeded());
             }
             let is_mid_batch = held.batch_open;
-            if !is_mid_batch && self.status == b'I' && !self.carries_settings() {
-                Box::pin(self.put_settings()).await?;
+            if !is_mid_batch && self.status == b'I' {
+                held.lease.renew_path();
+                if !self.carries_settings() {
+                    Box::pin(self.put_settings()).await?;
+                }
             }
             // Hits are served in a transaction too, and while a connection is pinned.
             if !is_mid_batch && self.status != b'E' && side == Side::Primary && self.seen.ahead != Lsn::ZERO {

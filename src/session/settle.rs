@@ -205,6 +205,9 @@ impl Session {
             // A server that has begun another life since, or lost its role: positions of another history.
             return telemetry.fill_refused("other_incarnation");
         }
+        if !self.held.as_ref().is_some_and(|held| held.lease.knows_path()) {
+            return telemetry.fill_refused("outdated_path");
+        }
         let filled = Filled { evidence, row_description: capture.description, body: capture.body.freeze(), cost };
         tracing::trace!(server = server.name(), bytes = filled.body.len(), "fill");
         match permit.commit(filled, &recipe.relations, Moment::now()) {

@@ -58,8 +58,8 @@ impl Facts {
 
 impl Connection {
     /// Boxed, since it goes from hand to hand with every statement. `since`: when the server's present life was noticed, as
-    /// its generation.
-    pub(super) fn new(opened: Opened, generation: u64, facts: Arc<Facts>) -> Box<Self> {
+    /// its generation. `paths`: what was known there of changes of paths.
+    pub(super) fn new(opened: Opened, generation: u64, paths: u64, facts: Arc<Facts>) -> Box<Self> {
         let Opened { stream, input, key, parameters } = opened;
         let (born, wear) = (Instant::now(), super::watch::random_share());
         Box::new(Connection {
@@ -71,6 +71,7 @@ impl Connection {
             carried: Carried::default(),
             role_news: false,
             generation,
+            paths,
             born,
             wear,
             facts,

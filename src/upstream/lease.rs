@@ -7,6 +7,8 @@ use crate::types::Lsn;
 use std::sync::Arc;
 use std::time::Instant;
 
+const PATH: &str = "search_path";
+
 /// A connection on loan. Dropped, it is closed and another may be opened; released, it goes back to the pool.
 #[derive(Debug)]
 pub struct Lease {
@@ -22,7 +24,19 @@ impl Lease {
     pub(super) fn new(connection: Box<Connection>, server: Arc<Server>, slot: Slot) -> Self {
         connection.lent();
         let losses = server.life();
-        Lease { connection, server, losses, slot }
+        let mut lease = Lease { connection, server, losses, slot };
+        lease.renew_path();
+        lease
+    }
+
+    /// Where the connection does not know which schemas of its path its role may use now, its path counts as not set as anyone
+    /// wants it: who puts settings on it next has it look again. Not within a transaction.
+    pub fn renew_path(&mut self) {
+        if !self.server.knows_path(&self.connection) {
+            // Before it is told again, never after.
+            self.connection.paths = self.server.paths_shown();
+            self.connection.carried.settings.insert(PATH.to_owned(), "".into());
+        }
     }
 
     /// The replica said on this connection that it has replayed up to here. Counts unless the watch has lost the
@@ -54,6 +68,11 @@ impl Lease {
     /// Whether the server is still the one this connection was opened to, and sessions start there as they did then.
     pub fn is_current(&self) -> bool {
         self.server.is_current(&self.connection)
+    }
+
+    /// Whether names mean there what they mean on a new connection.
+    pub fn knows_path(&self) -> bool {
+        self.server.knows_path(&self.connection)
     }
 
     /// Whether the server, or the primary that it follows, has begun another life since: what is written there now may be lost.

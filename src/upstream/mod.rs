@@ -3,7 +3,8 @@
 //!
 //! A server is reached (`transport`), logged in to (`login`) and pooled (`pool`, behind a `gate`) for sessions, who read and write the
 //! stream themselves. Beside them stand Sidecache's own connections: [`Control`] for questions, one for each server
-//! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it.
+//! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it. Which
+//! connections have to be told their search path again, `paths` knows.
 
 mod admission;
 mod bound;
@@ -20,6 +21,7 @@ mod lease;
 mod listening;
 mod login;
 pub mod message;
+mod paths;
 mod pool;
 pub mod replication;
 mod scram;
@@ -185,6 +187,8 @@ pub struct Connection {
     role_news: bool,
     /// The server's generation when this was opened: another life of the server voids it.
     generation: u64,
+    /// Changes of who may use which schema that it knows of for certain: see [`paths`].
+    paths: u64,
     /// When it was opened, and the share of its last days that it is spared.
     born: Instant,
     wear: f64,
@@ -416,6 +420,12 @@ impl Upstream {
     pub fn defaults_changed(&self) {
         self.sites.iter().for_each(|site| site.server.retire_connections());
         self.defaults.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Who may use which schema may have changed with roles and memberships, before `at`: connections of servers that do not notice
+    /// it themselves are told their paths again ([`Lease::renew_path`]), and until then nothing that they answer is stored.
+    pub fn paths_changed(&self, at: Lsn) {
+        self.sites.iter().for_each(|site| site.server.paths_changed(at));
     }
 
     /// How often that has happened.

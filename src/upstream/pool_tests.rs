@@ -42,7 +42,7 @@ fn parked() -> (Box<Connection>, UnixStream) {
     let key = crate::upstream::BackendKey { process: 1, secret: bytes::Bytes::new() };
     let opened = Opened { stream: Stream::Unix(ours), input: BytesMut::new(), key, parameters: BTreeMap::new() };
     let facts = Facts::new(&account(None), "shop", &opened.key);
-    (Connection::new(opened, 0, facts), theirs)
+    (Connection::new(opened, 0, 0, facts), theirs)
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use super::connection::Facts;
 use super::evidence::{Evidence, Measure, Seen};
 use super::lease::Lease;
 use super::login;
+use super::paths::Paths;
 use super::pool::{Claim, Grant, Named, Pool, PoolCounts, Pools, Slot, Terms};
 use super::status::{PassedOver, Role, ServerState, ServerStatus};
 use super::transport::Target;
@@ -32,6 +33,7 @@ pub struct Server {
     generation: AtomicU64,
     /// The generation that began with the server's present life: connections from before it reach another primary's history.
     reborn: AtomicU64,
+    paths: Paths,
     outstanding: AtomicUsize,
     statements: AtomicU64,
     evidence: Evidence,
@@ -56,6 +58,7 @@ impl Server {
             facts: Mutex::default(),
             generation: AtomicU64::new(0),
             reborn: AtomicU64::new(0),
+            paths: Paths::default(),
             outstanding: AtomicUsize::new(0),
             statements: AtomicU64::new(0),
             evidence: Evidence::new(staleness),
@@ -237,13 +240,14 @@ impl Server {
 
     async fn open(&self, account: &Account, database: &str) -> Result<Box<Connection>, LeaseError> {
         let generation = self.generation.load(Ordering::Acquire);
+        let paths = self.paths_shown();
         let opened = login::connect(&self.target, account, database, &[]).await;
         if matches!(&opened, Err(LeaseError::Unreachable { .. })) {
             self.doubt();
         }
         let opened = opened?;
         let facts = self.made(Facts::new(account, database, &opened.key));
-        Ok(Connection::new(opened, generation, facts))
+        Ok(Connection::new(opened, generation, paths, facts))
     }
 
     /// Shown to operators as long as somebody keeps it.
@@ -333,6 +337,20 @@ impl Server {
 
     pub(super) fn is_current(&self, connection: &Connection) -> bool {
         connection.generation == self.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether it knows which schemas of its path its role may use now.
+    pub(super) fn knows_path(&self, connection: &Connection) -> bool {
+        connection.paths == self.paths.changes()
+    }
+
+    /// Changes of paths that whoever asks this server anew is told of.
+    pub(super) fn paths_shown(&self) -> u64 {
+        self.paths.shown(&self.evidence.seen(), self.replayed())
+    }
+
+    pub(super) fn paths_changed(&self, at: Lsn) {
+        self.paths.changed(at);
     }
 
     pub(super) fn has_outlived(&self, connection: &Connection) -> bool {

@@ -461,6 +461,47 @@ fn c19_rows_and_the_catalog_in_one_transaction() {
     }
 }
 
+/// Up to PostgreSQL 16 a connection finds out once which schemas of its path a role may use, and does not look again when a membership
+/// changes: what counts is what a new connection would see, on whatever connection the read goes.
+#[test]
+fn c16_a_membership_opens_and_closes_the_schemas_of_a_path() {
+    for replicas in [false, true] {
+        let cluster = Cluster::shared();
+        let watched = Watched::with(cluster, "c16_membership", "", |builder| {
+            let builder = builder.flag("--pool-size", "1");
+            if replicas { builder } else { builder.no_replicas() }
+        });
+        let mut root = cluster.primary.connect_to(&watched.database);
+        let group = format!("g_{}", watched.database);
+        root.rows(&format!(
+            "CREATE ROLE {group}; CREATE SCHEMA s; CREATE TABLE s.shown AS SELECT 7 AS x; GRANT USAGE ON SCHEMA s TO {group}; \
+             GRANT SELECT ON s.shown TO solo"
+        ));
+        watched.hear();
+        let read = "SELECT x FROM shown";
+        // A SET of its own would have the connection look again.
+        let new = || Wire::connect(&watched.sidecache.login("solo").with("search_path", "s")).expect("taken");
+        let mut old = new();
+        for round in 0..2 {
+            assert_eq!(answer(&mut new(), read), "42P01", "round {round}, replicas: {replicas}");
+            root.rows(&format!("GRANT {group} TO solo"));
+            watched.hear();
+            for client in [&mut new(), &mut old] {
+                assert!(answer(client, read).starts_with('7'), "round {round}, replicas: {replicas}");
+                watched.warm(client, read);
+            }
+            root.rows(&format!("REVOKE {group} FROM solo"));
+            watched.hear();
+            for client in [&mut new(), &mut old] {
+                for _ in 0..3 {
+                    assert_eq!(answer(client, read), "42P01", "round {round}, replicas: {replicas}");
+                }
+            }
+        }
+        root.rows(&format!("DROP OWNED BY {group}; DROP ROLE {group}"));
+    }
+}
+
 #[test]
 fn c15_a_role_that_is_gone_reads_nothing() {
     let stage = Stage::new("c15_dropped");
