@@ -19,7 +19,8 @@ test: install-deps ## all tests but the long ones
 test-all: install-deps oracle ## all tests, the long ones and PostgreSQL's own suite too
 	.ci/install-regress
 	cargo build --locked --manifest-path tests/drivers/sqlx/Cargo.toml --target-dir target/sqlx
-	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked -- --include-ignored
+	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked -- --include-ignored --skip deep_
+	cargo test --locked --profile profiling --lib deep_ -- --ignored
 	.ci/fuzz
 
 # SIDECACHE_FUZZ_SECONDS: for each target. TARGET=sql: that one alone.

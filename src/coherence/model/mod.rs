@@ -142,7 +142,7 @@ fn c8_a_hit_that_does_not_raise_the_floor_does() {
     fails("floor not raised", Scenario { flaw: Flaw::FloorStays, ..fork(BACKWARD) });
 }
 
-/// More of everything: minutes, so not by default (`cargo test --release coherence::model -- --ignored`).
+/// More of everything: minutes, so not by default (`cargo test --profile profiling --lib deep_ -- --ignored`).
 #[test]
 #[ignore = "takes minutes"]
 fn deep_three_transactions_on_two_relations() {
