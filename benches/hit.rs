@@ -19,7 +19,8 @@ fn live() -> Arc<Coherence> {
     let coherence = Coherence::new(Duration::from_secs(1));
     coherence.stream_started(EPOCH, Lsn::new(1000));
     coherence.probed(FullXid::new(50), &"51:51:".parse().expect("a snapshot"));
-    let _ = coherence.catalog_verified(coherence.newest_doubt(), NOW, &"51:51:".parse().expect("a snapshot"));
+    let _ =
+        coherence.catalog_verified(coherence.newest_doubt(), NOW, &"51:51:".parse().expect("a snapshot"), Lsn::ZERO);
     coherence.pinged(NOW, Lsn::new(1000));
     coherence.applied(Lsn::new(1000));
     coherence

@@ -158,6 +158,68 @@ fn path(schemas: &[&str]) -> SearchPath {
     SearchPath(schemas.iter().map(|&schema| schema.to_owned()).collect())
 }
 
+/// What changes a meaning or a right, and a part of the fingerprint that shows it.
+const CHANGES: &[(&str, &str)] = &[
+    ("ALTER TABLE app.t ADD COLUMN c int", "attribute"),
+    ("ALTER TABLE app.t DROP COLUMN c", "attribute"),
+    ("ALTER TABLE app.t RENAME COLUMN a TO aa", "attribute"),
+    ("ALTER TABLE public.t ALTER COLUMN other TYPE bigint", "attribute"),
+    ("ALTER TABLE public.t ALTER COLUMN other SET DEFAULT 3", "attrdef"),
+    ("ALTER TABLE app.u RENAME TO uu", "class"),
+    ("ALTER TABLE app.uu SET SCHEMA public", "class"),
+    ("ALTER TABLE public.uu SET LOGGED", "class"),
+    ("ALTER TABLE public.uu SET UNLOGGED", "class"),
+    ("ALTER TABLE public.t OWNER TO alice", "class"),
+    ("ALTER TABLE app.referring DROP CONSTRAINT referring_t_id_fkey", "trigger"),
+    ("ALTER TABLE app.cascading DROP CONSTRAINT cascading_pkey", "attribute"),
+    ("GRANT SELECT ON app.t TO bob", "class"),
+    ("REVOKE SELECT ON app.t FROM bob", "class"),
+    ("GRANT SELECT (id) ON app.t TO bob", "attribute"),
+    ("GRANT USAGE ON SCHEMA app TO bob", "namespace"),
+    ("CREATE OR REPLACE VIEW app.vv AS SELECT v.* FROM app.v", "rewrite"),
+    ("ALTER VIEW app.vv SET (security_barrier)", "class"),
+    ("CREATE OR REPLACE FUNCTION app.plain(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 2'", "proc"),
+    ("ALTER FUNCTION app.plain(int) STABLE", "proc"),
+    ("REVOKE EXECUTE ON FUNCTION pg_catalog.lower(text) FROM PUBLIC", "proc"),
+    ("CREATE POLICY own ON app.secret USING (owner = current_user)", "policy"),
+    ("ALTER POLICY own ON app.secret USING (true)", "policy"),
+    ("DROP POLICY own ON app.secret", "policy"),
+    ("ALTER TABLE app.secret DISABLE ROW LEVEL SECURITY", "class"),
+    ("ALTER TABLE app.secret ENABLE ROW LEVEL SECURITY", "class"),
+    ("ALTER TABLE app.secret FORCE ROW LEVEL SECURITY", "class"),
+    ("ALTER TABLE app.p ATTACH PARTITION app.p3 FOR VALUES IN (3)", "inherits"),
+    ("ALTER TABLE app.p DETACH PARTITION app.p3", "inherits"),
+    ("ALTER TABLE app.child NO INHERIT app.t", "inherits"),
+    ("CREATE TRIGGER x BEFORE INSERT ON app.t FOR EACH ROW EXECUTE FUNCTION app.nothing()", "trigger"),
+    ("ALTER TABLE app.t DISABLE TRIGGER x", "trigger"),
+    ("CREATE RULE r AS ON INSERT TO app.p3 DO ALSO SELECT 1", "rewrite"),
+    ("ALTER TYPE app.mood ADD VALUE 'grim' BEFORE 'sad'", "enum"),
+    ("ALTER TYPE app.mood RENAME TO humour", "type"),
+    ("ALTER DOMAIN app.positive ADD CHECK (VALUE < 1000)", "domain"),
+    ("CREATE AGGREGATE app.total2(int) (SFUNC = app.step, STYPE = int)", "aggregate"),
+    ("DROP OPERATOR app.===(app.pair, app.pair)", "operator"),
+    ("CREATE CAST (app.pair AS int) WITH INOUT", "cast"),
+    ("CREATE COLLATION app.c (LOCALE = 'C')", "collation"),
+    ("CREATE TEXT SEARCH CONFIGURATION app.simple (COPY = simple)", "ts_config"),
+    ("ALTER TEXT SEARCH CONFIGURATION app.simple DROP MAPPING FOR word", "ts_config_map"),
+    (
+        "CREATE OPERATOR CLASS app.c FOR TYPE app.pair USING btree AS OPERATOR 1 <(record, record), FUNCTION 1 btrecordcmp(record, record)",
+        "opclass",
+    ),
+    ("CREATE ROLE carol", "roles"),
+    ("ALTER ROLE carol BYPASSRLS", "roles"),
+    ("ALTER ROLE carol RENAME TO caroline", "roles"),
+    ("GRANT bob TO alice", "auth_members"),
+    ("REVOKE bob FROM alice", "auth_members"),
+    ("ALTER ROLE alice SET search_path = app", "db_role_setting"),
+    ("ALTER DATABASE postgres SET TimeZone = 'Asia/Tokyo'", "db_role_setting"),
+    ("ALTER DATABASE postgres OWNER TO alice", "database"),
+    ("CREATE TABLE app.new (id int)", "class"),
+    ("DROP TABLE app.new", "class"),
+    ("CREATE SEQUENCE app.hides_a_name", "class"),
+    ("CREATE VIEW app.hides_a_name_too AS SELECT 1", "class"),
+];
+
 #[tokio::test]
 async fn c19_the_fingerprint_changes_with_whatever_changes_a_meaning_or_a_right() {
     let server = Server::start();
@@ -165,72 +227,75 @@ async fn c19_the_fingerprint_changes_with_whatever_changes_a_meaning_or_a_right(
     admin.batch_execute(SCHEMA).await.unwrap();
     let watcher = server.connect("watcher").await;
     watcher.batch_execute("SET search_path = pg_catalog").await.unwrap();
-    let changes = [
-        ("ALTER TABLE app.t ADD COLUMN c int", "attribute"),
-        ("ALTER TABLE app.t DROP COLUMN c", "attribute"),
-        ("ALTER TABLE app.t RENAME COLUMN a TO aa", "attribute"),
-        ("ALTER TABLE public.t ALTER COLUMN other TYPE bigint", "attribute"),
-        ("ALTER TABLE public.t ALTER COLUMN other SET DEFAULT 3", "attrdef"),
-        ("ALTER TABLE app.u RENAME TO uu", "class"),
-        ("ALTER TABLE app.uu SET SCHEMA public", "class"),
-        ("ALTER TABLE public.uu SET LOGGED", "class"),
-        ("ALTER TABLE public.uu SET UNLOGGED", "class"),
-        ("ALTER TABLE public.t OWNER TO alice", "class"),
-        ("ALTER TABLE app.referring DROP CONSTRAINT referring_t_id_fkey", "trigger"),
-        ("ALTER TABLE app.cascading DROP CONSTRAINT cascading_pkey", "attribute"),
-        ("GRANT SELECT ON app.t TO bob", "class"),
-        ("REVOKE SELECT ON app.t FROM bob", "class"),
-        ("GRANT SELECT (id) ON app.t TO bob", "attribute"),
-        ("GRANT USAGE ON SCHEMA app TO bob", "namespace"),
-        ("CREATE OR REPLACE VIEW app.vv AS SELECT v.* FROM app.v", "rewrite"),
-        ("ALTER VIEW app.vv SET (security_barrier)", "class"),
-        ("CREATE OR REPLACE FUNCTION app.plain(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 2'", "proc"),
-        ("ALTER FUNCTION app.plain(int) STABLE", "proc"),
-        ("REVOKE EXECUTE ON FUNCTION pg_catalog.lower(text) FROM PUBLIC", "proc"),
-        ("CREATE POLICY own ON app.secret USING (owner = current_user)", "policy"),
-        ("ALTER POLICY own ON app.secret USING (true)", "policy"),
-        ("DROP POLICY own ON app.secret", "policy"),
-        ("ALTER TABLE app.secret DISABLE ROW LEVEL SECURITY", "class"),
-        ("ALTER TABLE app.secret ENABLE ROW LEVEL SECURITY", "class"),
-        ("ALTER TABLE app.secret FORCE ROW LEVEL SECURITY", "class"),
-        ("ALTER TABLE app.p ATTACH PARTITION app.p3 FOR VALUES IN (3)", "inherits"),
-        ("ALTER TABLE app.p DETACH PARTITION app.p3", "inherits"),
-        ("ALTER TABLE app.child NO INHERIT app.t", "inherits"),
-        ("CREATE TRIGGER x BEFORE INSERT ON app.t FOR EACH ROW EXECUTE FUNCTION app.nothing()", "trigger"),
-        ("ALTER TABLE app.t DISABLE TRIGGER x", "trigger"),
-        ("CREATE RULE r AS ON INSERT TO app.p3 DO ALSO SELECT 1", "rewrite"),
-        ("ALTER TYPE app.mood ADD VALUE 'grim' BEFORE 'sad'", "enum"),
-        ("ALTER TYPE app.mood RENAME TO humour", "type"),
-        ("ALTER DOMAIN app.positive ADD CHECK (VALUE < 1000)", "domain"),
-        ("CREATE AGGREGATE app.total2(int) (SFUNC = app.step, STYPE = int)", "aggregate"),
-        ("DROP OPERATOR app.===(app.pair, app.pair)", "operator"),
-        ("CREATE CAST (app.pair AS int) WITH INOUT", "cast"),
-        ("CREATE COLLATION app.c (LOCALE = 'C')", "collation"),
-        ("CREATE TEXT SEARCH CONFIGURATION app.simple (COPY = simple)", "ts_config"),
-        ("ALTER TEXT SEARCH CONFIGURATION app.simple DROP MAPPING FOR word", "ts_config_map"),
-        (
-            "CREATE OPERATOR CLASS app.c FOR TYPE app.pair USING btree AS OPERATOR 1 <(record, record), FUNCTION 1 btrecordcmp(record, record)",
-            "opclass",
-        ),
-        ("CREATE ROLE carol", "roles"),
-        ("ALTER ROLE carol BYPASSRLS", "roles"),
-        ("ALTER ROLE carol RENAME TO caroline", "roles"),
-        ("GRANT bob TO alice", "auth_members"),
-        ("REVOKE bob FROM alice", "auth_members"),
-        ("ALTER ROLE alice SET search_path = app", "db_role_setting"),
-        ("ALTER DATABASE postgres SET TimeZone = 'Asia/Tokyo'", "db_role_setting"),
-        ("ALTER DATABASE postgres OWNER TO alice", "database"),
-        ("CREATE TABLE app.new (id int)", "class"),
-        ("DROP TABLE app.new", "class"),
-        ("CREATE SEQUENCE app.hides_a_name", "class"),
-        ("CREATE VIEW app.hides_a_name_too AS SELECT 1", "class"),
-    ];
     let mut before = fingerprint(&watcher).await;
-    for (sql, part) in changes {
+    for (sql, part) in CHANGES {
         admin.batch_execute(sql).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
         let after = fingerprint(&watcher).await;
         let differing = differences(&before, &after);
-        assert!(differing.contains(&part), "{sql}: {differing:?} without {part}");
+        assert!(differing.contains(part), "{sql}: {differing:?} without {part}");
+        before = after;
+    }
+}
+
+/// A change, and the relations that it alone bears on, or nothing where it may bear on anything.
+const BEARING: &[(&str, &[&str])] = &[
+    ("TRUNCATE app.u", &["u"]),
+    ("TRUNCATE app.t, app.referring RESTART IDENTITY CASCADE", &["child", "referring", "t", "t_id_seq"]),
+    ("REFRESH MATERIALIZED VIEW app.mv", &["mv"]),
+    ("VACUUM FULL app.p1", &["p1"]),
+    ("CREATE TABLE app.staging (id int, a text DEFAULT 'x', CHECK (id > 0))", &["staging"]),
+    ("CREATE TABLE app.filled AS SELECT 1 AS one", &["filled"]),
+    ("CREATE UNIQUE INDEX made ON app.u (id)", &["u"]),
+    ("CLUSTER app.u USING made", &["u"]),
+    ("DROP INDEX app.made", &["u"]),
+    ("CREATE TABLE app.p4 PARTITION OF app.p FOR VALUES IN (4)", &["p", "p4"]),
+    ("CREATE VIEW app.seen AS SELECT id FROM app.u", &["seen"]),
+    ("CREATE TRIGGER y BEFORE INSERT ON app.u FOR EACH ROW EXECUTE FUNCTION app.nothing()", &["u"]),
+    ("CREATE TABLE app.refers (id int REFERENCES public.t)", &["refers", "t"]),
+    ("DROP VIEW app.seen", &["seen"]),
+    ("DROP TABLE app.staging, app.filled", &["filled", "staging"]),
+    ("ALTER TABLE app.u RENAME TO uu; ALTER TABLE app.uu RENAME TO u", &[]),
+    ("GRANT SELECT ON app.u TO bob", &[]),
+    ("REVOKE ALL ON app.u FROM bob; GRANT SELECT ON app.u TO bob", &["u"]),
+    ("CREATE TYPE app.more AS (x int)", &[]),
+    ("DROP TYPE app.more", &[]),
+    ("CREATE SCHEMA more", &[]),
+    ("CREATE TABLE more.u (id int); ALTER TABLE app.u ADD x int", &[]),
+    ("ALTER TYPE app.pair ADD ATTRIBUTE c int", &[]),
+    ("CREATE TABLE app.staging (id int); CREATE ROLE dave", &[]),
+];
+
+#[tokio::test]
+async fn c19_a_change_of_what_relations_store_bears_on_them_alone() {
+    let server = Server::start();
+    let admin = server.connect("postgres").await;
+    admin.batch_execute(SCHEMA).await.unwrap();
+    let mut before = (fingerprint(&admin).await, load(&admin).await);
+    let rest = CHANGES.iter().map(|(sql, part)| (sql, None, *part));
+    for (sql, expected, part) in BEARING.iter().map(|(sql, alone)| (sql, Some(alone), "")).chain(rest) {
+        for statement in sql.split("; ") {
+            admin.batch_execute(statement).await.unwrap_or_else(|error| panic!("{error:?}: {statement}"));
+        }
+        let after = (fingerprint(&admin).await, load(&admin).await);
+        let altered = after.1.altered_since(&before.1, &before.0, &after.0);
+        let name =
+            |id| after.1.relations.get(id).or_else(|| before.1.relations.get(id)).map(|found| found.name.clone());
+        let mut names: Vec<String> = altered.iter().flatten().filter_map(name).collect();
+        names.sort();
+        names.dedup();
+        match expected {
+            Some(expected) => {
+                assert_eq!(names, *expected, "{sql}");
+                assert_eq!(altered.is_some(), !expected.is_empty(), "{sql}");
+            }
+            // What comes and goes, fires on writes or inherits bears on itself; nothing else that changes a meaning or a right does.
+            None if altered.is_some() => {
+                let comes = sql.starts_with("CREATE") || sql.starts_with("DROP TABLE");
+                assert!(comes || ["trigger", "inherits", "attribute"].contains(&part), "{sql}: {names:?}");
+                println!("{sql}: {names:?}");
+            }
+            None => {}
+        }
         before = after;
     }
 }

@@ -306,7 +306,7 @@ async fn instance(redis: &Redis, start: u64) -> Arc<Cache> {
     let coherence = Coherence::new(Duration::from_secs(1));
     coherence.stream_started(EPOCH, Lsn::new(start));
     coherence.probed(FullXid::new(50), &snapshot("51:51:"));
-    let _ = coherence.catalog_verified(coherence.newest_doubt(), NOW, &snapshot("51:51:"));
+    let _ = coherence.catalog_verified(coherence.newest_doubt(), NOW, &snapshot("51:51:"), Lsn::ZERO);
     coherence.pinged(NOW, Lsn::new(start));
     coherence.applied(Lsn::new(start));
     let shared = SharedOptions {

@@ -28,7 +28,8 @@ fn live(epoch: Epoch) -> Arc<Coherence> {
 fn start(coherence: &Coherence, epoch: Epoch, at: u64) {
     coherence.stream_started(epoch, Lsn::new(at));
     coherence.probed(FullXid::new(50), &snapshot("51:51:"));
-    let _ = coherence.catalog_verified(coherence.newest_doubt(), NOW, &"51:51:".parse().expect("a snapshot"));
+    let _ =
+        coherence.catalog_verified(coherence.newest_doubt(), NOW, &"51:51:".parse().expect("a snapshot"), Lsn::ZERO);
     coherence.pinged(NOW, Lsn::new(at));
     coherence.applied(Lsn::new(at));
 }

@@ -8,10 +8,12 @@ mod fingerprint;
 mod lookup;
 mod queries;
 mod rows;
+mod versions;
 
 pub use fingerprint::{FINGERPRINT, differences};
 pub use queries::QUERIES;
 pub use rows::BuildError;
+pub use versions::{Version, Versions};
 
 use crate::types::RelationId;
 use std::collections::{BTreeSet, HashMap};
@@ -181,6 +183,7 @@ pub struct Parts {
     pub writes: Writes,
     /// Settings with a dot in their name that sessions start with.
     pub default_settings: Vec<DefaultSetting>,
+    pub versions: Versions,
 }
 
 /// Whether a write may run a function that leaves something in the session ([`SessionState::MayMove`]), though no statement names it:
@@ -213,6 +216,7 @@ pub struct Catalog {
     unsafe_casts: Vec<String>,
     pub writes: Writes,
     default_settings: Vec<DefaultSetting>,
+    versions: Versions,
     /// Settings of the users' own that policies, views and functions ask for by name, as far as their texts show it.
     pub settings_read: Arc<[String]>,
 }
@@ -285,6 +289,7 @@ impl Catalog {
             unsafe_casts: parts.unsafe_casts,
             writes: parts.writes,
             default_settings: parts.default_settings,
+            versions: parts.versions,
         }
     }
 }

@@ -6,6 +6,8 @@
 //! reads, so it waits for DDL in progress). They read nothing that an ordinary role may not read, on PostgreSQL 13
 //! to 18.
 
+use super::versions::VERSIONS;
+
 /// What of `pg_class` is kept. Indexes, TOAST tables and composite types cannot be selected from by an ordinary
 /// query; temporary relations belong to other sessions.
 macro_rules! kept {
@@ -194,4 +196,5 @@ pub const QUERIES: &[&str] = &[
     TYPES,
     UNSAFE_CASTS,
     DEFAULT_SETTINGS,
+    VERSIONS,
 ];

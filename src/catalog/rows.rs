@@ -4,7 +4,7 @@
 
 use super::{
     Column, DefaultSetting, Function, Operator, Parts, Persistence, QUERIES, Relation, RelationKind, Schema,
-    SessionState, Type, TypeKind, Usage, Volatility, Writes,
+    SessionState, Type, TypeKind, Usage, Version, Volatility, Writes,
 };
 use crate::types::RelationId;
 use std::collections::{HashMap, HashSet};
@@ -161,6 +161,11 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         let (name, value) = row.text(1)?.split_once('=').ok_or_else(|| row.wrong(1))?;
         let (role, name) = (row.text(0)?.to_owned(), name.to_ascii_lowercase());
         parts.default_settings.push(DefaultSetting { role, name, value: value.to_owned() });
+        Ok(())
+    })?;
+    results.each(3, |row| {
+        let sum = |column| row.one_of(column, |text| text.parse().ok());
+        parts.versions.insert(row.oid(0)?, Version { is: sum(1)?, stores: sum(2)? });
         Ok(())
     })?;
     Ok(parts)

@@ -28,6 +28,14 @@ pub enum CatalogNeed {
     Nothing,
 }
 
+/// What a change of the catalog bears on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Anything,
+    /// What depends on some relations, and nothing else.
+    Relations,
+}
+
 /// The doubts and what settles them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Doubts {
@@ -39,6 +47,11 @@ pub(super) struct Doubts {
     version: u64,
     /// Where the newest was known to be loaded.
     floor: Lsn,
+    /// The newest that may have changed anything, and where it was known to be loaded: those after it have changed single relations.
+    base: u64,
+    base_floor: Lsn,
+    /// The newest verification that found this very catalog again.
+    again: Again,
     /// When the newest verification was sent.
     sent: Moment,
     /// Empty brackets that no verification has seen: the catalog is in doubt.
@@ -46,6 +59,15 @@ pub(super) struct Doubts {
     /// All transactions that no verification has seen. One that changed both rows and the catalog cannot be told from one that
     /// changed rows, so while there are any, the catalog is as fresh as its last verification.
     unseen: Unshown,
+}
+
+/// A verification that found the catalog as it was: whatever was read before it was sent, and had seen nothing that it did not see,
+/// was read under that catalog and no other, not even for a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Again {
+    pub(super) sent: Moment,
+    /// Every commit up to here was visible to it.
+    pub(super) saw: Lsn,
 }
 
 impl Default for Doubts {
@@ -56,6 +78,9 @@ impl Default for Doubts {
             first: 0,
             version: 1,
             floor: Lsn::ZERO,
+            base: 1,
+            base_floor: Lsn::ZERO,
+            again: Again::default(),
             sent: Moment::START,
             brackets: Unshown::default(),
             unseen: Unshown::default(),
@@ -81,6 +106,18 @@ impl Doubts {
         self.floor
     }
 
+    pub(super) fn base(&self) -> u64 {
+        self.base
+    }
+
+    pub(super) fn base_floor(&self) -> Lsn {
+        self.base_floor
+    }
+
+    pub(super) fn again(&self) -> Again {
+        self.again
+    }
+
     pub(super) fn state(&self) -> CatalogState {
         if self.newest > self.settled { CatalogState::InDoubt } else { CatalogState::Verified }
     }
@@ -104,8 +141,10 @@ impl Doubts {
         self.brackets = Unshown::default();
         self.unseen = Unshown::default();
         self.sent = Moment::START;
+        self.again = Again::default();
         if other_epoch {
             self.floor = Lsn::ZERO;
+            self.base_floor = Lsn::ZERO;
         }
     }
 
@@ -141,11 +180,27 @@ impl Doubts {
         }
     }
 
-    /// Another catalog was loaded. `heard` is as far as commits have been heard: names taken from the one before.
-    pub(super) fn changed(&mut self, doubt: u64, at: Lsn, heard: Lsn) {
-        self.version += 1;
+    /// The catalog that a verification found again, asked at `sent` after `doubt`, had seen every commit up to `saw`.
+    pub(super) fn found_again(&mut self, doubt: u64, sent: Moment, saw: Lsn) {
+        if doubt >= self.first {
+            self.again = Again { sent: self.again.sent.max(sent), saw: self.again.saw.max(saw) };
+        }
+    }
+
+    /// Another catalog was loaded. `heard` is as far as commits have been heard: names taken from the one before. Says whether
+    /// it counts as a change of single relations.
+    pub(super) fn changed(&mut self, doubt: u64, at: Lsn, heard: Lsn, scope: Scope) -> Scope {
         // A position read before this stream began may be of another incarnation, and lie far ahead of this one.
-        let at = if doubt >= self.first { at.max(heard) } else { heard };
+        let is_of_stream = doubt >= self.first;
+        let at = if is_of_stream { at.max(heard) } else { heard };
+        let scope = if is_of_stream { scope } else { Scope::Anything };
+        self.version += 1;
         self.floor = self.floor.max(at);
+        self.again = Again::default();
+        if scope == Scope::Anything {
+            self.base = self.version;
+            self.base_floor = self.floor;
+        }
+        scope
     }
 }

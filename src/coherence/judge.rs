@@ -1,6 +1,7 @@
 //! Whether an entry may be served, as a pure function of the published positions: the same code judges hits (over
 //! atomics) and the states of the model checker (over plain values).
 
+use super::positions::LastChange;
 use super::{Demand, Floor, StreamState, Unservable};
 use crate::types::{Epoch, Level, Lsn, Moment};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(super) struct View {
     pub(super) catalog_version: u64,
     /// Where the newest of them was known to be loaded.
     pub(super) catalog_floor: Lsn,
+    /// In those after it single relations were altered, which say so.
+    pub(super) catalog_base: u64,
     /// Where the stream began.
     pub(super) floor: Lsn,
     /// The last commit that touched what could not be named.
@@ -45,6 +48,8 @@ pub(super) struct Claim {
     pub(super) stamp: Lsn,
     /// Zero: filled under a catalog that is not known here.
     pub(super) catalog_version: u64,
+    /// That catalog is known to have been the one it was read under, all the time: see [`Again`](super::doubt::Again).
+    pub(super) is_sure: bool,
 }
 
 /// Whether a stream (or an entry) that has come to `end`, the end of a record, includes everything before `position`.
@@ -65,11 +70,11 @@ pub(super) fn without_page_header(position: Lsn) -> Lsn {
     begins(PAGE).or_else(|| begins(SEGMENT)).unwrap_or(position)
 }
 
-/// `changes`: where each dependency was last changed, read after `view`.
+/// `changes`: when each dependency was last changed, read after `view`.
 pub(super) fn judge(
     view: &View,
     claim: &Claim,
-    changes: impl IntoIterator<Item = Lsn>,
+    changes: impl IntoIterator<Item = LastChange>,
     demand: &Demand,
     staleness: Duration,
 ) -> Result<(), Unservable> {
@@ -82,10 +87,12 @@ pub(super) fn judge(
     if view.catalog == CatalogState::InDoubt {
         return Err(Unservable::CatalogInDoubt);
     }
-    if claim.incarnation != view.incarnation || claim.stamp < view.floor || !under_catalog(view, claim) {
+    let unaltered = unaltered_since(view, claim).filter(|_| claim.incarnation == view.incarnation);
+    let Some(unaltered) = unaltered.filter(|_| claim.stamp >= view.floor) else {
         return Err(Unservable::Outdated);
-    }
-    if view.everything > claim.stamp || changes.into_iter().any(|change| change > claim.stamp) {
+    };
+    let changed = |change: LastChange| change.at > claim.stamp || change.altered > unaltered;
+    if view.everything > claim.stamp || changes.into_iter().any(changed) {
         return Err(Unservable::Changed);
     }
     if view.fresh_at == Moment::START || demand.now.since(view.fresh_at) > staleness {
@@ -98,9 +105,15 @@ pub(super) fn judge(
 }
 
 /// An entry that was filled under the catalog that is loaded stands; another's may have depended on other things, unless it
-/// lies wholly after the change. (On an idle primary it may lie exactly at the change and have been filled before it.)
-fn under_catalog(view: &View, claim: &Claim) -> bool {
-    claim.catalog_version == view.catalog_version || claim.stamp > view.catalog_floor
+/// lies wholly after the change. (On an idle primary it may lie exactly at the change and have been filled before it.) Where
+/// only single relations have been altered since, it stands if it does not depend on them, and if it was read under the catalog that
+/// its dependencies are taken from: a table may have had another's name in between. Gives the version after which no dependency
+/// may have been altered.
+fn unaltered_since(view: &View, claim: &Claim) -> Option<u64> {
+    if claim.catalog_version == view.catalog_version || claim.stamp > view.catalog_floor {
+        return Some(u64::MAX);
+    }
+    (claim.is_sure && claim.catalog_version >= view.catalog_base).then_some(claim.catalog_version)
 }
 
 /// A position of another epoch says nothing about this one: such a session goes to the primary for its next read, which

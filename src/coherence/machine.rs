@@ -1,7 +1,7 @@
 //! The locked part: what the stream said and which fills are under way, as plain values that can be cloned and compared, so
 //! that a model checker drives this very code. Only `feed` and fills come here; hits read what is published from it.
 
-use super::doubt::{CatalogNeed, Doubts, Verification};
+use super::doubt::{Again, CatalogNeed, Doubts, Scope, Verification};
 use super::freshness::Freshness;
 use super::judge::{CatalogState, Claim, View, reached, without_page_header};
 use super::ring::{COMMITS, Ring};
@@ -97,6 +97,7 @@ impl Machine {
             fresh_at: self.doubts.fresh_at(self.freshness.at()),
             catalog_version: self.doubts.version(),
             catalog_floor: self.doubts.floor(),
+            catalog_base: self.doubts.base(),
             floor: self.floor,
             everything: self.everything,
         }
@@ -167,7 +168,8 @@ impl Machine {
         }
         match &commit.touch {
             Touch::Unknown => Raise::Nothing,
-            Touch::Relations(relations) if trusted => Raise::Relations(relations),
+            // Where single relations were altered, no others are mistaken for one another, and what depends on those is void.
+            Touch::Relations(relations) if commit.end > self.doubts.base_floor() => Raise::Relations(relations),
             Touch::Relations(_) | Touch::Everything => {
                 self.touched_everything(commit.end);
                 Raise::Everything
@@ -204,14 +206,36 @@ impl Machine {
         self.doubts.need()
     }
 
-    pub(super) fn catalog_verified(&mut self, doubt: u64, sent: Moment, seen: &Snapshot) -> Verification {
+    pub(super) fn catalog_verified(
+        &mut self,
+        doubt: u64,
+        sent: Moment,
+        seen: &Snapshot,
+        position: Lsn,
+    ) -> Verification {
+        if self.shows_up_to(seen, position) {
+            self.doubts.found_again(doubt, sent, position);
+        }
         self.doubts.verified(doubt, sent, seen)
     }
 
-    pub(super) fn catalog_changed(&mut self, doubt: u64, sent: Moment, seen: &Snapshot, at: Lsn) -> Verification {
-        self.doubts.changed(doubt, at, self.heard);
+    /// The version that single relations were altered in, if it counts as that.
+    pub(super) fn catalog_changed(
+        &mut self,
+        doubt: u64,
+        sent: Moment,
+        seen: &Snapshot,
+        at: Lsn,
+        scope: Scope,
+    ) -> (Verification, Option<u64>) {
+        let scope = self.doubts.changed(doubt, at, self.heard, scope);
         self.ring.distrust_names();
-        self.doubts.verified(doubt, sent, seen)
+        let altered = (scope == Scope::Relations).then(|| self.doubts.version());
+        (self.doubts.verified(doubt, sent, seen), altered)
+    }
+
+    pub(super) fn again(&self) -> Again {
+        self.doubts.again()
     }
 
     pub(super) fn begin_fill(&mut self, now: Moment) -> Result<Fill, FillRefusal> {
@@ -286,14 +310,14 @@ impl Machine {
             }
         };
         let catalog_version = fill.catalog_version;
-        let claim = Claim { incarnation: self.incarnation, epoch: self.epoch, stamp, catalog_version };
+        let claim = Claim { incarnation: self.incarnation, epoch: self.epoch, stamp, catalog_version, is_sure: false };
         Ok(Admitted { claim, high, source })
     }
 
     /// The claim of an entry that another instance filled.
     pub(super) fn adopt(&self, epoch: Epoch, stamp: Lsn) -> Claim {
         let incarnation = if epoch == self.epoch { self.incarnation } else { 0 };
-        Claim { incarnation, epoch, stamp, catalog_version: 0 }
+        Claim { incarnation, epoch, stamp, catalog_version: 0, is_sure: false }
     }
 
     pub(super) fn shows_up_to(&self, snapshot: &Snapshot, floor: Lsn) -> bool {

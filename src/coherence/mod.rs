@@ -32,6 +32,7 @@ pub use proof::{Demand, Evidence, FillRefusal, Floor, Proof, Source, Unservable}
 pub use rules::{Rule, Rules, UnknownRule};
 
 use crate::types::{Epoch, FullXid, Lsn, Moment, RelationId, Snapshot, Xid};
+use doubt::Scope;
 use machine::{Fill, Machine, Raise};
 use parking_lot::Mutex;
 use positions::Positions;
@@ -175,18 +176,18 @@ impl Coherence {
     pub fn with_rules(staleness: Duration, rules: Rules) -> Arc<Self> {
         let locked = Locked { machine: Machine::new(rules), relations: HashMap::default() };
         let positions = Positions::default();
-        positions.publish(&locked.machine.view());
+        positions.publish(&locked.machine.view(), locked.machine.again());
         Arc::new(Coherence { staleness, positions, locked: Mutex::new(locked), moved: Notify::new() })
     }
 
     /// Every change: under the lock, then published.
     fn change<T>(&self, change: impl FnOnce(&mut Locked) -> T) -> T {
         let mut locked = self.locked.lock();
-        let before = locked.machine.view();
+        let before = (locked.machine.view(), locked.machine.again());
         let result = change(&mut locked);
-        let after = locked.machine.view();
+        let after = (locked.machine.view(), locked.machine.again());
         if before != after {
-            self.positions.publish(&after);
+            self.positions.publish(&after.0, after.1);
         }
         result
     }
@@ -261,15 +262,35 @@ impl Coherence {
     }
 
     /// The catalog, asked at `sent` and after doubt number `doubt`, is the one that is loaded. `seen` is a snapshot taken in that
-    /// asking, before the catalog was read: a change that was heard but not yet visible has not been verified.
-    pub fn catalog_verified(&self, doubt: u64, sent: Moment, seen: &Snapshot) -> Verification {
-        self.change(|locked| locked.machine.catalog_verified(doubt, sent, seen))
+    /// asking, before the catalog was read: a change that was heard but not yet visible has not been verified. `position`: how far
+    /// had been heard when it was asked.
+    pub fn catalog_verified(&self, doubt: u64, sent: Moment, seen: &Snapshot, position: Lsn) -> Verification {
+        self.change(|locked| locked.machine.catalog_verified(doubt, sent, seen, position))
     }
 
     /// As above, but it had changed and has been loaded anew; `at` is the insert position read after loading.
-    /// Every stamp below it is void, names in commits up to there are not trusted, and fills begun before are refused.
-    pub fn catalog_changed(&self, doubt: u64, sent: Moment, seen: &Snapshot, at: Lsn) -> Verification {
-        self.change(|locked| locked.machine.catalog_changed(doubt, sent, seen, at))
+    /// Names in commits up to there are not trusted, and fills begun before are refused. `altered`: the change bears on what depends
+    /// on these relations, which is void, as is what is not known to have been read under the catalog before; `None`: on anything, so that every
+    /// stamp below `at` is void.
+    pub fn catalog_changed(
+        &self,
+        doubt: u64,
+        sent: Moment,
+        seen: &Snapshot,
+        at: Lsn,
+        altered: Option<&[RelationId]>,
+    ) -> Verification {
+        self.change(|locked| {
+            // A relation whose position is not kept cannot say that it was altered.
+            let known = altered.filter(|altered| locked.relations.len() + altered.len() < RELATIONS);
+            let scope = known.map_or(Scope::Anything, |_| Scope::Relations);
+            let (verification, version) = locked.machine.catalog_changed(doubt, sent, seen, at, scope);
+            for id in version.and(known).into_iter().flatten() {
+                let version = version.unwrap_or_default();
+                locked.relations.entry(*id).or_default().alter(version);
+            }
+            verification
+        })
     }
 
     // What fills ask.
@@ -290,7 +311,7 @@ impl Coherence {
     ) -> Result<Proof, FillRefusal> {
         self.change(|locked| {
             let admitted = locked.machine.admit(&ticket.fill, evidence, dependencies, now)?;
-            Ok(Proof::new(admitted.claim, admitted.high, admitted.source, locked.dependencies(dependencies)))
+            Ok(Proof::new(admitted.claim, admitted.high, admitted.source, locked.dependencies(dependencies), now))
         })
     }
 
@@ -299,7 +320,7 @@ impl Coherence {
     pub fn adopt(&self, epoch: Epoch, stamp: Lsn, high: Lsn, dependencies: &[RelationId]) -> Proof {
         let mut locked = self.locked.lock();
         let claim = locked.machine.adopt(epoch, stamp);
-        Proof::new(claim, high, Source::Shared, locked.dependencies(dependencies))
+        Proof::new(claim, high, Source::Shared, locked.dependencies(dependencies), Moment::START)
     }
 
     /// Whether a read on the primary under `snapshot` (taken before its query, in the same batch) includes everything up to `floor`.
@@ -320,8 +341,15 @@ impl Coherence {
     pub fn judge(&self, proof: &Proof, demand: &Demand) -> Result<(), Unservable> {
         let (gate, view) = self.positions.read();
         let changes = proof.dependencies.iter().map(|(_, position)| position.last_change());
-        judge::judge(&view, &proof.claim(), changes, demand, self.staleness)?;
-        if self.positions.still(gate) { Ok(()) } else { Err(Unservable::NotFresh) }
+        let claim = proof.claim();
+        judge::judge(&view, &claim, changes, demand, self.staleness)?;
+        if !self.positions.still(gate) {
+            return Err(Unservable::NotFresh);
+        }
+        if !claim.is_sure && self.positions.is_sure(claim.catalog_version, proof.admitted, proof.high) {
+            proof.is_sure();
+        }
+        Ok(())
     }
 
     // What others show or need.

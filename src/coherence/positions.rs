@@ -10,26 +10,47 @@
 //! or not the same before and after its loads, serves nothing.
 
 use super::StreamState;
-use super::judge::{CatalogState, View};
+use super::doubt::Again;
+use super::judge::{CatalogState, View, reached};
 use crate::types::{Epoch, Lsn, Moment};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-/// Where a relation was last changed; shared by every entry that depends on it, so that a hit costs one load each.
+/// Where a relation was last changed; shared by every entry that depends on it.
 #[derive(Debug, Clone, Default)]
-pub struct RelationPosition(Arc<AtomicU64>);
+pub struct RelationPosition(Arc<Marks>);
+
+#[derive(Debug, Default)]
+struct Marks {
+    changed: AtomicU64,
+    altered: AtomicU64,
+}
+
+/// What a hit asks of each dependency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct LastChange {
+    /// Of its rows.
+    pub(super) at: Lsn,
+    /// The version of the catalog in which it was altered, came or went.
+    pub(super) altered: u64,
+}
 
 impl RelationPosition {
-    pub(super) fn last_change(&self) -> Lsn {
-        Lsn::new(self.0.load(Acquire))
+    pub(super) fn last_change(&self) -> LastChange {
+        LastChange { at: Lsn::new(self.0.changed.load(Acquire)), altered: self.0.altered.load(Acquire) }
     }
 
     /// Under the machine's lock.
     pub(super) fn raise(&self, end: Lsn) {
-        if end > self.last_change() {
-            self.0.store(end.bytes(), Release);
+        if end > self.last_change().at {
+            self.0.changed.store(end.bytes(), Release);
         }
+    }
+
+    /// Under the machine's lock, and before that version is published.
+    pub(super) fn alter(&self, version: u64) {
+        self.0.altered.store(version, Release);
     }
 }
 
@@ -43,6 +64,9 @@ pub(super) struct Positions {
     fresh_at: AtomicU64,
     catalog_version: AtomicU64,
     catalog_floor: AtomicU64,
+    catalog_base: AtomicU64,
+    again_sent: AtomicU64,
+    again_saw: AtomicU64,
     floor: AtomicU64,
     everything: AtomicU64,
 }
@@ -75,7 +99,7 @@ fn through(gate: u64) -> (u64, CatalogState, StreamState) {
 
 impl Positions {
     /// Under the machine's lock, after the relations' positions.
-    pub(super) fn publish(&self, view: &View) {
+    pub(super) fn publish(&self, view: &View, again: Again) {
         let gate = gate(view);
         let open = view.state == StreamState::Live && view.catalog == CatalogState::Verified;
         if !open {
@@ -86,6 +110,10 @@ impl Positions {
         self.everything.store(view.everything.bytes(), Release);
         self.floor.store(view.floor.bytes(), Release);
         self.catalog_floor.store(view.catalog_floor.bytes(), Release);
+        self.catalog_base.store(view.catalog_base, Release);
+        // Before the version: what is read of it is then of the version that is read after it, or of an earlier one.
+        self.again_saw.store(again.saw.bytes(), Release);
+        self.again_sent.store(again.sent.micros(), Release);
         self.catalog_version.store(view.catalog_version, Release);
         self.fresh_at.store(view.fresh_at.micros(), Release);
         self.applied.store(view.applied.bytes(), Release);
@@ -111,10 +139,18 @@ impl Positions {
             epoch: Epoch::new(self.epoch.load(Acquire)),
             catalog_version: self.catalog_version.load(Acquire),
             catalog_floor: Lsn::new(self.catalog_floor.load(Acquire)),
+            catalog_base: self.catalog_base.load(Acquire),
             floor: Lsn::new(self.floor.load(Acquire)),
             everything: Lsn::new(self.everything.load(Acquire)),
         };
         (gate, view)
+    }
+
+    /// Whether what was stored at `admitted`, with nothing in it from after `high`, is known to have been read under that catalog all the time.
+    pub(super) fn is_sure(&self, catalog_version: u64, admitted: Moment, high: Lsn) -> bool {
+        let sent = Moment::from_micros(self.again_sent.load(Acquire));
+        let saw = Lsn::new(self.again_saw.load(Acquire));
+        admitted < sent && reached(saw, high) && self.catalog_version.load(Acquire) == catalog_version
     }
 
     /// Whether the gate is as it was, so that all that was loaded since belongs to one stream.

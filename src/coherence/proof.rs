@@ -4,6 +4,7 @@
 use super::judge::Claim;
 use super::positions::RelationPosition;
 use crate::types::{Epoch, Level, Lsn, Moment, RelationId, Snapshot};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where a fill read, and what it learned there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,18 @@ pub struct Proof {
     pub dependencies: Box<[(RelationId, RelationPosition)]>,
     incarnation: u64,
     catalog_version: u64,
+    pub(super) admitted: Moment,
+    sure: Sure,
+}
+
+/// Set once, by whoever finds out.
+#[derive(Debug, Default)]
+pub(super) struct Sure(AtomicBool);
+
+impl Clone for Sure {
+    fn clone(&self) -> Self {
+        Sure(AtomicBool::new(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 impl Proof {
@@ -58,14 +71,20 @@ impl Proof {
         high: Lsn,
         source: Source,
         dependencies: Box<[(RelationId, RelationPosition)]>,
+        admitted: Moment,
     ) -> Self {
-        let Claim { incarnation, epoch, stamp, catalog_version } = claim;
-        Proof { epoch, stamp, high, source, dependencies, incarnation, catalog_version }
+        let Claim { incarnation, epoch, stamp, catalog_version, .. } = claim;
+        let sure = Sure::default();
+        Proof { epoch, stamp, high, source, dependencies, incarnation, catalog_version, admitted, sure }
     }
 
     pub(super) fn claim(&self) -> Claim {
         let Proof { incarnation, epoch, stamp, catalog_version, .. } = *self;
-        Claim { incarnation, epoch, stamp, catalog_version }
+        Claim { incarnation, epoch, stamp, catalog_version, is_sure: self.sure.0.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn is_sure(&self) {
+        self.sure.0.store(true, Ordering::Relaxed);
     }
 }
 

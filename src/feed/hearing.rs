@@ -166,24 +166,33 @@ impl Hearing {
         if taken.epoch != Some(epoch) {
             return self.unheard(question, taken.epoch);
         }
-        let verification = self.coherence.catalog_verified(question.doubt, question.sent, seen);
+        let verification = self.coherence.catalog_verified(question.doubt, question.sent, seen, question.position);
         self.announce(question, verification)
     }
 
     /// The primary's catalog was another, and has been read under `seen`; `at` is its insert position afterwards. Commits up to there,
     /// and those that were looked up in the old catalog before this call, are not to be trusted by name.
-    pub fn settle_changed(&self, epoch: Epoch, question: &Question, seen: &Snapshot, new: Catalog, at: Lsn) -> Outcome {
+    /// `altered`: the relations that the change bears on, if on them alone.
+    pub fn settle_changed(
+        &self,
+        epoch: Epoch,
+        question: &Question,
+        seen: &Snapshot,
+        new: Catalog,
+        at: Lsn,
+        altered: Option<&[RelationId]>,
+    ) -> Outcome {
         let taken = self.taken.lock();
         self.catalog.store(Arc::new(new));
         if taken.epoch != Some(epoch) {
             // What was filled under the old catalog is void, whenever a stream comes; but a snapshot of another incarnation settles
             // nothing, which is what a doubt from before every stream says.
             self.coherence.doubt_catalog();
-            let _settles_nothing = self.coherence.catalog_changed(0, question.sent, seen, taken.last);
+            let _settles_nothing = self.coherence.catalog_changed(0, question.sent, seen, taken.last, None);
             return self.unheard(question, taken.epoch);
         }
         let at = at.max(taken.last);
-        let verification = self.coherence.catalog_changed(question.doubt, question.sent, seen, at);
+        let verification = self.coherence.catalog_changed(question.doubt, question.sent, seen, at, altered);
         self.announce(question, verification)
     }
 

@@ -104,7 +104,7 @@ fn names_are_looked_up_in_the_catalog_that_is_loaded() {
     hearing.take(&mut vec![commit(110, 600, of(&["new"]))]);
     let new = catalog(2, &["known", "new"]);
     let seen = snapshot("601:601:");
-    assert_eq!(hearing.settle_changed(EPOCH, &hearing.question(), &seen, new, Lsn::new(115)), Outcome::Settled);
+    assert_eq!(hearing.settle_changed(EPOCH, &hearing.question(), &seen, new, Lsn::new(115), None), Outcome::Settled);
     assert_eq!(hearing.catalog.load().version, CatalogVersion(2));
     hearing.take(&mut vec![commit(130, 602, of(&["new"]))]);
     assert_eq!(hearing.counters.unknown_names.read(), 1, "known by the second commit");
@@ -118,7 +118,7 @@ fn c6_another_incarnation_settles_nothing() {
     let settled = *hearing.settled.borrow();
     let (question, seen) = (hearing.question(), snapshot("900:900:"));
     assert_eq!(hearing.settle_same(OTHER, &question, &seen), Outcome::Unheard);
-    assert_eq!(hearing.settle_changed(OTHER, &question, &seen, catalog(2, &[]), Lsn::new(9)), Outcome::Unheard);
+    assert_eq!(hearing.settle_changed(OTHER, &question, &seen, catalog(2, &[]), Lsn::new(9), None), Outcome::Unheard);
     assert_eq!(fill(&hearing), Err(FillRefusal::CatalogInDoubt));
     assert_eq!(*hearing.settled.borrow(), settled, "nobody was told that it is settled");
     assert_eq!(hearing.catalog.load().version, CatalogVersion(2), "plans use what is newest");
@@ -132,7 +132,7 @@ fn without_a_stream_the_catalog_is_kept_for_plans() {
     let doubt = hearing.coherence.doubt_catalog();
     let seen = snapshot("900:900:");
     assert_eq!(
-        hearing.settle_changed(EPOCH, &hearing.question(), &seen, catalog(2, &[]), Lsn::new(9)),
+        hearing.settle_changed(EPOCH, &hearing.question(), &seen, catalog(2, &[]), Lsn::new(9), None),
         Outcome::Unheard
     );
     assert_eq!(hearing.catalog.load().version, CatalogVersion(2));

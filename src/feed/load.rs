@@ -18,8 +18,8 @@ pub(super) async fn fingerprint(link: &Link) -> Result<String, Broken> {
 }
 
 /// The catalogs whose parts differ between two fingerprints.
-pub(super) fn differences(before: &str, after: Option<&str>) -> Vec<String> {
-    catalog::differences(before, after.unwrap_or_default()).into_iter().map(str::to_owned).collect()
+pub(super) fn differences(before: &str, after: &str) -> Vec<String> {
+    catalog::differences(before, after).into_iter().map(str::to_owned).collect()
 }
 
 /// The catalog as this transaction's snapshot shows it.

@@ -154,9 +154,18 @@ impl Verifier<'_> {
             let catalog = load::catalog(link, version).await?;
             link.rows("COMMIT").await?;
             let at: Lsn = link.insert_position().await?;
-            let before = loaded.fingerprint.replace(fingerprint);
-            let changed = before.as_deref().map(|before| load::differences(before, loaded.fingerprint.as_deref()));
-            tracing::info!(version = version.0, relations = catalog.relations.len(), ?changed, "catalog loaded");
+            let before = loaded.fingerprint.replace(fingerprint.clone());
+            let changed = before.as_deref().map(|before| load::differences(before, &fingerprint));
+            let altered =
+                before.and_then(|before| catalog.altered_since(&hearing.catalog.load(), &before, &fingerprint));
+            let alone = altered.as_ref().map(Vec::len);
+            tracing::info!(
+                version = version.0,
+                relations = catalog.relations.len(),
+                ?changed,
+                ?alone,
+                "catalog loaded"
+            );
             hearing.counters.catalogs.raise();
             loaded.version = version;
             let changes = |parts: &[&str]| changed.iter().flatten().any(|part| parts.contains(&part.as_str()));
@@ -168,7 +177,7 @@ impl Verifier<'_> {
                 // Before anything is stored under the new catalog, or it could come from a connection that began with the old ones.
                 self.upstream.defaults_changed();
             }
-            let outcome = hearing.settle_changed(link.epoch(), &question, &seen, catalog, at);
+            let outcome = hearing.settle_changed(link.epoch(), &question, &seen, catalog, at, altered.as_deref());
             if defaults {
                 // And after, for the connections to replicas that had not replayed the change yet: from now on they must have.
                 self.upstream.defaults_changed();

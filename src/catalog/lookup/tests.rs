@@ -55,6 +55,7 @@ fn catalog() -> Catalog {
         Parts {
             writes: Default::default(),
             default_settings: Vec::new(),
+            versions: Default::default(),
             schemas: vec![open("pg_catalog"), open("a"), open("b"), closed],
             relations: vec![
                 relation(1259, "pg_catalog", "pg_class"),

@@ -39,6 +39,7 @@ fn results() -> Vec<Rows> {
         ]),
         rows(&[&["cast", "mood to integer"]]),
         rows(&[&["alice", "App.Tenant=a=b"], &["", "app.tenant=everybody's"]]),
+        rows(&[&["101", "-5", "36893488147419103232"], &["0", "7", "0"]]),
     ]
 }
 
@@ -140,7 +141,7 @@ fn what_refers_to_nothing_is_an_error() {
         wrong[query][0][column] = Some("99".into());
         assert_eq!(build(&wrong).err(), Some(BuildError::Dangling { query, row: 0, oid: 99 }));
     }
-    assert_eq!(build(&results()[..11]).err(), Some(BuildError::Results { given: 11 }));
+    assert_eq!(build(&results()[..12]).err(), Some(BuildError::Results { given: 12 }));
     assert_eq!(build(&[]).err(), Some(BuildError::Results { given: 0 }));
 }
 

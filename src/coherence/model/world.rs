@@ -7,6 +7,7 @@
 
 use super::super::judge::{Claim, judge};
 use super::super::machine::{Fill, Machine, Raise};
+use super::super::positions::LastChange;
 use super::super::rules::Rules;
 use super::super::{Commit, Demand, Evidence, Floor, Source, Touch};
 use super::session::{Read, Session};
@@ -316,7 +317,7 @@ impl World {
         self.probe = Asked::Answered;
         self.machine.probed(probe, &seen);
         let doubt = self.machine.newest_doubt();
-        let _ = self.machine.catalog_verified(doubt, NOW, &seen);
+        let _ = self.machine.catalog_verified(doubt, NOW, &seen, Lsn::ZERO);
         self.machine.pinged(NOW, Lsn::ZERO);
     }
 
@@ -378,7 +379,7 @@ impl World {
     pub(super) fn servable(&self, entry: &Entry, floor: Lsn) -> bool {
         let level = if floor == Lsn::ZERO { Level::Bounded } else { Level::Session };
         let floor = Floor { epoch: EPOCH, position: floor, after: Moment::START };
-        let changes = [self.changed[entry.relation as usize]];
+        let changes = [LastChange { at: self.changed[entry.relation as usize], altered: 0 }];
         let demand = Demand { level, floor, now: NOW };
         judge(&self.machine.view(), &entry.claim, changes, &demand, Duration::from_secs(1)).is_ok()
     }

@@ -59,7 +59,7 @@ fn live() -> Arc<Coherence> {
 
 fn settle(coherence: &Coherence, seen: &str) {
     let doubt = coherence.newest_doubt();
-    assert_eq!(coherence.catalog_verified(doubt, NOW, &snapshot(seen)), Verification::Settled);
+    assert_eq!(coherence.catalog_verified(doubt, NOW, &snapshot(seen), Lsn::ZERO), Verification::Settled);
 }
 
 fn hear(coherence: &Coherence, commit: Commit) {

@@ -75,11 +75,11 @@ proptest! {
                 Event::Doubted => doubts = coherence.doubt_catalog(),
                 Event::Verified => {
                     let seen = snapshot(&format!("{0}:{0}:", xid + 1));
-                    let _ = coherence.catalog_verified(coherence.newest_doubt(), NOW, &seen);
+                    let _ = coherence.catalog_verified(coherence.newest_doubt(), NOW, &seen, Lsn::ZERO);
                 }
                 Event::Changed(by) => {
                     let seen = snapshot(&format!("{0}:{0}:", xid + 1));
-                    let _ = coherence.catalog_changed(doubts, NOW, &seen, lsn(top + by));
+                    let _ = coherence.catalog_changed(doubts, NOW, &seen, lsn(top + by), None);
                     top += by;
                 }
                 Event::Pinged => coherence.pinged(NOW, lsn(top)),
