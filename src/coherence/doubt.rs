@@ -187,6 +187,12 @@ impl Doubts {
         }
     }
 
+    /// Definitions were changed, at `heard` by the latest, and perhaps changed back: no verification would find that.
+    pub(super) fn redefined(&mut self, heard: Lsn) {
+        let newest = self.newest;
+        let _ = self.changed(newest, heard, heard, Scope::Relations);
+    }
+
     /// Another catalog was loaded. `heard` is as far as commits have been heard: names taken from the one before. Says whether
     /// it counts as a change of single relations.
     pub(super) fn changed(&mut self, doubt: u64, at: Lsn, heard: Lsn, scope: Scope) -> Scope {

@@ -163,11 +163,15 @@ impl Machine {
         let touch = if trusted { &commit.touch } else { &Touch::Everything };
         self.ring.push(commit.xid, commit.end, touch, self.ring_limit);
         self.doubts.heard(commit.xid);
-        if commit.touch == Touch::Unknown {
+        if matches!(commit.touch, Touch::Unknown | Touch::Definitions) {
             self.doubts.heard_bracket(commit.xid);
         }
         match &commit.touch {
             Touch::Unknown => Raise::Nothing,
+            Touch::Definitions => {
+                self.doubts.redefined(self.heard);
+                Raise::Nothing
+            }
             // Where single relations were altered, no others are mistaken for one another, and what depends on those is void.
             Touch::Relations(relations) if commit.end > self.doubts.base_floor() => Raise::Relations(relations),
             Touch::Relations(_) | Touch::Everything => {

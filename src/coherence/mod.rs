@@ -53,6 +53,9 @@ pub enum Touch {
     Everything,
     /// An empty bracket: perhaps the catalog. No position moves, but every fill must see it.
     Unknown,
+    /// Definitions, perhaps taken back at once: as an empty bracket, and whatever is not known to have been read under the catalog before
+    /// is void.
+    Definitions,
 }
 
 /// One commit, in the order of the stream.

@@ -96,10 +96,10 @@ impl Ring {
         self.acquit(xid);
         let scope = match touch {
             Touch::Relations(relations) if relations.len() <= LISTED => Scope::Relations(relations.clone()),
-            Touch::Relations(_) | Touch::Everything | Touch::Unknown => Scope::All,
+            Touch::Relations(_) | Touch::Everything | Touch::Unknown | Touch::Definitions => Scope::All,
         };
         // A bracket raises no position that would invalidate an entry: every fill must have seen it, whatever its stamp.
-        let end = if *touch == Touch::Unknown { Lsn::ZERO } else { end };
+        let end = if matches!(touch, Touch::Unknown | Touch::Definitions) { Lsn::ZERO } else { end };
         self.pending.push_back(Kept { who: Who::Heard(xid), end, scope });
         self.keep_within(limit);
     }

@@ -31,8 +31,8 @@ pub enum Names {
     Empty,
     /// Changes of these relations.
     Listed(Vec<QualifiedName>),
-    /// Whatever it lists, it changed definitions: the event triggers of `sidecache setup` say so.
-    Definitions,
+    /// Changes of these relations, and of definitions: the event triggers of `sidecache setup` say so.
+    Definitions(Vec<QualifiedName>),
     /// Something that was not understood, or too many relations to list.
     Everything(Unclear),
 }
@@ -228,12 +228,11 @@ impl Touched {
         if let Some(why) = self.unclear {
             return Names::Everything(why);
         }
-        if self.definitions {
-            return Names::Definitions;
-        }
-        if self.names.is_empty() {
-            return Names::Empty;
-        }
+        let of_names = match self.definitions {
+            true => Names::Definitions,
+            false if self.names.is_empty() => return Names::Empty,
+            false => Names::Listed,
+        };
         let read = |raw: &[u8]| {
             if encoding == NameEncoding::Other && !raw.is_ascii() {
                 return Err(Unclear::Encoding);
@@ -245,7 +244,7 @@ impl Touched {
             Ok(QualifiedName { schema: unquote(schema), name: unquote(name) })
         };
         match self.names.iter().map(|raw| read(raw)).collect() {
-            Ok(names) => Names::Listed(names),
+            Ok(names) => of_names(names),
             Err(why) => Names::Everything(why),
         }
     }

@@ -85,9 +85,10 @@ fn an_empty_bracket_is_told_from_a_full_one() {
 fn c19_a_transaction_that_tells_of_ddl_is_told_from_one_that_changed_rows() {
     let row = "table public.a: INSERT: a[integer]:1";
     let told = "message: transactional: 1 prefix: sidecache.ddl, sz: 11 content:ALTER TABLE";
-    assert_eq!(names(&[row, told]), Names::Definitions);
-    assert_eq!(names(&[told, row]), Names::Definitions);
-    assert_eq!(names(&[told]), Names::Definitions);
+    let Names::Listed(rows) = names(&[row]) else { panic!("a row alone") };
+    assert_eq!(names(&[row, told]), Names::Definitions(rows.clone()));
+    assert_eq!(names(&[told, row]), Names::Definitions(rows));
+    assert_eq!(names(&[told]), Names::Definitions(Vec::new()));
     for other in [
         "0 prefix: sidecache.ddl, sz: 0 content:",
         "1 prefix: sidecache.ddl2, sz: 0 content:",

@@ -101,13 +101,11 @@ impl Hearing {
             match item {
                 Heard::Position(end) => taken.last = taken.last.max(end),
                 Heard::Commit(raw) => {
-                    let commit = self.resolve(&catalog, raw);
-                    taken.last = taken.last.max(commit.end);
-                    self.coherence.heard(&commit);
-                    if commit.touch == Touch::Everything {
-                        // It may have changed the catalog as well, so that only a verification that sees it settles the doubt:
-                        // which is what an empty bracket asks for.
-                        self.coherence.heard(&Commit { touch: Touch::Unknown, ..commit });
+                    let (end, xid) = (raw.end, raw.xid);
+                    taken.last = taken.last.max(end);
+                    let (rows, definitions) = self.resolve(&catalog, raw);
+                    for touch in rows.into_iter().chain(definitions) {
+                        self.coherence.heard(&Commit { end, xid, touch });
                     }
                 }
             }
@@ -118,34 +116,34 @@ impl Hearing {
         }
     }
 
-    /// Names become relations. Anything that cannot be named touches everything, and the catalog then seems not to be the one that the
-    /// commit was made under.
-    fn resolve(&self, catalog: &Catalog, raw: RawCommit) -> Commit {
-        let RawCommit { end, xid, names } = raw;
+    /// Names become relations: what the commit did to rows, and to definitions. What was not understood touches everything, and may have
+    /// changed the catalog as well, so that only a verification that sees it settles the doubt. A name that the catalog does not know is a
+    /// relation's that has come since, of which nothing is stored, or that had another name; which it is, that verification tells.
+    fn resolve(&self, catalog: &Catalog, raw: RawCommit) -> (Option<Touch>, Option<Touch>) {
         self.counters.commits.raise();
-        let touch = match names {
+        let (names, definitions) = match raw.names {
             Names::Empty => {
                 self.counters.empty.raise();
-                Touch::Unknown
-            }
-            Names::Definitions => {
-                self.counters.told.raise();
-                Touch::Everything
+                return (None, Some(Touch::Unknown));
             }
             Names::Everything(why) => {
                 self.counters.unclear(why).raise();
-                tracing::warn!(reason = why.label(), %end, "a commit was not understood: it invalidates everything");
-                Touch::Everything
+                tracing::warn!(reason = why.label(), end = %raw.end, "a commit was not understood: it invalidates everything");
+                return (Some(Touch::Everything), Some(Touch::Unknown));
             }
-            Names::Listed(names) => match names.iter().map(|name| relation(catalog, name)).collect() {
-                Some(relations) => Touch::Relations(relations),
-                None => {
-                    self.counters.unknown_names.raise();
-                    Touch::Everything
-                }
-            },
+            Names::Definitions(names) => {
+                self.counters.told.raise();
+                (names, Some(Touch::Definitions))
+            }
+            Names::Listed(names) => (names, None),
         };
-        Commit { end, xid, touch }
+        let known: smallvec::SmallVec<_> = names.iter().filter_map(|name| relation(catalog, name)).collect();
+        let are_known = known.len() == names.len();
+        if !are_known {
+            self.counters.unknown_names.raise();
+        }
+        let rows = (!known.is_empty()).then_some(Touch::Relations(known));
+        (rows, definitions.or((!are_known).then_some(Touch::Unknown)))
     }
 
     /// What stands as a verification begins.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::catalog::{CatalogVersion, Parts, Persistence, Relation, RelationKind};
-use crate::coherence::{CatalogState, FillRefusal, StreamState};
-use crate::types::Xid;
+use crate::coherence::{CatalogState, Demand, Evidence, FillRefusal, Floor, Proof, StreamState, Unservable};
+use crate::types::{Level, Xid};
 use std::time::Duration;
 
 const EPOCH: Epoch = Epoch::new(7);
@@ -72,7 +72,7 @@ fn rows_of_known_tables_leave_the_catalog_alone() {
 fn c19_whatever_may_be_ddl_is_in_doubt_until_a_verification_sees_it() {
     for names in [
         Names::Empty,
-        Names::Definitions,
+        Names::Definitions(Vec::new()),
         of(&["known", "unknown"]),
         Names::Everything(super::super::decode::Unclear::Line),
     ] {
@@ -148,4 +148,35 @@ fn an_idle_stream_stands_still_and_a_position_ends_that() {
     assert!(!hearing.stands_still(Lsn::new(100)));
     hearing.take(&mut vec![commit(110, 600, of(&["known"]))]);
     assert!(!hearing.stands_still(Lsn::new(110)), "no verification has seen that commit");
+}
+
+#[test]
+fn c19_ddl_that_was_told_of_voids_what_nothing_shows_to_have_been_read_before_it() {
+    let hearing = hearing();
+    let now = Moment::now();
+    hearing.coherence.pinged(now, Lsn::new(100));
+    let moment = |micros| Moment::from_micros(now.micros() + micros);
+    let known = RelationId::new(20_000);
+    let entry = || {
+        let ticket = hearing.coherence.begin_fill(now).expect("it may begin");
+        let (snapshot, high) = (snapshot("600:600:"), Lsn::new(100));
+        hearing.coherence.admit(ticket, &Evidence::Primary { snapshot, high }, &[known], now).expect("it is proven")
+    };
+    let demand = Demand { level: Level::Bounded, floor: Floor::default(), now };
+    let judge = |proof: &Proof| hearing.coherence.judge(proof, &demand);
+    let (sure, unsure) = (entry(), entry());
+    let question = Question { sent: moment(1), ..hearing.question() };
+    assert_eq!(hearing.settle_same(EPOCH, &question, &snapshot("600:600:")), Outcome::Settled);
+    assert_eq!(judge(&sure), Ok(()));
+    hearing.take(&mut vec![commit(110, 600, Names::Definitions(Vec::new()))]);
+    assert_eq!(judge(&sure), Err(Unservable::CatalogInDoubt));
+    let question = Question { sent: moment(2), ..hearing.question() };
+    assert_eq!(hearing.settle_same(EPOCH, &question, &snapshot("601:601:")), Outcome::Settled, "taken back");
+    assert_eq!((judge(&sure), judge(&unsure)), (Ok(()), Err(Unservable::Outdated)));
+    // And what it did to rows counts beside it.
+    let Names::Listed(names) = of(&["known"]) else { panic!("rows") };
+    hearing.take(&mut vec![commit(120, 601, Names::Definitions(names))]);
+    let question = Question { sent: moment(3), ..hearing.question() };
+    assert_eq!(hearing.settle_same(EPOCH, &question, &snapshot("602:602:")), Outcome::Settled);
+    assert_eq!(judge(&sure), Err(Unservable::Changed));
 }

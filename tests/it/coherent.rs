@@ -2,6 +2,7 @@
 //! at once for who wrote. Every case first proves that its read was served from the cache.
 
 use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
 use crate::harness::wire::Wire;
 use crate::watched::{Watched, text};
 
@@ -473,4 +474,67 @@ fn c25_an_empty_answer_is_an_answer() {
         "c25_empty",
         &[case("empty", "CREATE TABLE a(x int)", "SELECT x FROM a WHERE x > 0", &["INSERT INTO a VALUES (1)"])],
     );
+}
+
+/// What other tables store, and tables that come and go, void no entry that was known to be right before; the entries that they bear on,
+/// and all of them where a definition changes, they do. With the event triggers of `sidecache setup` as without.
+#[test]
+fn c19_a_truncated_refreshed_indexed_or_new_table_costs_the_entries_of_no_other() {
+    let cluster = Cluster::quiet();
+    let tables = "CREATE TABLE kept (x int); INSERT INTO kept VALUES (1); CREATE TABLE other (x int); INSERT INTO other VALUES (2);
+                  CREATE MATERIALIZED VIEW sums AS SELECT sum(x) FROM other; CREATE TABLE parts (x int) PARTITION BY LIST (x);
+                  CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1); INSERT INTO parts VALUES (1)";
+    for triggers in [false, true] {
+        let watched = Watched::with(&cluster, "c19_alone", tables, |builder| builder.flag("--staleness", "300ms"));
+        if triggers {
+            cluster.primary.connect_to(&watched.database).rows(&crate::setup::printed(&cluster, &watched.database));
+        }
+        let (mut reader, mut beside) = (watched.client(), watched.beside());
+        let loads = || watched.sidecache.log().matches("catalog loaded").count();
+        // Nothing is stored any more, and the catalog was found again since.
+        let sure = |reader: &mut Wire, beside: &mut Wire, read: &str| {
+            watched.hear();
+            watched.warm(reader, read);
+            beside.rows("CREATE TEMP TABLE nothing (x int); DROP TABLE nothing");
+            watched.hear();
+            watched.warm(reader, read);
+        };
+        for (change, read, stands) in [
+            ("TRUNCATE other", "SELECT x FROM kept", true),
+            ("REFRESH MATERIALIZED VIEW sums", "SELECT x FROM kept", true),
+            ("VACUUM FULL other", "SELECT x FROM kept", true),
+            ("CREATE INDEX made ON other (x)", "SELECT x FROM kept", true),
+            ("CREATE TABLE staging AS SELECT 1 AS x", "SELECT x FROM kept", true),
+            ("DROP TABLE staging", "SELECT x FROM kept", true),
+            (
+                "CREATE TABLE parts2 PARTITION OF parts FOR VALUES IN (2); INSERT INTO parts VALUES (2)",
+                "SELECT x FROM kept",
+                true,
+            ),
+            (
+                "CREATE TABLE parts3 PARTITION OF parts FOR VALUES IN (3); INSERT INTO parts VALUES (3)",
+                "SELECT x FROM parts ORDER BY 1",
+                false,
+            ),
+            ("VACUUM FULL kept", "SELECT x FROM kept", false),
+            ("ALTER TABLE other ADD y int", "SELECT x FROM kept", false),
+            (
+                "BEGIN; CREATE TABLE more (x int); INSERT INTO more SELECT 1; INSERT INTO other VALUES (3); COMMIT",
+                "SELECT x FROM kept",
+                true,
+            ),
+            ("CREATE FUNCTION f() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'", "SELECT x FROM kept", false),
+        ] {
+            sure(&mut reader, &mut beside, read);
+            let (stored, loaded) = (watched.stored(), loads());
+            for statement in change.split("; ") {
+                beside.rows(statement);
+            }
+            eventually("the change to be known", || (loads() > loaded).then_some(()));
+            watched.hear();
+            let right = text(&watched.beside().rows(read));
+            assert_eq!(watched.warm(&mut reader, read), right, "{change}");
+            assert_eq!(watched.stored() == stored, stands, "{change}, then {read}; triggers: {triggers}");
+        }
+    }
 }

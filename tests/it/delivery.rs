@@ -291,7 +291,7 @@ impl Told {
 
 fn shown(commit: &RawCommit) -> String {
     match &commit.names {
-        Names::Definitions => "definitions".to_owned(),
+        Names::Definitions(_) => "definitions".to_owned(),
         Names::Empty => "-".to_owned(),
         Names::Everything(why) => format!("everything: {}", why.label()),
         Names::Listed(names) => {
