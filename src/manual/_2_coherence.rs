@@ -41,15 +41,18 @@
 //! and hits wait until a fingerprint of the catalog has been compared. DDL that passes through is seen at once. What is never in the
 //! stream (unlogged and foreign tables, sequences, plain refreshes of materialized views) is not cached.
 //!
-//! A catalog that was changed is another catalog: whatever was stored under the one before is void, be the change a grant on one table
-//! or a new table that nobody reads yet (temporary ones aside). Not done yet: positions for each relation's definition, so that only
-//! its dependents are. What a name means depends on what does *not* exist (a table in an earlier schema, another overload, an implied cast), so that
-//! this needs the absent names in each entry's dependencies, not its relations alone.
+//! A catalog that was changed is another catalog, and whatever was stored under the one before is void: a grant, a column, a function may bear
+//! on anything. But tables are truncated, rewritten, indexed, made and dropped all day, and materialized views refreshed. Where the two
+//! catalogs differ in nothing else, an entry stands if it depends on none of those relations. That what a name means depends on what does *not* exist
+//! (a table in an earlier schema) does no harm: the key says what the names mean now. It must only be certain that they meant it when
+//! the entry was filled, even where something was changed and changed back in between: that shows a comparison which was sent after the fill had
+//! ended, had seen all that the fill may have seen, and found the catalog the same. Entries in the shared tier are not known so well, and are void.
+//! Not done: the same for definitions, whose dependents are more than relations.
 //!
 //! A transaction that changes both rows and definitions beside Sidecache looks like any that changes rows, and is found by the next comparison, half of S
 //! after the last; until then hits are as old as that last one, which counts towards S. The event triggers of `sidecache setup` end this: they
-//! write a message into the transaction, which then counts as one that touched everything and changed the catalog. So what was filled between
-//! a change and its being taken back is void as well. The comparison stays: roles have no event triggers, and triggers can be dropped.
+//! write a message into the transaction, which then counts as one that changed the catalog as well. What is not known to have been read
+//! before it is void, and so is what was filled between a change and its being taken back. The comparison stays: roles have no event triggers, and triggers can be dropped.
 //!
 //! ## Epochs
 //!
