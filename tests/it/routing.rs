@@ -501,3 +501,43 @@ fn r15_rows_of_another_shape_are_not_sent_in_an_open_batch_either() {
         assert_eq!(answer[0].field(b'C').as_deref(), Some("0A000"));
     }
 }
+
+#[test]
+#[ignore = "a figure: prints what choosing a server costs"]
+fn figure_of_a_routing_decision() {
+    use sidecache::coherence::Coherence;
+    use sidecache::config::{Config, Flags};
+    use sidecache::feed::Feed;
+    use sidecache::route::destination::{Bound, Reason, choose};
+    use sidecache::types::{Level, Moment};
+    use sidecache::upstream::Upstream;
+    const TIMES: u32 = 1_000_000;
+    let cluster = Cluster::shared();
+    let database = cluster.database("routing_figure");
+    let replicas = cluster.replica_urls("sidecache", &database);
+    for count in [1, replicas.len()] {
+        let environment = |name: &str| match name {
+            "SIDECACHE_PRIMARY" => Some(cluster.primary_url("sidecache", &database)),
+            "SIDECACHE_REPLICAS" => Some(replicas[..count].join(",")),
+            _ => None,
+        };
+        let config = Config::load(&Flags::default(), &environment).expect("servers are all that is required");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("one");
+        let upstream = Upstream::new(&config);
+        let coherence = Coherence::new(config.staleness);
+        let _entered = runtime.enter();
+        runtime.spawn(std::sync::Arc::clone(&upstream).watch(Default::default()));
+        let _feed = Feed::start(std::sync::Arc::clone(&upstream), coherence.clone(), &config, Default::default());
+        let decide = |turn| {
+            let bound = Bound { floor: Default::default(), again: None };
+            choose(&upstream, &coherence, Level::Bounded, Some(bound), (&|| Moment::START, turn))
+        };
+        let (mut turns, mut took) = (0..TIMES, None);
+        eventually("a replica to be chosen", || (decide(0).reason == Reason::LeastOutstanding).then_some(()));
+        let began = std::time::Instant::now();
+        if turns.all(|turn| decide(turn as usize).reason == Reason::LeastOutstanding) {
+            took = Some(began.elapsed() / TIMES);
+        }
+        println!("{count} replicas: {:?} a decision", took.expect("a replica every time"));
+    }
+}
