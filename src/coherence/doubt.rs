@@ -62,7 +62,7 @@ pub(super) struct Doubts {
 }
 
 /// A verification that found the catalog as it was: whatever was read before it was sent, and had seen nothing that it did not see,
-/// was read under that catalog and no other, not even for a moment.
+/// was read under that catalog and no other, not even for a moment. (What is stored under the next one is stored later.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Again {
     pub(super) sent: Moment,
@@ -202,7 +202,6 @@ impl Doubts {
         let scope = if is_of_stream { scope } else { Scope::Anything };
         self.version += 1;
         self.floor = self.floor.max(at);
-        self.again = Again::default();
         if scope == Scope::Anything {
             self.base = self.version;
             self.base_floor = self.floor;
