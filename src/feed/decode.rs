@@ -143,32 +143,19 @@ impl Assembler {
             }
             Line::Commit(xid) => self.commit(position, xid).map(Some),
             Line::Message => Ok(None),
-            Line::Definitions => {
-                match &mut self.bracket {
-                    Bracket::Open { touched, .. } => touched.definitions = true,
-                    outside => *outside = Bracket::Astray,
-                }
-                Ok(None)
-            }
-            Line::Change(names) => {
-                self.change(names);
-                Ok(None)
-            }
-            Line::Unknown => {
-                match &mut self.bracket {
-                    Bracket::Open { touched, .. } => touched.unclear = Some(Unclear::Line),
-                    outside => *outside = Bracket::Astray,
-                }
-                Ok(None)
-            }
+            Line::Definitions => Ok(self.within(|touched| touched.definitions = true)),
+            Line::Change(names) => Ok(self.within(|touched| touched.add_list(names))),
+            Line::Unknown => Ok(self.within(|touched| touched.unclear = Some(Unclear::Line))),
         }
     }
 
-    fn change(&mut self, names: &[u8]) {
+    /// What belongs to the transaction that is open. It ends none.
+    fn within(&mut self, change: impl FnOnce(&mut Touched)) -> Option<RawCommit> {
         match &mut self.bracket {
-            Bracket::Open { touched, .. } => touched.add_list(names),
+            Bracket::Open { touched, .. } => change(touched),
             outside => *outside = Bracket::Astray,
         }
+        None
     }
 
     fn commit(&mut self, end: Lsn, named: Option<Xid>) -> Result<RawCommit, Unnamed> {

@@ -101,7 +101,7 @@ impl Maker {
         let (condition, n) = (self.condition(), self.number());
         let give = |what: bool| if what { ("GRANT", "TO") } else { ("REVOKE", "FROM") };
         let (grant, to) = give(!self.chance(4));
-        match self.dice.roll(29) {
+        match self.dice.roll(31) {
             0 | 1 => format!("CREATE TABLE IF NOT EXISTS {table} {SHAPE}; {}", filled(&table)),
             2 if self.chance(2) => format!("DROP TABLE IF EXISTS {table} CASCADE"),
             3 | 4 => {
@@ -185,6 +185,15 @@ impl Maker {
                 "ALTER DEFAULT PRIVILEGES IN SCHEMA {} {grant} SELECT ON TABLES {to} {role}",
                 self.one(&SCHEMAS)
             ),
+            28 => match self.dice.roll(3) {
+                0 => format!(
+                    "DROP TABLE {table}; CREATE MATERIALIZED VIEW {table} AS SELECT {COLUMNS} FROM {}",
+                    self.relation()
+                ),
+                1 => format!("REFRESH MATERIALIZED VIEW {table}"),
+                _ => format!("DROP MATERIALIZED VIEW {table}"),
+            },
+            29 => format!("VACUUM FULL {table}"),
             _ => format!("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {role}", self.one(&SCHEMAS)),
         }
     }
