@@ -248,7 +248,7 @@ const BEARING: &[(&str, &[&str])] = &[
     ("CREATE UNIQUE INDEX made ON app.u (id)", &["u"]),
     ("CLUSTER app.u USING made", &["u"]),
     ("DROP INDEX app.made", &["u"]),
-    ("CREATE TABLE app.p4 PARTITION OF app.p FOR VALUES IN (4)", &["p", "p4"]),
+    ("CREATE TABLE app.p4 PARTITION OF app.p FOR VALUES IN (4)", &["p", "p1", "p2", "p2a", "p4"]),
     ("CREATE VIEW app.seen AS SELECT id FROM app.u", &["seen"]),
     ("CREATE TRIGGER y BEFORE INSERT ON app.u FOR EACH ROW EXECUTE FUNCTION app.nothing()", &["u"]),
     ("CREATE TABLE app.refers (id int REFERENCES public.t)", &["refers", "t"]),

@@ -4,6 +4,9 @@
 use super::{Catalog, DefaultSetting, Function, Names, Relation, SearchPath, Type, Usage, Volatility};
 use crate::types::RelationId;
 
+/// Bytes of the longest name that is certainly whole (`NAMEDATALEN`, less what is cut inside a character).
+const LONGEST_NAME: usize = 60;
+
 /// What the grammar turns into names of `pg_catalog` before any lookup.
 const SPELLINGS: &[(&str, &str)] = &[
     ("int", "int4"),
@@ -88,6 +91,15 @@ impl Catalog {
         }
     }
 
+    /// Whether the name may be that of a relation's row type, or of an array of it, in `schema` or in any of the path.
+    pub fn is_row_type(&self, schema: Option<&str>, name: &str, path: &SearchPath) -> bool {
+        let is_here = |names: &Names| names.type_here(name) == Some(None);
+        match schema {
+            Some(schema) => self.schemas.get(schema).is_some_and(is_here),
+            None => self.searched(path).any(is_here),
+        }
+    }
+
     /// A type by its oid, but for row types of relations and their arrays.
     pub fn type_of(&self, oid: u32) -> Option<&Type> {
         self.types.get(&oid)
@@ -145,8 +157,11 @@ impl Names {
         if let Some(&oid) = self.types.get(name) {
             return Some(Some(oid));
         }
-        let of = name.strip_prefix('_').unwrap_or(name);
-        (self.relations.contains_key(name) || self.relations.contains_key(of)).then_some(None)
+        // An array's name has as many underscores before as it takes to be free, and is cut to 63 bytes (`makeArrayTypeName` in pg_type.c).
+        let beneath = std::iter::successors(Some(name), |name| name.strip_prefix('_'));
+        let is_cut = name.len() >= LONGEST_NAME && name.starts_with('_');
+        let is_rows = is_cut || beneath.into_iter().any(|name| self.relations.contains_key(name));
+        is_rows.then_some(None)
     }
 }
 

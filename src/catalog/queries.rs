@@ -107,7 +107,7 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 /// its own. PostgreSQL runs no SET in a function that is not volatile, but calls what has the
 /// same effect (`_SPI_execute_plan` in spi.c). `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
-/// function volatile, since a call that leaves it out evaluates it.
+/// function volatile, since a call that leaves it out evaluates it. One that gives a relation's name (regclass, regtype) is stable at best.
 const FUNCTIONS: &str = concat!(
     "WITH RECURSIVE source AS (
     SELECT p.oid, p.proname, CASE WHEN p.prosrc = '' AND p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END AS text
@@ -126,6 +126,7 @@ SELECT p.oid, p.pronamespace, p.proname,
         WHEN p.oid >= 16384 AND p.pronargdefaults > 0 AND ",
     impure!("p.proargdefaults::text"),
     " THEN 'v'
+        WHEN p.provolatile = 'i' AND p.prorettype IN (2205, 2206, 2210, 2211) THEN 's'
         ELSE p.provolatile::text END,
     p.prosecdef OR p.oid >= 16384 AND p.prokind = 'a' AND (
             SELECT coalesce(bool_or(f.prosecdef), false) FROM pg_aggregate g JOIN pg_proc f ON f.oid IN (g.aggtransfn, g.aggfinalfn,

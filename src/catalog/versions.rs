@@ -90,6 +90,11 @@ impl Catalog {
         }
         let gone = before.versions.keys().filter(|oid| !self.versions.contains_key(oid));
         altered.extend(gone.map(|oid| RelationId::new(*oid)));
+        // What takes a row may take it for an heir's of another table.
+        let heirs =
+            |id: &RelationId| [self, before].map(|catalog| catalog.relations.get(id).map(|found| &found.descendants));
+        let beneath: Vec<RelationId> = altered.iter().flat_map(heirs).flatten().flatten().copied().collect();
+        altered.extend(beneath);
         // The fingerprint differs: something must.
         (!altered.is_empty() && altered.len() <= MOST_ALTERED).then_some(altered)
     }
@@ -98,10 +103,42 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{Persistence, Relation, RelationKind};
 
     fn catalog(versions: &[(u32, i128, i128)]) -> Catalog {
         let versions = versions.iter().map(|(oid, is, stores)| (*oid, Version { is: *is, stores: *stores })).collect();
         Catalog { versions, ..Catalog::default() }
+    }
+
+    #[test]
+    fn c19_what_takes_a_row_may_take_an_heirs() {
+        let heir = |catalog: &mut Catalog| {
+            let (id, descendants) = (RelationId::new(10), vec![RelationId::new(11)]);
+            let relation = Relation {
+                id,
+                schema: "public".to_owned(),
+                name: "parent".to_owned(),
+                kind: RelationKind::Table,
+                persistence: Persistence::Permanent,
+                row_security: false,
+                policies: Vec::new(),
+                columns: Vec::new(),
+                descendants,
+                definition: None,
+                rule_dependencies: Vec::new(),
+                has_rules: false,
+            };
+            catalog.relations.insert(id, relation);
+        };
+        let (mut before, mut after) = (catalog(&[(10, 1, 1), (11, 1, 1)]), catalog(&[(10, 1, 2), (11, 1, 1)]));
+        let altered =
+            |before: &Catalog, after: &Catalog| after.altered_since(before, "class=1", "class=2").map(|all| all.len());
+        assert_eq!(altered(&before, &after), Some(1));
+        heir(&mut before);
+        assert_eq!(altered(&before, &after), Some(2), "it was one");
+        (before, after) = (catalog(&[(10, 1, 1), (11, 1, 1)]), after);
+        heir(&mut after);
+        assert_eq!(altered(&before, &after), Some(2), "it is one");
     }
 
     #[test]

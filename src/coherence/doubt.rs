@@ -52,6 +52,8 @@ pub(super) struct Doubts {
     base_floor: Lsn,
     /// The newest verification that found this very catalog again.
     again: Again,
+    /// The last empty bracket ended here: a replica that has not replayed it may show what it undid.
+    bracket_end: Lsn,
     /// When the newest verification was sent.
     sent: Moment,
     /// Empty brackets that no verification has seen: the catalog is in doubt.
@@ -61,13 +63,16 @@ pub(super) struct Doubts {
     unseen: Unshown,
 }
 
-/// A verification that found the catalog as it was: whatever was read before it was sent, and had seen nothing that it did not see,
-/// was read under that catalog and no other, not even for a moment. (What is stored under the next one is stored later.)
+/// A verification that found the catalog as it was: whatever was read before it was sent, had seen nothing that it did not see, and had not begun
+/// before a doubt that it settles, was read under that catalog and no other, not even for a moment. (What is stored under the next one
+/// is stored later.) A doubt may have been of something that was made and gone again, of which no row is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Again {
     pub(super) sent: Moment,
     /// Every commit up to here was visible to it.
     pub(super) saw: Lsn,
+    /// The newest doubt, which is settled.
+    pub(super) doubt: u64,
 }
 
 impl Default for Doubts {
@@ -81,6 +86,7 @@ impl Default for Doubts {
             base: 1,
             base_floor: Lsn::ZERO,
             again: Again::default(),
+            bracket_end: Lsn::ZERO,
             sent: Moment::START,
             brackets: Unshown::default(),
             unseen: Unshown::default(),
@@ -108,6 +114,10 @@ impl Doubts {
 
     pub(super) fn base(&self) -> u64 {
         self.base
+    }
+
+    pub(super) fn bracket_end(&self) -> Lsn {
+        self.bracket_end
     }
 
     pub(super) fn base_floor(&self) -> Lsn {
@@ -145,6 +155,7 @@ impl Doubts {
         if other_epoch {
             self.floor = Lsn::ZERO;
             self.base_floor = Lsn::ZERO;
+            self.bracket_end = Lsn::ZERO;
         }
     }
 
@@ -159,8 +170,9 @@ impl Doubts {
         self.unseen.insert(xid);
     }
 
-    pub(super) fn heard_bracket(&mut self, xid: Xid) {
+    pub(super) fn heard_bracket(&mut self, xid: Xid, end: Lsn) {
         self.doubt();
+        self.bracket_end = self.bracket_end.max(end);
         self.brackets.insert(xid);
     }
 
@@ -182,8 +194,8 @@ impl Doubts {
 
     /// The catalog that a verification found again, asked at `sent` after `doubt`, had seen every commit up to `saw`.
     pub(super) fn found_again(&mut self, doubt: u64, sent: Moment, saw: Lsn) {
-        if doubt >= self.first {
-            self.again = Again { sent: self.again.sent.max(sent), saw: self.again.saw.max(saw) };
+        if doubt >= self.first && self.state() == CatalogState::Verified {
+            self.again = Again { sent: self.again.sent.max(sent), saw: self.again.saw.max(saw), doubt: self.newest };
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Claim {
     pub(super) stamp: Lsn,
     /// Zero: filled under a catalog that is not known here.
     pub(super) catalog_version: u64,
+    /// The newest doubt of the catalog when it was asked for.
+    pub(super) doubt: u64,
     /// That catalog is known to have been the one it was read under, all the time: see [`Again`](super::doubt::Again).
     pub(super) is_sure: bool,
 }

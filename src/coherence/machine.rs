@@ -21,6 +21,7 @@ pub(super) struct Fill {
     begun: Moment,
     generation: u64,
     catalog_version: u64,
+    doubt: u64,
 }
 
 /// What an admitted fill may be served as.
@@ -164,7 +165,7 @@ impl Machine {
         self.ring.push(commit.xid, commit.end, touch, self.ring_limit);
         self.doubts.heard(commit.xid);
         if matches!(commit.touch, Touch::Unknown | Touch::Definitions) {
-            self.doubts.heard_bracket(commit.xid);
+            self.doubts.heard_bracket(commit.xid, commit.end);
         }
         match &commit.touch {
             Touch::Unknown => Raise::Nothing,
@@ -217,10 +218,11 @@ impl Machine {
         seen: &Snapshot,
         position: Lsn,
     ) -> Verification {
+        let verification = self.doubts.verified(doubt, sent, seen);
         if self.shows_up_to(seen, position) {
             self.doubts.found_again(doubt, sent, position);
         }
-        self.doubts.verified(doubt, sent, seen)
+        verification
     }
 
     /// The version that single relations were altered in, if it counts as that.
@@ -253,7 +255,7 @@ impl Machine {
         self.last_fill += 1;
         self.under_way.insert(self.last_fill, now);
         let (number, generation) = (self.last_fill, self.generation);
-        Ok(Fill { number, begun: now, generation, catalog_version: self.doubts.version() })
+        Ok(Fill { number, begun: now, generation, catalog_version: self.doubts.version(), doubt: self.doubts.newest() })
     }
 
     /// Ends a fill, stored or not.
@@ -307,21 +309,22 @@ impl Machine {
                 (self.applied, *high, Source::Primary)
             }
             Evidence::Replica { replayed, high } => {
-                if *replayed < bound {
+                if *replayed < bound.max(without_page_header(self.doubts.bracket_end())) {
                     return Err(FillRefusal::ReplicaNotProven);
                 }
                 (*replayed, *replayed.max(high), Source::Replica)
             }
         };
-        let catalog_version = fill.catalog_version;
-        let claim = Claim { incarnation: self.incarnation, epoch: self.epoch, stamp, catalog_version, is_sure: false };
+        let (catalog_version, doubt) = (fill.catalog_version, fill.doubt);
+        let claim =
+            Claim { incarnation: self.incarnation, epoch: self.epoch, stamp, catalog_version, doubt, is_sure: false };
         Ok(Admitted { claim, high, source })
     }
 
     /// The claim of an entry that another instance filled.
     pub(super) fn adopt(&self, epoch: Epoch, stamp: Lsn) -> Claim {
         let incarnation = if epoch == self.epoch { self.incarnation } else { 0 };
-        Claim { incarnation, epoch, stamp, catalog_version: 0, is_sure: false }
+        Claim { incarnation, epoch, stamp, catalog_version: 0, doubt: 0, is_sure: false }
     }
 
     pub(super) fn shows_up_to(&self, snapshot: &Snapshot, floor: Lsn) -> bool {

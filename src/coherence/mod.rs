@@ -349,8 +349,8 @@ impl Coherence {
         if !self.positions.still(gate) {
             return Err(Unservable::NotFresh);
         }
-        if !claim.is_sure && self.positions.is_sure(claim.catalog_version, proof.admitted, proof.high) {
-            proof.is_sure();
+        if !claim.is_sure && self.positions.shows_sure(&claim, proof.admitted, proof.high) {
+            proof.make_sure();
         }
         Ok(())
     }

@@ -11,7 +11,7 @@
 
 use super::StreamState;
 use super::doubt::Again;
-use super::judge::{CatalogState, View, reached};
+use super::judge::{CatalogState, Claim, View, reached};
 use crate::types::{Epoch, Lsn, Moment};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -67,6 +67,7 @@ pub(super) struct Positions {
     catalog_base: AtomicU64,
     again_sent: AtomicU64,
     again_saw: AtomicU64,
+    again_doubt: AtomicU64,
     floor: AtomicU64,
     everything: AtomicU64,
 }
@@ -112,6 +113,7 @@ impl Positions {
         self.catalog_floor.store(view.catalog_floor.bytes(), Release);
         self.catalog_base.store(view.catalog_base, Release);
         // Before the version: what is read of it is then of the version that is read after it, or of an earlier one.
+        self.again_doubt.store(again.doubt, Release);
         self.again_saw.store(again.saw.bytes(), Release);
         self.again_sent.store(again.sent.micros(), Release);
         self.catalog_version.store(view.catalog_version, Release);
@@ -147,10 +149,13 @@ impl Positions {
     }
 
     /// Whether what was stored at `admitted`, with nothing in it from after `high`, is known to have been read under that catalog all the time.
-    pub(super) fn is_sure(&self, catalog_version: u64, admitted: Moment, high: Lsn) -> bool {
+    pub(super) fn shows_sure(&self, claim: &Claim, admitted: Moment, high: Lsn) -> bool {
         let sent = Moment::from_micros(self.again_sent.load(Acquire));
         let saw = Lsn::new(self.again_saw.load(Acquire));
-        admitted < sent && reached(saw, high) && self.catalog_version.load(Acquire) == catalog_version
+        admitted < sent
+            && reached(saw, high)
+            && self.again_doubt.load(Acquire) == claim.doubt
+            && self.catalog_version.load(Acquire) == claim.catalog_version
     }
 
     /// Whether the gate is as it was, so that all that was loaded since belongs to one stream.

@@ -51,6 +51,7 @@ pub struct Proof {
     pub dependencies: Box<[(RelationId, RelationPosition)]>,
     incarnation: u64,
     catalog_version: u64,
+    doubt: u64,
     pub(super) admitted: Moment,
     sure: Sure,
 }
@@ -73,17 +74,17 @@ impl Proof {
         dependencies: Box<[(RelationId, RelationPosition)]>,
         admitted: Moment,
     ) -> Self {
-        let Claim { incarnation, epoch, stamp, catalog_version, .. } = claim;
+        let Claim { incarnation, epoch, stamp, catalog_version, doubt, .. } = claim;
         let sure = Sure::default();
-        Proof { epoch, stamp, high, source, dependencies, incarnation, catalog_version, admitted, sure }
+        Proof { epoch, stamp, high, source, dependencies, incarnation, catalog_version, doubt, admitted, sure }
     }
 
     pub(super) fn claim(&self) -> Claim {
-        let Proof { incarnation, epoch, stamp, catalog_version, .. } = *self;
-        Claim { incarnation, epoch, stamp, catalog_version, is_sure: self.sure.0.load(Ordering::Relaxed) }
+        let Proof { incarnation, epoch, stamp, catalog_version, doubt, .. } = *self;
+        Claim { incarnation, epoch, stamp, catalog_version, doubt, is_sure: self.sure.0.load(Ordering::Relaxed) }
     }
 
-    pub(super) fn is_sure(&self) {
+    pub(super) fn make_sure(&self) {
         self.sure.0.store(true, Ordering::Relaxed);
     }
 }

@@ -118,7 +118,7 @@ impl Hearing {
 
     /// Names become relations: what the commit did to rows, and to definitions. What was not understood touches everything, and may have
     /// changed the catalog as well, so that only a verification that sees it settles the doubt. A name that the catalog does not know is a
-    /// relation's that has come since, of which nothing is stored, or that had another name; which it is, that verification tells.
+    /// relation's that has come since, and perhaps gone again, or that had another name: as if it had been told of.
     fn resolve(&self, catalog: &Catalog, raw: RawCommit) -> (Option<Touch>, Option<Touch>) {
         self.counters.commits.raise();
         let (names, definitions) = match raw.names {
@@ -143,7 +143,7 @@ impl Hearing {
             self.counters.unknown_names.raise();
         }
         let rows = (!known.is_empty()).then_some(Touch::Relations(known));
-        (rows, definitions.or((!are_known).then_some(Touch::Unknown)))
+        (rows, definitions.or((!are_known).then_some(Touch::Definitions)))
     }
 
     /// What stands as a verification begins.

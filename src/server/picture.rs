@@ -32,6 +32,8 @@ pub struct Picture {
     pub stream_reason: Option<String>,
     pub applied: Lsn,
     pub staleness: Option<Duration>,
+    /// How often the catalog was compared with the primary's, and how often it was loaded.
+    pub catalog: (u64, u64),
     /// `on`, `off` or `shadow`.
     pub mode: &'static str,
     /// What hits are held against: `stream`, `ttl` or `none`.
@@ -124,6 +126,7 @@ impl Picture {
                 "applied_lsn": self.applied.to_string(),
                 "staleness_ms": self.staleness.map(|s| s.as_secs_f64() * 1e3),
             },
+            "catalog": { "verifications": self.catalog.0, "loads": self.catalog.1 },
             "cache": {
                 "mode": self.mode,
                 "basis": self.basis,
@@ -198,6 +201,7 @@ pub(super) mod tests {
             stream_reason: None,
             applied: Lsn::new(0x16_B374_D848),
             staleness: Some(Duration::from_micros(1500)),
+            catalog: (5, 2),
             mode: "on",
             basis: "stream",
             entries: 2,
@@ -241,6 +245,8 @@ pub(super) mod tests {
             ("/cache/entries", json!(2)),
             ("/cache/bytes", json!(900)),
             ("/cache/mode", json!("on")),
+            ("/catalog/verifications", json!(5)),
+            ("/catalog/loads", json!(2)),
             ("/cache/basis", json!("stream")),
             ("/cache/coalesced", json!(3)),
             ("/redis", Value::Null),

@@ -304,6 +304,10 @@ impl Instance {
             epoch: shared.coherence.epoch().to_string(),
             stream,
             stream_reason,
+            catalog: shared.feed.as_ref().map_or((0, 0), |feed| {
+                let counters = feed.counters();
+                (counters.verifications.read(), counters.catalogs.read())
+            }),
             applied: shared.coherence.position(),
             staleness: shared.coherence.staleness(Moment::now()),
             mode: match shared.config.cache {

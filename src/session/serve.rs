@@ -9,7 +9,7 @@ use crate::cache::key::{KeyParts, compose};
 use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waiter};
 use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
-use crate::route::plan::{Encoding, PinReason, Plan, Recipe};
+use crate::route::plan::{Encoding, PinReason, Plan, Recipe, names_relations};
 use crate::telemetry::{KIND_TTL, Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::wire::backend::{BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE, put_ready, shape};
@@ -138,6 +138,10 @@ impl Session {
         let cache = self.shared.cache.as_ref().expect("asked by `uncached`");
         match cache.lookup(&self.key, request.form.describe, &demand) {
             Answer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
+            // It was judged by a newer catalog than the one that says what its names mean.
+            Answer::Hit(_) if plan.catalog_version != self.shared.catalog.load().version => {
+                Served::No(Intent::Pass("catalog_changed"))
+            }
             Answer::Hit(entry) => self.serve_hit(entry, request, end, now),
             // Nothing that was filled now could be kept.
             Answer::Permit(_) if self.shared.is_off() => Served::No(Intent::Pass("no_stream")),
@@ -223,6 +227,9 @@ impl Session {
         }
         if self.rule(plan).is_some_and(|rule| rule.is_uncached()) {
             return Some("rule");
+        }
+        if request.types().iter().any(|oid| names_relations(*oid)) {
+            return Some("relation_parameter");
         }
         if self.is_uncertain() {
             return Some("pinned");

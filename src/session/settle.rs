@@ -201,6 +201,9 @@ impl Session {
             // A trigger or another session has left something on the connection that this session's key does not tell.
             return telemetry.fill_refused("settings_differ");
         }
+        if plan.catalog_version != self.shared.catalog.load().version {
+            return telemetry.fill_refused("catalog_changed");
+        }
         if !self.held.as_ref().is_some_and(|held| held.lease.is_current()) {
             // A server that has begun another life since, or lost its role: positions of another history.
             return telemetry.fill_refused("other_incarnation");

@@ -481,7 +481,7 @@ fn c25_an_empty_answer_is_an_answer() {
 #[test]
 fn c19_a_truncated_refreshed_indexed_or_new_table_costs_the_entries_of_no_other() {
     let cluster = Cluster::quiet();
-    let tables = "CREATE TABLE kept (x int); INSERT INTO kept VALUES (1); CREATE TABLE other (x int); INSERT INTO other VALUES (2);
+    let tables = "CREATE TABLE noise (x int); CREATE TABLE kept (x int); INSERT INTO kept VALUES (1); CREATE TABLE other (x int); INSERT INTO other VALUES (2);
                   CREATE MATERIALIZED VIEW sums AS SELECT sum(x) FROM other; CREATE TABLE parts (x int) PARTITION BY LIST (x);
                   CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1); INSERT INTO parts VALUES (1)";
     for triggers in [false, true] {
@@ -490,13 +490,16 @@ fn c19_a_truncated_refreshed_indexed_or_new_table_costs_the_entries_of_no_other(
             cluster.primary.connect_to(&watched.database).rows(&crate::setup::printed(&cluster, &watched.database));
         }
         let (mut reader, mut beside) = (watched.client(), watched.beside());
-        let loads = || watched.sidecache.log().matches("catalog loaded").count();
+        let loads = || watched.sidecache.count("/catalog/loads");
         // Nothing is stored any more, and the catalog was found again since.
         let sure = |reader: &mut Wire, beside: &mut Wire, read: &str| {
             watched.hear();
             watched.warm(reader, read);
-            beside.rows("CREATE TEMP TABLE nothing (x int); DROP TABLE nothing");
+            let verifications = watched.sidecache.count("/catalog/verifications");
+            beside.rows("INSERT INTO noise VALUES (1)");
             watched.hear();
+            let again = || watched.sidecache.count("/catalog/verifications") > verifications;
+            eventually("the catalog to be found again", || again().then_some(()));
             watched.warm(reader, read);
         };
         for (change, read, stands) in [
@@ -537,4 +540,26 @@ fn c19_a_truncated_refreshed_indexed_or_new_table_costs_the_entries_of_no_other(
             assert_eq!(watched.stored() == stored, stands, "{change}, then {read}; triggers: {triggers}");
         }
     }
+}
+
+/// A table that hid another was made, filled and dropped while nothing was heard, with a read in between: the catalog is what it was, and what
+/// was read is not served.
+#[test]
+fn c19_a_table_that_came_and_went_leaves_nothing() {
+    let cluster = Cluster::quiet();
+    let tables = "CREATE SCHEMA a; CREATE TABLE t (x int); INSERT INTO t VALUES (1)";
+    let watched = Watched::with(&cluster, "c19_came", tables, |builder| builder.flag("--staleness", "60s"));
+    watched.hear();
+    let mut filler = watched.client();
+    filler.rows("SET search_path = a, public");
+    assert_eq!(watched.warm(&mut filler, "SELECT x FROM t"), "1");
+    let (mut beside, stored) = (watched.beside(), watched.stored());
+    watched.unheard(|| {
+        beside.rows("BEGIN; CREATE TABLE a.t AS SELECT 2 AS x; COMMIT");
+        assert_eq!(filler.value("SELECT x FROM t WHERE true"), "2", "it hides the other");
+        assert!(watched.stored() > stored, "and is believed to be the other");
+        beside.rows("DROP TABLE a.t");
+    });
+    watched.hear();
+    assert_eq!(filler.value("SELECT x FROM t WHERE true"), "1");
 }

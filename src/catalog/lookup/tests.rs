@@ -185,3 +185,14 @@ fn heard_names_are_exact() {
     assert_eq!(catalog.heard("pg_temp_3", "t"), None);
     assert_eq!(catalog.heard("b", "T"), None);
 }
+
+#[test]
+fn c19_row_types_and_their_arrays_are_told_from_no_types() {
+    let is = |schema, name: &str, schemas: &[&str]| catalog().is_row_type(schema, name, &path(schemas));
+    assert!(is(None, "t", &["a"]) && is(None, "_t", &["b"]) && is(Some("a"), "__t", &[]));
+    assert!(is(None, "mood", &["b", "a"]), "whichever is first");
+    assert!(!is(None, "mood", &["b"]) && !is(None, "int4", &["a"]) && !is(None, "unknown", &["a"]));
+    assert!(!is(Some("nobody"), "t", &["a"]) && !is(None, "t_", &["a"]));
+    let cut = format!("_{}", "x".repeat(62));
+    assert!(is(None, &cut, &["a"]), "it may be cut from the name of another");
+}

@@ -177,3 +177,28 @@ fn c19_what_was_sure_ends_with_a_change_that_may_bear_on_anything() {
         assert_eq!(judge(&coherence, &new), Ok(()));
     }
 }
+
+/// What was made and gone again leaves no row, so that the catalog is found the same.
+#[test]
+fn c19_what_began_before_a_doubt_is_not_made_sure_by_what_settles_it() {
+    let coherence = live();
+    let later = |micros| Moment::from_micros(NOW.micros() + micros);
+    let seen = snapshot("102:102:");
+    let find_again = |micros, at| coherence.catalog_verified(coherence.newest_doubt(), later(micros), &seen, lsn(at));
+    // Heard when the query had been sent, and settled before it ended.
+    let begun = coherence.begin_fill(NOW).unwrap();
+    let before = fill(&coherence, primary("101:101:", 1000), &[B]).unwrap();
+    hear(&coherence, Commit { end: lsn(1100), xid: Xid::new(101), touch: Touch::Unknown });
+    assert_eq!(find_again(1, 1100), Verification::Settled);
+    let across = coherence.admit(begun, &primary("102:102:", 1100), &[B], later(2)).unwrap();
+    let after = coherence.begin_fill(later(2)).unwrap();
+    let after = coherence.admit(after, &primary("102:102:", 1100), &[B], later(2)).unwrap();
+    assert_eq!(find_again(3, 1100), Verification::Settled);
+    let asked = [&before, &across, &after].map(|proof| judge(&coherence, proof));
+    assert_eq!(asked, [Ok(()); 3]);
+    let late = fill(&coherence, replica(1099, 1100), &[B]);
+    assert_eq!(late.unwrap_err(), FillRefusal::ReplicaNotProven, "it may show what the bracket undid");
+    let _ = coherence.catalog_changed(coherence.newest_doubt(), later(4), &seen, lsn(1200), Some(&[A]));
+    let asked = [&before, &across, &after].map(|proof| judge(&coherence, proof));
+    assert_eq!(asked, [Err(Unservable::Outdated), Err(Unservable::Outdated), Ok(())]);
+}

@@ -88,6 +88,12 @@ pub(super) fn is_unsteady(oid: u32) -> bool {
     class(oid) == Class::Unsteady
 }
 
+/// Whether a value of this type is a relation's name, so that what it is hangs on which relations there are (`regclass`, `regtype`,
+/// their arrays).
+pub fn names_relations(oid: u32) -> bool {
+    matches!(oid, 2205 | 2206 | 2210 | 2211)
+}
+
 /// Whether a function with an argument of this type can be called with a row: the users' types and the pseudo-types
 /// (`record`, `any`, `anyelement` and its kin).
 pub(super) fn takes_rows(oid: u32) -> bool {

@@ -191,6 +191,8 @@ impl Fake {
     fn user_functions(&mut self) {
         use Volatility::{Immutable, Stable, Volatile};
         self.function("public", "twice", Immutable, &[INT]);
+        self.function("public", "root_of", Immutable, &[INT, 2205]);
+        self.function("public", "items", Immutable, &[INT]);
         self.function("public", "rate", Stable, &[INT]);
         let mine = "SELECT $1 IN (SELECT id FROM items WHERE name = current_setting('app.user', true))";
         self.function("public", "mine", Stable, &[INT]).body = Some(mine.to_owned());
@@ -258,6 +260,10 @@ impl Names for Fake {
     fn type_oid(&self, name: &Name, path: &SearchPath) -> Option<u32> {
         let fits = |schema: &str| in_path(schema, name.schema.as_deref(), path);
         self.types.iter().find(|(s, n, _)| *n == name.name && fits(s)).map(|(_, _, oid)| *oid)
+    }
+
+    fn is_row_type(&self, name: &Name, path: &SearchPath) -> bool {
+        self.relation(name, path).is_some()
     }
 
     fn has_unsafe_casts(&self) -> bool {

@@ -235,6 +235,10 @@ impl<'n> Judge<'n> {
         let overloads = names.functions(&call.name, case.path);
         // `date(x)` is a cast if no function fits; `regclass('t')` too.
         let as_type = (call.arguments == 1).then(|| names.type_oid(&call.name, case.path)).flatten();
+        if call.arguments == 1 && names.is_row_type(&call.name, case.path) {
+            // Where no function fits, it is a cast.
+            self.refuse(Refusal::UnprovenCast, Proof::Harmless);
+        }
         if let (Some(oid), Some(operand)) = (as_type, &call.operand) {
             self.cast_to(oid, operand, case);
         } else if overloads.is_empty() {
@@ -252,6 +256,9 @@ impl<'n> Judge<'n> {
     }
 
     fn overload(&mut self, name: &str, arguments: usize, function: &Function) {
+        if function.argument_types.iter().any(|oid| super::casts::names_relations(*oid)) {
+            self.refuse(Refusal::UnprovenCast, Proof::Harmless);
+        }
         if !function.built_in {
             return self.user_function(function);
         }

@@ -12,6 +12,7 @@ pub(super) trait Names {
     fn functions(&self, name: &Name, path: &SearchPath) -> Vec<&Function>;
     fn operator(&self, name: &Name, path: &SearchPath) -> Option<Volatility>;
     fn type_oid(&self, name: &Name, path: &SearchPath) -> Option<u32>;
+    fn is_row_type(&self, name: &Name, path: &SearchPath) -> bool;
     fn has_unsafe_casts(&self) -> bool;
 }
 
@@ -38,6 +39,10 @@ impl Names for Catalog {
 
     fn type_oid(&self, name: &Name, path: &SearchPath) -> Option<u32> {
         Catalog::type_oid(self, name.schema.as_deref(), &name.name, path)
+    }
+
+    fn is_row_type(&self, name: &Name, path: &SearchPath) -> bool {
+        Catalog::is_row_type(self, name.schema.as_deref(), &name.name, path)
     }
 
     fn has_unsafe_casts(&self) -> bool {

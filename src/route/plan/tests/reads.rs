@@ -371,6 +371,10 @@ fn casts_that_depend_on_more_than_their_operand() {
             "SELECT due::date FROM orders, unnest(ARRAY[note]) AS due",
             "SELECT id::regclass FROM orders",
             "SELECT 'orders'::regclass FROM orders",
+            // Which table it is hangs on which others there are.
+            "SELECT root_of(id, 'orders') FROM orders",
+            // A function, or a cast to another table's row.
+            "SELECT items(id) FROM orders",
             "SELECT '10:00'::timetz FROM orders",
             "SELECT time with time zone '10:00' FROM orders",
             "SELECT id::unheard_of FROM orders",
