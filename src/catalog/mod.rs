@@ -209,6 +209,8 @@ pub struct DefaultSetting {
 #[derive(Debug, Default)]
 pub struct Catalog {
     pub version: CatalogVersion,
+    /// The newest version in which a name may have come to mean something else.
+    pub named: CatalogVersion,
     pub relations: HashMap<RelationId, Relation>,
     schemas: HashMap<String, Names>,
     functions: HashMap<String, Vec<Function>>,
@@ -281,6 +283,7 @@ impl Catalog {
             policies.chain(views).chain(bodies).flat_map(|text| settings_in(text)).collect();
         Catalog {
             version,
+            named: version,
             settings_read: settings_read.into_iter().take(MOST_SETTINGS_READ).collect(),
             relations: parts.relations.into_iter().map(|relation| (relation.id, relation)).collect(),
             schemas,

@@ -151,13 +151,18 @@ impl Verifier<'_> {
             hearing.settle_same(link.epoch(), &question, &seen)
         } else {
             let version = CatalogVersion(loaded.version.0 + 1);
-            let catalog = load::catalog(link, version).await?;
+            let mut catalog = load::catalog(link, version).await?;
             link.rows("COMMIT").await?;
             let at: Lsn = link.insert_position().await?;
             let before = loaded.fingerprint.replace(fingerprint.clone());
             let changed = before.as_deref().map(|before| load::differences(before, &fingerprint));
             let altered =
                 before.and_then(|before| catalog.altered_since(&hearing.catalog.load(), &before, &fingerprint));
+            let known = hearing.catalog.load();
+            if altered.as_ref().is_some_and(|all| all.iter().all(|id| known.relations.contains_key(id))) {
+                // None came.
+                catalog.named = known.named;
+            }
             let alone = altered.as_ref().map(Vec::len);
             tracing::info!(
                 version = version.0,

@@ -204,6 +204,10 @@ impl<'a> Composer<'a> {
             if let Some(used) = self.carried.prepared.get_mut(&statement.number) {
                 *used = self.tick;
             }
+            let is_new = self.changed.iter().any(|(number, _)| *number == statement.number);
+            if !is_new && self.carried.outdated.contains(&statement.number) {
+                self.close_own(statement.number);
+            }
             if !self.has(statement.number) {
                 self.evict();
                 self.put_named(Owner::Own(Probe::Effect), statement.number, &statement.sent, &statement.types);

@@ -421,11 +421,13 @@ impl Held {
             }
             (Some(Step::Parse(_, Slot::Named(number))), b'1') => {
                 self.lease.carried.prepared.insert(number, round.tick);
+                self.lease.carried.outdated.remove(&number);
                 self.lease.carried.shapes.remove(&number);
             }
             (Some(Step::Parse(_, Slot::Unnamed(number))), b'1') => self.lease.carried.unnamed = Some(number),
             (Some(Step::Close(_, Some(number))), b'3') => {
                 self.lease.carried.prepared.remove(&number);
+                self.lease.carried.outdated.remove(&number);
                 self.lease.carried.shapes.remove(&number);
             }
             (Some(Step::Describe(Owner::Client)), b'T' | b'n') => round.shapes.push(backend::shape(body)),

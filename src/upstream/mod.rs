@@ -55,7 +55,7 @@ use bytes::{Bytes, BytesMut};
 use leading::Leading;
 use listening::Listeners;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -144,6 +144,11 @@ pub struct Carried {
     pub prepared: HashMap<u64, u64, foldhash::fast::RandomState>,
     /// The shape of their results, as far as it was told since they were parsed there.
     pub shapes: HashMap<u64, u64, foldhash::fast::RandomState>,
+    /// Those of them that were parsed before names may have come to mean something else: PostgreSQL parses a statement again where
+    /// what it depends on is gone or altered, not where a table comes that hides it (`RevalidateCachedQuery` in plancache.c).
+    pub outdated: HashSet<u64, foldhash::fast::RandomState>,
+    /// The catalog that names had their meaning by when the connection was last used.
+    pub names: u64,
     /// The identity of the unnamed statement that was parsed last, if known.
     pub unnamed: Option<u64>,
     /// Statements that exist there by the names that a client gave them in SQL.
@@ -160,9 +165,19 @@ pub struct Made {
 }
 
 impl Carried {
+    /// Names may mean something else since `names`: what was parsed before is parsed again before it runs.
+    pub fn rename(&mut self, names: u64) {
+        if self.names != names {
+            self.names = names;
+            self.outdated.extend(self.prepared.keys());
+            self.unnamed = None;
+        }
+    }
+
     /// DEALLOCATE ALL or DISCARD ALL was run there.
     pub fn deallocated_all(&mut self) {
         self.prepared.clear();
+        self.outdated.clear();
         self.shapes.clear();
         self.by_name.clear();
     }

@@ -3,7 +3,7 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
-use crate::harness::wire::Wire;
+use crate::harness::wire::{Batch, Format, Wire, rows};
 use crate::watched::{Watched, text};
 
 /// A read, and what changes its answer.
@@ -562,4 +562,32 @@ fn c19_a_table_that_came_and_went_leaves_nothing() {
     });
     watched.hear();
     assert_eq!(filler.value("SELECT x FROM t WHERE true"), "1");
+}
+
+/// A connection keeps what a prepared statement's names meant, though a table hides another now: what it reads is not kept as what
+/// they mean.
+#[test]
+fn c16_a_statement_prepared_before_a_table_hid_another_reads_the_one_that_is_meant() {
+    let tables = "CREATE SCHEMA a; CREATE TABLE t (x int); INSERT INTO t VALUES (1)";
+    let watched = Watched::with(Cluster::shared(), "c16_prepared", tables, |builder| {
+        builder.no_replicas().flag("--pool-size", "1")
+    });
+    let session = || Wire::connect(&watched.sidecache.login("app").with("search_path", "a, public")).expect("taken");
+    let read = "SELECT x FROM t";
+    let run = |client: &mut Wire| {
+        let batch = Batch::new().bind("", "s", &[], Format::Text).describe_portal("").execute("", 0).sync();
+        text(&rows(&client.run(&batch).expect("alive")).expect("rows"))
+    };
+    watched.hear();
+    let mut old = session();
+    old.run(&Batch::new().parse("s", read, &[]).sync()).expect("alive");
+    assert_eq!(run(&mut old), "1");
+    let mut beside = watched.beside();
+    beside.rows("CREATE TABLE a.t AS SELECT 2 AS x");
+    watched.hear();
+    assert_eq!(run(&mut old), "2");
+    assert_eq!(text(&session().rows(read)), "2");
+    beside.rows("UPDATE a.t SET x = 3");
+    watched.hear();
+    assert_eq!((run(&mut old), text(&session().rows(read))), ("3".to_owned(), "3".to_owned()));
 }

@@ -256,12 +256,16 @@ impl<'n> Judge<'n> {
     }
 
     fn overload(&mut self, name: &str, arguments: usize, function: &Function) {
+        match function.built_in {
+            true => self.built_in(name, arguments, function),
+            false => self.user_function(function),
+        }
         if function.argument_types.iter().any(|oid| super::casts::names_relations(*oid)) {
             self.refuse(Refusal::UnprovenCast, Proof::Harmless);
         }
-        if !function.built_in {
-            return self.user_function(function);
-        }
+    }
+
+    fn built_in(&mut self, name: &str, arguments: usize, function: &Function) {
         // Two of its overloads take a time with time zone, of which no other rule lets one come into being.
         let of_time_zone = name == "timezone" && function.argument_types.contains(&super::casts::TIMETZ);
         if of_time_zone {
