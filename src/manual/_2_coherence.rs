@@ -46,8 +46,10 @@
 //! catalogs differ in nothing else, an entry stands if it depends on none of those relations. That what a name means depends on what does *not* exist
 //! (a table in an earlier schema) does no harm: the key says what the names mean now. It must only be certain that they meant it when
 //! the entry was filled, even where something was changed and changed back in between: that shows a comparison which was sent after the fill had
-//! ended, had seen all that the fill may have seen, and found the catalog the same. Entries in the shared tier are not known so well, and are void.
-//! Not done: the same for definitions, whose dependents are more than relations.
+//! ended, had seen all that the fill may have seen, and found the catalog the same, with nothing heard since the fill began that may have been DDL. (What
+//! was made and dropped leaves no trace to compare.) Entries in the shared tier are not known so well, and are void. Not done: the same
+//! for definitions, whose dependents are more than relations. Functions of `regclass` and `regtype`, and what may be a cast to a table's row,
+//! are not cached: what they give hangs on tables that they do not read.
 //!
 //! A transaction that changes both rows and definitions beside Sidecache looks like any that changes rows, and is found by the next comparison, half of S
 //! after the last; until then hits are as old as that last one, which counts towards S. The event triggers of `sidecache setup` end this: they
