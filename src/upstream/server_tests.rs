@@ -6,7 +6,7 @@ use crate::upstream::fake::{Fake, LONG, account};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Lets a future run as far as it goes now.
@@ -224,6 +224,55 @@ async fn r11_what_was_seen_before_a_disconnect_does_not_count_after_it() {
     server.try_lease(&account(None), "shop").unwrap().saw_replayed(Lsn::new(95));
     assert_eq!(server.replayed(), Lsn::new(95), "a connection lent again is heard again");
     assert_eq!(server.role(), Role::Replica);
+}
+
+#[tokio::test]
+async fn r11_an_idle_connection_that_hears_of_another_role_puts_its_server_in_doubt() {
+    let fake = Fake::start().await;
+    let server = fake.server(1, LONG);
+    let (lease, mut peer) = open(&fake, &server).await;
+    server.observed(Seen { asked: Moment::now(), ..fresh() }, Some(Lsn::new(100)));
+    let fit = || server.fit_at(EPOCH, Lsn::ZERO, NOW);
+    lease.release();
+    for (name, fits) in [("TimeZone", true), ("in_hot_standby", false)] {
+        let body = format!("{name}\0off\0");
+        peer.write_all(&crate::upstream::fake::frame(b'S', body.as_bytes())).await.unwrap();
+        let lease = loop {
+            // What was written has come once the parameter is there.
+            let lease = server.try_lease(&account(None), "shop").expect("it is idle");
+            if lease.parameters.get(name).is_some_and(|value| value == "off") {
+                break lease;
+            }
+            lease.release();
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(fit().is_ok(), fits, "{name}: {:?}", fit());
+        lease.release();
+    }
+}
+
+/// What others left on it was found under who might use which schema then.
+#[tokio::test]
+async fn c16_a_connection_is_told_its_path_again_once_roles_have_changed() {
+    let fake = Fake::start().await;
+    let server = fake.server(1, LONG);
+    let (mut lease, _peer) = open(&fake, &server).await;
+    server.observed(fresh(), Some(Lsn::new(100)));
+    lease.renew_path();
+    assert!(lease.knows_path() && lease.carried.settings.is_empty());
+    server.paths_changed(Lsn::new(101));
+    assert!(!lease.knows_path(), "what it answers now may be wrong");
+    lease.release();
+    let mut told_again = || {
+        let mut lease = server.try_lease(&account(None), "shop").expect("it is idle");
+        let told = lease.carried.settings.remove("search_path").is_some();
+        let knows = lease.knows_path();
+        lease.release();
+        (told, knows)
+    };
+    assert_eq!(told_again(), (true, false), "the replica may not show the change yet");
+    server.saw_replayed(Lsn::new(101));
+    assert_eq!((told_again(), told_again()), ((true, true), (false, true)));
 }
 
 #[test]
