@@ -263,7 +263,7 @@ async fn c16_a_connection_is_told_its_path_again_once_roles_have_changed() {
     server.paths_changed(Lsn::new(101));
     assert!(!lease.knows_path(), "what it answers now may be wrong");
     lease.release();
-    let mut told_again = || {
+    let told_again = || {
         let mut lease = server.try_lease(&account(None), "shop").expect("it is idle");
         let told = lease.carried.settings.remove("search_path").is_some();
         let knows = lease.knows_path();
