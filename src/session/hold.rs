@@ -15,7 +15,7 @@ use crate::coherence::StreamState;
 use crate::route::destination::{Choice, Passed, Reason};
 use crate::route::plan::{Kind, Plan, SettingChange};
 use crate::types::{Level, Lsn, Moment, Snapshot};
-use crate::upstream::{Lease, LeaseError, Server};
+use crate::upstream::{Carried, Lease, LeaseError, Server};
 use crate::wire::backend::{Failure, column, put_parameter, put_raised, put_ready};
 use crate::wire::frame::HEADER;
 use bytes::{Bytes, BytesMut};
@@ -26,6 +26,8 @@ use std::time::Duration;
 /// How long a session waits for the primary to show what it has seen on a replica, and between two looks.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
+
+const PATH: &str = "search_path";
 
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text";
 
@@ -195,14 +197,15 @@ impl Session {
     }
 
     fn carries_settings(&self) -> bool {
-        self.held.as_ref().is_none_or(|held| carries(&held.lease.carried.settings, self.settings.current()))
+        let carries = |carried: &Carried| !carried.is_path_old && carries(&carried.settings, self.settings.current());
+        self.held.as_ref().is_none_or(|held| carries(&held.lease.carried))
     }
 
     /// Puts this session's settings on the held connection, where they differ from what it carries.
     pub(super) async fn put_settings(&mut self) -> Result<(), End> {
         let Some(held) = &mut self.held else { return Ok(()) };
         let wanted = self.settings.current();
-        let statements = differences(&held.lease.carried.settings, wanted);
+        let statements = differences(&held.lease.carried, wanted);
         if statements.is_empty() {
             return Ok(());
         }
@@ -223,6 +226,7 @@ impl Session {
             self.client.flush().await?;
             return Err(End::Closed);
         }
+        held.lease.carried.is_path_old = false;
         held.lease.carried.settings =
             wanted.iter().map(|(name, setting)| (name.clone(), Arc::clone(&setting.replay))).collect();
         tracing::trace!(changed = statements.len(), "settings put on a connection");
@@ -296,8 +300,12 @@ fn snapshot(row: &[u8]) -> Option<Snapshot> {
 
 /// The statements that make a connection carry what is wanted. Another role may not be permitted to set what the user set:
 /// the role goes first and comes back last. So does the encoding, where a statement has to be read as the UTF-8 that it is.
-fn differences(carried: &BTreeMap<String, Arc<str>>, wanted: &BTreeMap<String, Setting>) -> Vec<String> {
-    let mut statements = changes(carried, wanted);
+fn differences(carried: &Carried, wanted: &BTreeMap<String, Setting>) -> Vec<String> {
+    let mut statements = changes(&carried.settings, wanted);
+    if carried.is_path_old {
+        // Under whatever role it has, which it might not be given again.
+        statements.push(wanted.get(PATH).map_or("RESET \"search_path\"", |own| &own.replay).to_owned());
+    }
     if statements.iter().any(|statement| !statement.is_ascii()) {
         let last = wanted.get("client_encoding").map_or("RESET \"client_encoding\"", |own| &own.replay).to_owned();
         statements.retain(|statement| *statement != last);
@@ -336,7 +344,8 @@ mod tests {
 
     #[test]
     fn r19_the_role_goes_first_and_comes_back_last() {
-        let carried = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, r)| ((*n).to_owned(), (*r).into())).collect();
+        let settings = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, r)| ((*n).to_owned(), (*r).into())).collect();
+        let carried = |pairs: &[(&str, &str)]| Carried { settings: settings(pairs), ..Carried::default() };
         let wanted = |pairs: &[(&str, &str)]| -> BTreeMap<String, Setting> {
             let setting = |replay: &str| Setting { replay: replay.into(), values: Vec::new() };
             pairs.iter().map(|(n, r)| ((*n).to_owned(), setting(r))).collect()
@@ -344,9 +353,9 @@ mod tests {
         let role = ("role", "SET ROLE bob");
         let zone = ("timezone", "SET timezone = x");
         assert_eq!(differences(&carried(&[role, zone]), &wanted(&[role, zone])), [""; 0]);
-        assert!(carries(&carried(&[role, zone]), &wanted(&[role, zone])));
-        assert!(!carries(&carried(&[role]), &wanted(&[role, zone])) && !carries(&carried(&[role]), &wanted(&[zone])));
-        assert!(!carries(&carried(&[zone]), &wanted(&[("timezone", "SET timezone = y")])));
+        assert!(carries(&settings(&[role, zone]), &wanted(&[role, zone])));
+        assert!(!carries(&settings(&[role]), &wanted(&[role, zone])) && !carries(&settings(&[role]), &wanted(&[zone])));
+        assert!(!carries(&settings(&[zone]), &wanted(&[("timezone", "SET timezone = y")])));
         assert_eq!(differences(&carried(&[role]), &wanted(&[])), ["RESET ROLE"]);
         assert_eq!(differences(&carried(&[]), &wanted(&[role, zone])), [zone.1, role.1]);
         assert_eq!(
@@ -360,5 +369,11 @@ mod tests {
         assert_eq!(differences(&carried(&[]), &wanted(&[name, latin])), [utf8, name.1, latin.1]);
         let reset = "RESET \"client_encoding\"";
         assert_eq!(differences(&carried(&[latin]), &wanted(&[name, role])), [utf8, name.1, role.1, reset]);
+        let (path, mut old) = (("search_path", "SET search_path = '\u{e9}'"), carried(&[role, latin]));
+        old.is_path_old = true;
+        let reset = "RESET \"search_path\"";
+        assert_eq!(differences(&old, &wanted(&[role, latin])), [reset], "the role may not be given again");
+        old.settings.extend(settings(&[path]));
+        assert_eq!(differences(&old, &wanted(&[role, latin, path])), [utf8, path.1, latin.1]);
     }
 }

@@ -7,8 +7,6 @@ use crate::types::Lsn;
 use std::sync::Arc;
 use std::time::Instant;
 
-const PATH: &str = "search_path";
-
 /// A connection on loan. Dropped, it is closed and another may be opened; released, it goes back to the pool.
 #[derive(Debug)]
 pub struct Lease {
@@ -29,13 +27,13 @@ impl Lease {
         lease
     }
 
-    /// Where the connection does not know which schemas of its path its role may use now, its path counts as not set as anyone
-    /// wants it: who puts settings on it next has it look again. Not within a transaction.
+    /// Where the connection does not know which schemas of its path its role may use now, who puts settings on it next has it look
+    /// again. Not within a transaction.
     pub fn renew_path(&mut self) {
         if !self.server.knows_path(&self.connection) {
             // Before it is told again, never after.
             self.connection.paths = self.server.paths_shown();
-            self.connection.carried.settings.insert(PATH.to_owned(), "".into());
+            self.connection.carried.is_path_old = true;
         }
     }
 

@@ -259,13 +259,13 @@ async fn c16_a_connection_is_told_its_path_again_once_roles_have_changed() {
     let (mut lease, _peer) = open(&fake, &server).await;
     server.observed(fresh(), Some(Lsn::new(100)));
     lease.renew_path();
-    assert!(lease.knows_path() && lease.carried.settings.is_empty());
+    assert!(lease.knows_path() && !lease.carried.is_path_old);
     server.paths_changed(Lsn::new(101));
     assert!(!lease.knows_path(), "what it answers now may be wrong");
     lease.release();
     let told_again = || {
         let mut lease = server.try_lease(&account(None), "shop").expect("it is idle");
-        let told = lease.carried.settings.remove("search_path").is_some();
+        let told = std::mem::take(&mut lease.carried.is_path_old);
         let knows = lease.knows_path();
         lease.release();
         (told, knows)

@@ -514,3 +514,29 @@ fn c15_a_role_that_is_gone_reads_nothing() {
     let read = reader.query("SELECT x FROM open");
     assert!(read.is_err() || read.is_ok_and(|frames| !tags(&frames).contains('D')));
 }
+
+/// A session that is in a role stays in it when it may not be put into it again: only its path is looked at anew.
+#[test]
+fn c16_a_session_keeps_its_role_when_memberships_change() {
+    let cluster = Cluster::shared();
+    for pool in ["session", "transaction"] {
+        let watched = Watched::with(cluster, "c16_kept_role", "", |builder| {
+            builder.pool(pool).no_replicas().flag("--pool-size", "1")
+        });
+        let mut root = cluster.primary.connect_to(&watched.database);
+        let group = format!("g_{}", watched.database);
+        root.rows(&format!("CREATE ROLE {group}; GRANT {group} TO solo; GRANT USAGE ON SCHEMA public TO {group}"));
+        let mut client = watched.sidecache.connect("solo");
+        let mut direct = cluster.connect("solo", &watched.database);
+        for client in [&mut client, &mut direct] {
+            client.rows(&format!("SET ROLE {group}"));
+        }
+        let loads = watched.sidecache.count("/catalog/loads");
+        root.rows(&format!("REVOKE {group} FROM solo"));
+        eventually("the change to be known", || (watched.sidecache.count("/catalog/loads") > loads).then_some(()));
+        let asked = "SELECT current_user, current_setting('search_path')";
+        assert_eq!(client.rows(asked), direct.rows(asked), "{pool}");
+        drop((client, direct));
+        root.rows(&format!("DROP OWNED BY {group}; DROP ROLE {group}"));
+    }
+}
