@@ -201,7 +201,7 @@ fn r15_a_changed_result_type_is_prepared_again() {
 fn reads_are_spread_over_the_replicas() {
     // Its own: where others write, a session waits for the replicas to have what it has seen on one of them.
     let cluster = Cluster::build().replicas(2).start();
-    let sidecache = routed(&cluster, &cluster.database("spread"));
+    let sidecache = routed_within(&cluster, &cluster.database("spread"), "60s");
     let (mut slow, mut quick) = (sidecache.connect("app"), sidecache.connect("app"));
     let before = sent(&sidecache);
     slow.send(&Batch::new().query("SELECT count(*) FROM t a, t b, t c, t d, t e, t f, t g")).expect("it lives");
