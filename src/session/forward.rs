@@ -249,9 +249,6 @@ impl Session {
         let server = Arc::clone(&held.lease.server);
         let request = server.request();
         let room = std::mem::take(&mut held.lease.output);
-        if !held.batch_open && self.status != b'E' {
-            held.lease.carried.rename(self.shared.catalog.load().named.0);
-        }
         let Held { lease, flow, .. } = &mut held;
         let mut composer = Composer::within(room, flow, &mut lease.carried, round.tick);
         composer.out.reserve(unit.len());

@@ -43,6 +43,9 @@ impl Session {
                 return Err(succeeded());
             }
             let is_mid_batch = held.batch_open;
+            if !is_mid_batch && self.status != b'E' {
+                held.lease.carried.rename(self.shared.catalog.load().named.0);
+            }
             if !is_mid_batch && self.status == b'I' {
                 held.lease.renew_path();
                 if !self.carries_settings() {
@@ -65,7 +68,7 @@ impl Session {
         if let Reason::NoneFit(passed_over) = reason {
             self.shared.telemetry.passed_over(passed_over.label());
         }
-        let lease = match self.idle(&server) {
+        let mut lease = match self.idle(&server) {
             Some(lease) => {
                 self.shared.telemetry.pool_wait(Duration::ZERO);
                 lease
@@ -75,6 +78,8 @@ impl Session {
                 None => return Ok(None),
             },
         };
+        // Before anyone asks what the connection has prepared.
+        lease.carried.rename(self.shared.catalog.load().named.0);
         let side = self.side(&lease.server);
         let is_elsewhere = tied.is_none() && !Arc::ptr_eq(&lease.server, &server);
         let reason = if is_elsewhere { Reason::NoConnection } else { reason };

@@ -172,6 +172,8 @@ impl Carried {
         if self.names != names {
             self.names = names;
             self.outdated.extend(self.prepared.keys());
+            // Parsed again, their results may have another shape.
+            self.shapes.clear();
             self.unnamed = None;
         }
     }
