@@ -27,7 +27,10 @@ use std::time::Duration;
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
 
-const PATH: &str = "search_path";
+/// Sets the search path to what it is, whereupon the server looks anew at which of its schemas the role may use (`assign_search_path` in
+/// namespace.c).
+const LOOK_AGAIN: &str =
+    "SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('search_path'), false)";
 
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text";
 
@@ -308,8 +311,8 @@ fn snapshot(row: &[u8]) -> Option<Snapshot> {
 fn differences(carried: &Carried, wanted: &BTreeMap<String, Setting>) -> Vec<String> {
     let mut statements = changes(&carried.settings, wanted);
     if carried.is_path_old {
-        // Under whatever role it has, which it might not be given again.
-        statements.push(wanted.get(PATH).map_or("RESET \"search_path\"", |own| &own.replay).to_owned());
+        // Under whatever role it has, which it might not be given again, and to whatever it is: a function may have set it unseen.
+        statements.push(LOOK_AGAIN.to_owned());
     }
     if statements.iter().any(|statement| !statement.is_ascii()) {
         let last = wanted.get("client_encoding").map_or("RESET \"client_encoding\"", |own| &own.replay).to_owned();
@@ -376,9 +379,8 @@ mod tests {
         assert_eq!(differences(&carried(&[latin]), &wanted(&[name, role])), [utf8, name.1, role.1, reset]);
         let (path, mut old) = (("search_path", "SET search_path = '\u{e9}'"), carried(&[role, latin]));
         old.is_path_old = true;
-        let reset = "RESET \"search_path\"";
-        assert_eq!(differences(&old, &wanted(&[role, latin])), [reset], "the role may not be given again");
-        old.settings.extend(settings(&[path]));
-        assert_eq!(differences(&old, &wanted(&[role, latin, path])), [utf8, path.1, latin.1]);
+        assert_eq!(differences(&old, &wanted(&[role, latin])), [LOOK_AGAIN], "the role may not be given again");
+        let all = [utf8, "RESET ROLE", path.1, role.1, LOOK_AGAIN, latin.1];
+        assert_eq!(differences(&old, &wanted(&[role, latin, path])), all);
     }
 }

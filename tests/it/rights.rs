@@ -515,12 +515,15 @@ fn c15_a_role_that_is_gone_reads_nothing() {
     assert!(read.is_err() || read.is_ok_and(|frames| !tags(&frames).contains('D')));
 }
 
-/// A session that is in a role stays in it when it may not be put into it again: only its path is looked at anew.
+/// A session that is in a role stays in it when it may not be put into it again, and keeps its path: that is only looked at anew.
 #[test]
 fn c16_a_session_keeps_its_role_when_memberships_change() {
     let cluster = Cluster::shared();
     for pool in ["session", "transaction"] {
-        let watched = Watched::with(cluster, "c16_kept_role", "", |builder| {
+        // A path that nobody but the server knows of.
+        let moves = "CREATE FUNCTION moves() RETURNS void LANGUAGE plpgsql AS \
+                     $$BEGIN PERFORM set_config('search_path', 'public, elsewhere', false); END$$";
+        let watched = Watched::with(cluster, "c16_kept_role", moves, |builder| {
             builder.pool(pool).no_replicas().flag("--pool-size", "1")
         });
         let mut root = cluster.primary.connect_to(&watched.database);
@@ -530,6 +533,7 @@ fn c16_a_session_keeps_its_role_when_memberships_change() {
         let mut direct = cluster.connect("solo", &watched.database);
         for client in [&mut client, &mut direct] {
             client.rows(&format!("SET ROLE {group}"));
+            client.rows("SELECT moves()");
         }
         let loads = watched.sidecache.count("/catalog/loads");
         root.rows(&format!("REVOKE {group} FROM solo"));
