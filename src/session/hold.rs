@@ -27,10 +27,9 @@ use std::time::Duration;
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
 
-/// Sets the search path to what it is, whereupon the server looks anew at which of its schemas the role may use (`assign_search_path` in
-/// namespace.c).
-const LOOK_AGAIN: &str =
-    "SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('search_path'), false)";
+/// Leaves the search path what it is, whatever that be, and assigns it once more as the transaction ends (`AtEOXact_GUC` in guc.c), whereupon
+/// the server looks anew at which of its schemas the role may use (`assign_search_path` in namespace.c). It takes no right.
+const LOOK_AGAIN: &str = "BEGIN; SET LOCAL search_path = ''; COMMIT";
 
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text";
 

@@ -515,20 +515,24 @@ fn c15_a_role_that_is_gone_reads_nothing() {
     assert!(read.is_err() || read.is_ok_and(|frames| !tags(&frames).contains('D')));
 }
 
-/// A session that is in a role stays in it when it may not be put into it again, and keeps its path: that is only looked at anew.
+/// A session that is in a role stays in it when it may not be put into it again, and keeps its path: that is only looked at anew, which
+/// takes no right.
 #[test]
 fn c16_a_session_keeps_its_role_when_memberships_change() {
     let cluster = Cluster::shared();
     for pool in ["session", "transaction"] {
         // A path that nobody but the server knows of.
-        let moves = "CREATE FUNCTION moves() RETURNS void LANGUAGE plpgsql AS \
+        let moves = "CREATE FUNCTION moves() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS \
                      $$BEGIN PERFORM set_config('search_path', 'public, elsewhere', false); END$$";
         let watched = Watched::with(cluster, "c16_kept_role", moves, |builder| {
             builder.pool(pool).no_replicas().flag("--pool-size", "1")
         });
         let mut root = cluster.primary.connect_to(&watched.database);
         let group = format!("g_{}", watched.database);
-        root.rows(&format!("CREATE ROLE {group}; GRANT {group} TO solo; GRANT USAGE ON SCHEMA public TO {group}"));
+        root.rows(&format!(
+            "CREATE ROLE {group}; GRANT {group} TO solo; GRANT USAGE ON SCHEMA public TO {group}; \
+             REVOKE EXECUTE ON FUNCTION set_config FROM PUBLIC; GRANT EXECUTE ON FUNCTION set_config TO app, sidecache"
+        ));
         let mut client = watched.sidecache.connect("solo");
         let mut direct = cluster.connect("solo", &watched.database);
         for client in [&mut client, &mut direct] {
