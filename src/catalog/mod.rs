@@ -4,12 +4,14 @@
 //! `feed` runs [`QUERIES`] in one REPEATABLE READ transaction, gives their rows to [`Catalog::build`], and asks for
 //! [`FINGERPRINT`] to learn when to do so again. Everybody else only looks up.
 
+mod current;
 mod fingerprint;
 mod lookup;
 mod queries;
 mod rows;
 mod versions;
 
+pub use current::Current;
 pub use fingerprint::{FINGERPRINT, differences};
 pub use queries::QUERIES;
 pub use rows::BuildError;

@@ -4,10 +4,9 @@
 use super::counters::Counters;
 use super::decode::{Names, QualifiedName, RawCommit};
 use super::queue::Heard;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Current};
 use crate::coherence::{CatalogNeed, Coherence, Commit, Touch, Verification};
 use crate::types::{Epoch, FullXid, Lsn, Moment, RelationId, Snapshot};
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
@@ -16,7 +15,7 @@ use tokio::sync::{Notify, watch};
 #[derive(Debug)]
 pub(super) struct Hearing {
     pub coherence: Arc<Coherence>,
-    pub catalog: Arc<ArcSwap<Catalog>>,
+    pub catalog: Arc<Current>,
     pub counters: Counters,
     /// Rung when the catalog wants verifying.
     pub doubted: Notify,
@@ -54,7 +53,7 @@ pub(super) enum Outcome {
 }
 
 impl Hearing {
-    pub fn new(coherence: Arc<Coherence>, catalog: Arc<ArcSwap<Catalog>>) -> Arc<Self> {
+    pub fn new(coherence: Arc<Coherence>, catalog: Arc<Current>) -> Arc<Self> {
         Arc::new(Hearing {
             coherence,
             catalog,
@@ -181,7 +180,7 @@ impl Hearing {
         altered: Option<&[RelationId]>,
     ) -> Outcome {
         let taken = self.taken.lock();
-        self.catalog.store(Arc::new(new));
+        self.catalog.store(new);
         if taken.epoch != Some(epoch) {
             // What was filled under the old catalog is void, whenever a stream comes; but a snapshot of another incarnation settles
             // nothing, which is what a doubt from before every stream says.

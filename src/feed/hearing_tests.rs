@@ -1,7 +1,7 @@
 //! What `coherence` is told of commits and verifications, with a catalog of one table.
 
 use super::*;
-use crate::catalog::{CatalogVersion, Parts, Persistence, Relation, RelationKind};
+use crate::catalog::{CatalogVersion, Current, Parts, Persistence, Relation, RelationKind};
 use crate::coherence::{CatalogState, Demand, Evidence, FillRefusal, Floor, Proof, StreamState, Unservable};
 use crate::types::{Level, Xid};
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn snapshot(text: &str) -> Snapshot {
 
 /// Hears a stream that began at 100 and was probed and verified.
 fn hearing() -> Arc<Hearing> {
-    let catalog = Arc::new(ArcSwap::from_pointee(catalog(1, &["known"])));
+    let catalog = Arc::new(Current::new(catalog(1, &["known"])));
     let hearing = Hearing::new(Coherence::new(Duration::from_secs(1)), catalog);
     hearing.begin(EPOCH, Lsn::new(100));
     hearing.probed(FullXid::new(500), &snapshot("501:501:"));
@@ -105,7 +105,7 @@ fn names_are_looked_up_in_the_catalog_that_is_loaded() {
     let new = catalog(2, &["known", "new"]);
     let seen = snapshot("601:601:");
     assert_eq!(hearing.settle_changed(EPOCH, &hearing.question(), &seen, new, Lsn::new(115), None), Outcome::Settled);
-    assert_eq!(hearing.catalog.load().version, CatalogVersion(2));
+    assert_eq!(hearing.catalog.version(), CatalogVersion(2));
     hearing.take(&mut vec![commit(130, 602, of(&["new"]))]);
     assert_eq!(hearing.counters.unknown_names.read(), 1, "known by the second commit");
     assert_eq!(fill(&hearing), Ok(()));
@@ -121,7 +121,7 @@ fn c6_another_incarnation_settles_nothing() {
     assert_eq!(hearing.settle_changed(OTHER, &question, &seen, catalog(2, &[]), Lsn::new(9), None), Outcome::Unheard);
     assert_eq!(fill(&hearing), Err(FillRefusal::CatalogInDoubt));
     assert_eq!(*hearing.settled.borrow(), settled, "nobody was told that it is settled");
-    assert_eq!(hearing.catalog.load().version, CatalogVersion(2), "plans use what is newest");
+    assert_eq!(hearing.catalog.version(), CatalogVersion(2), "plans use what is newest");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn without_a_stream_the_catalog_is_kept_for_plans() {
         hearing.settle_changed(EPOCH, &hearing.question(), &seen, catalog(2, &[]), Lsn::new(9), None),
         Outcome::Unheard
     );
-    assert_eq!(hearing.catalog.load().version, CatalogVersion(2));
+    assert_eq!(hearing.catalog.version(), CatalogVersion(2));
     assert!(*hearing.settled.borrow() >= doubt, "whoever waits for its own DDL to be known may go on");
     assert_eq!(hearing.coherence.status().catalog, CatalogState::InDoubt, "a stream that comes must verify");
 }

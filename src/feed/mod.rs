@@ -16,11 +16,10 @@ pub mod state;
 mod stream;
 mod verify;
 
-use crate::catalog::{Catalog, CatalogVersion};
+use crate::catalog::{CatalogVersion, Current};
 use crate::coherence::Coherence;
 use crate::config::Config;
 use crate::upstream::Upstream;
-use arc_swap::ArcSwap;
 use counters::Counters;
 use hearing::Hearing;
 use state::{End, FeedState, Off};
@@ -44,7 +43,7 @@ const LONG_LIFE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Feed {
     /// The loaded catalog. Empty (version 0) until the first is loaded.
-    pub catalog: Arc<ArcSwap<Catalog>>,
+    pub catalog: Arc<Current>,
     /// The version of the loaded catalog, told after it was published.
     pub catalog_version_changed: watch::Receiver<CatalogVersion>,
     state: watch::Receiver<FeedState>,
@@ -54,7 +53,7 @@ pub struct Feed {
 impl Feed {
     /// Starts hearing the primary, until `stop`.
     pub fn start(upstream: Arc<Upstream>, coherence: Arc<Coherence>, config: &Config, stop: CancellationToken) -> Feed {
-        let catalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
+        let catalog = Arc::new(Current::default());
         let hearing = Hearing::new(coherence, catalog.clone());
         let (versions, catalog_version_changed) = watch::channel(CatalogVersion::default());
         let (states, state) = watch::channel(FeedState::Connecting);

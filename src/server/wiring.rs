@@ -9,7 +9,7 @@ use super::picture::{Picture, Readiness, ServerPicture};
 use super::reload::{Reloader, Reread, acceptor};
 use super::supervise::supervise;
 use crate::cache::{Cache, Options};
-use crate::catalog::Catalog;
+use crate::catalog::Current;
 use crate::coherence::{Coherence, Rules};
 use crate::config::users::Users;
 use crate::config::{CacheMode, Config};
@@ -162,9 +162,7 @@ impl Instance {
         let heard = cache.is_some() || !config.replicas.is_empty();
         let feed =
             heard.then(|| Feed::start(Arc::clone(&upstream), Arc::clone(&coherence), &config, background.clone()));
-        let catalog = feed
-            .as_ref()
-            .map_or_else(|| Arc::new(ArcSwap::from_pointee(Catalog::default())), |f| Arc::clone(&f.catalog));
+        let catalog = feed.as_ref().map_or_else(|| Arc::new(Current::default()), |f| Arc::clone(&f.catalog));
         let watched = Arc::clone(&upstream);
         supervise("upstream watch", &background, move |stop| Arc::clone(&watched).watch(stop));
         if let Some(cache) = cache.clone() {

@@ -46,7 +46,7 @@ impl Session {
             }
             let is_mid_batch = held.batch_open;
             if !is_mid_batch && self.status != b'E' {
-                held.lease.carried.rename(self.shared.catalog.load().named.0);
+                held.lease.carried.rename(self.shared.catalog.named().0);
             }
             if !is_mid_batch && self.status == b'I' {
                 held.lease.renew_path();
@@ -81,7 +81,7 @@ impl Session {
             },
         };
         // Before anyone asks what the connection has prepared.
-        lease.carried.rename(self.shared.catalog.load().named.0);
+        lease.carried.rename(self.shared.catalog.named().0);
         let side = self.side(&lease.server);
         let is_elsewhere = tied.is_none() && !Arc::ptr_eq(&lease.server, &server);
         let reason = if is_elsewhere { Reason::NoConnection } else { reason };

@@ -50,7 +50,7 @@ mod wait;
 mod way;
 
 use crate::cache::Cache;
-use crate::catalog::{Catalog, CatalogVersion};
+use crate::catalog::{CatalogVersion, Current};
 use crate::coherence::Coherence;
 use crate::config::Config;
 use crate::config::users::Users;
@@ -100,7 +100,7 @@ pub struct Shared {
     pub coherence: Arc<Coherence>,
     /// None: the cache is off.
     pub cache: Option<Arc<Cache>>,
-    pub catalog: Arc<ArcSwap<Catalog>>,
+    pub catalog: Arc<Current>,
     pub feed: Option<Feed>,
     /// What may be kept by the clock while no stream can be had.
     pub ttl: ArcSwap<TtlRules>,

@@ -73,7 +73,7 @@ impl Session {
 
     /// A prepared statement's plan, made again if the catalog or the session's names have changed since.
     pub(super) fn plan_of(&mut self, statement: &Prepared) -> Arc<Plan> {
-        let present = self.shared.catalog.load().version;
+        let present = self.shared.catalog.version();
         self.plan_in(present, statement)
     }
 

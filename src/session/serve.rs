@@ -139,7 +139,7 @@ impl Session {
         match cache.lookup(&self.key, request.form.describe, &demand) {
             Answer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),
             // It was judged by a newer catalog than the one that says what its names mean.
-            Answer::Hit(_) if plan.catalog_version != self.shared.catalog.load().version => {
+            Answer::Hit(_) if plan.catalog_version != self.shared.catalog.version() => {
                 Served::No(Intent::Pass("catalog_changed"))
             }
             Answer::Hit(entry) => self.serve_hit(entry, request, end, now),

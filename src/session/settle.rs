@@ -201,7 +201,7 @@ impl Session {
             // A trigger or another session has left something on the connection that this session's key does not tell.
             return telemetry.fill_refused("settings_differ");
         }
-        if plan.catalog_version != self.shared.catalog.load().version {
+        if plan.catalog_version != self.shared.catalog.version() {
             return telemetry.fill_refused("catalog_changed");
         }
         if !self.held.as_ref().is_some_and(|held| held.lease.is_current()) {

@@ -367,7 +367,7 @@ impl Session {
             .map(|(name, setting)| (name.clone(), setting.replay.to_string()))
             .collect();
         let key = (self.account.user.clone(), self.database.to_string(), parameters);
-        let catalog = self.shared.catalog.load().version;
+        let catalog = self.shared.catalog.version();
         let known = self.shared.common.greetings.0.lock().get(&key).cloned();
         let made = Moment::now();
         let age = self.shared.config.auth_refresh;

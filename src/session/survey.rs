@@ -140,7 +140,7 @@ impl Session {
     /// # Errors
     /// A message whose fields do not fill its frame.
     pub(super) fn survey(&mut self, unit: &Bytes, end: UnitEnd, mut known: Understood) -> Result<Survey, Malformed> {
-        let mut survey = Survey { catalog: self.shared.catalog.load().version, ..Survey::default() };
+        let mut survey = Survey { catalog: self.shared.catalog.version(), ..Survey::default() };
         let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
         let mut bound: Vec<(&[u8], Option<Vec<SettingChange>>)> = Vec::new();
         for (header, body) in frames(unit) {

@@ -134,7 +134,7 @@ impl Session {
         self.turn = self.turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let turn = (self.turn >> 16) as usize;
         let bound = self.seen.bound(&self.shared.coherence);
-        let since = || self.shared.common.catalog_since(self.shared.catalog.load().version);
+        let since = || self.shared.common.catalog_since(self.shared.catalog.version());
         choose(&self.shared.upstream, &self.shared.coherence, level, bound, (&since, turn))
     }
 
