@@ -468,6 +468,69 @@ fn c21_transactions_commit_in_many_ways() {
     );
 }
 
+/// What a publication would leave out or make fail is heard like everything else, whether or not there is one: a row without an identity,
+/// filters, columns that are not in its list.
+#[test]
+fn c24_what_publications_leave_out_is_heard() {
+    holds(
+        "c24_edges",
+        &[
+            case(
+                "no_identity",
+                "CREATE TABLE a1(k int PRIMARY KEY, x int); INSERT INTO a1 VALUES (1, 1), (2, 2);\
+                 ALTER TABLE a1 REPLICA IDENTITY NOTHING; CREATE PUBLICATION a1 FOR TABLE a1 WITH (publish = 'insert')",
+                "SELECT count(*), sum(x) FROM a1",
+                &["UPDATE a1 SET x = 7 WHERE k = 1", "DELETE FROM a1 WHERE k = 2"],
+            ),
+            case(
+                "an_index_as_identity",
+                "CREATE TABLE a2(k int NOT NULL UNIQUE, x int); INSERT INTO a2 VALUES (1, 1);\
+                 ALTER TABLE a2 REPLICA IDENTITY USING INDEX a2_k_key",
+                "SELECT x FROM a2",
+                &["UPDATE a2 SET x = 2"],
+            ),
+            case(
+                "filtered_rows_and_columns",
+                "CREATE TABLE a3(k int PRIMARY KEY, x int); INSERT INTO a3 VALUES (1, 1);\
+                 CREATE PUBLICATION a3 FOR TABLE a3 (k) WHERE (k > 100)",
+                "SELECT x FROM a3",
+                &["UPDATE a3 SET x = 2"],
+            ),
+            case(
+                "generated_column",
+                "CREATE TABLE a4(x int, y int GENERATED ALWAYS AS (x * 2) STORED); INSERT INTO a4(x) VALUES (1)",
+                "SELECT y FROM a4",
+                &["UPDATE a4 SET x = 2"],
+            ),
+            case(
+                "no_column_at_all",
+                "CREATE TABLE a5(); INSERT INTO a5 DEFAULT VALUES",
+                "SELECT count(*) FROM a5",
+                &["INSERT INTO a5 DEFAULT VALUES"],
+            ),
+        ],
+    );
+}
+
+/// A transaction that was under way before the table was made writes to it: whoever filled in the meantime has not seen that.
+#[test]
+fn c24_a_table_is_made_while_its_writer_is_under_way() {
+    let watched = Watched::shared("c24_writer", "CREATE TABLE old(x int)");
+    let (mut writer, mut client) = (watched.beside(), watched.client());
+    writer.rows("BEGIN");
+    writer.rows("INSERT INTO old VALUES (1)");
+    watched.beside().rows("CREATE TABLE new(x int)");
+    let read = "SELECT count(*) FROM new";
+    watched.hear();
+    assert_eq!(watched.warm(&mut client, read), "0");
+    writer.rows("INSERT INTO new VALUES (1)");
+    assert_eq!(watched.warm(&mut client, read), "0", "it is not committed");
+    writer.rows("COMMIT");
+    watched.hear();
+    assert_eq!(text(&client.rows(read)), "1");
+    assert_eq!(watched.warm(&mut client, read), "1");
+}
+
 #[test]
 fn c25_an_empty_answer_is_an_answer() {
     holds(
