@@ -294,7 +294,7 @@ fn r22_pause_ends_those_who_listen() {
     operator.rows("PAUSE");
     let last = listener.read_until_ready().expect("a last word");
     assert_eq!(last[0].field(b'C').as_deref(), Some("57P01"));
-    assert_eq!(backends(&twins), "0");
+    eventually("the server to see them gone", || (backends(&twins) == "0").then_some(()));
     let mut late = twins.through();
     late.send(&Batch::new().query("LISTEN a")).expect("a connection that lives");
     eventually("it to wait", || {
