@@ -3,7 +3,7 @@
 
 use super::client::{BadFrame, Client};
 use super::compose::Side;
-use super::flow::{Flow, Owner, Slot, Step, Unexpected, Verdict};
+use super::flow::{Flow, Owner, Probe, Slot, Step, Unexpected, Verdict};
 use super::listen::put_notification;
 use super::round::{Done, Round, named_statement};
 use crate::upstream::Lease;
@@ -430,7 +430,12 @@ impl Held {
                 self.lease.carried.outdated.remove(&number);
                 self.lease.carried.shapes.remove(&number);
             }
-            (Some(Step::Describe(Owner::Client)), b'T' | b'n') => round.shapes.push(backend::shape(body)),
+            (Some(Step::Describe(Owner::Client | Owner::Own(Probe::Shape))), b't') => {
+                round.parameters = Bytes::copy_from_slice(body.get(2..).unwrap_or_default());
+            }
+            (Some(Step::Describe(Owner::Client)), b'T' | b'n') => {
+                round.shapes.push((std::mem::take(&mut round.parameters), backend::shape(body)));
+            }
             _ => {}
         }
         Ok(())

@@ -422,6 +422,7 @@ impl Session {
             path: self.settings.search_path(),
             standard_strings: self.settings.standard_strings(),
             encoding: self.settings.encoding(),
+            settings: self.settings.texts(),
         };
         if *self.names != names {
             self.names = Arc::new(names);

@@ -3,6 +3,7 @@
 use super::client::UnitEnd;
 use super::deferred::Standing;
 use super::round::Round;
+use super::shape::hash_of;
 use super::survey::{Naming, Survey};
 use super::{Block, Session};
 use crate::catalog::Writes;
@@ -72,11 +73,18 @@ impl Session {
 
     /// What the client knows of the shape of results by now, and the connection of its statements.
     fn told(&mut self, survey: &Survey, round: &Round) {
-        for (statement, shape) in survey.described.iter().zip(&round.shapes) {
+        for (statement, (parameters, result)) in survey.described.iter().zip(&round.shapes) {
             let Some(statement) = statement else { continue };
-            statement.told.tell(*shape, survey.catalog);
+            statement.told.tell(*result, survey.catalog);
+            if !parameters.is_empty() {
+                statement.told.tell_parameters(parameters);
+            }
             if let Some(held) = self.held.as_mut().filter(|_| statement.is_named) {
-                held.lease.carried.shapes.insert(statement.number, *shape);
+                let known = held.lease.carried.shapes.entry(statement.number).or_default();
+                known.result = *result;
+                if !parameters.is_empty() {
+                    known.parameters = hash_of(parameters);
+                }
             }
         }
         if !round.failed {

@@ -12,19 +12,40 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How a session reads names and strings.
+/// How a session reads a text: names, strings, and what PostgreSQL makes of constants as it parses them (`coerce_type` in parse_coerce.c).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Names {
     pub path: SearchPath,
     pub standard_strings: bool,
     pub encoding: Encoding,
+    /// Every other setting of the session's own that may decide what a text means ([`super::settings::Settings::texts`]).
+    pub settings: Box<[u8]>,
 }
 
 impl Names {
-    /// Whether a text means the same to every session, but for the schemas that its names are looked up in.
-    pub fn read_as_usual(&self, text: &[u8]) -> bool {
-        self.encoding.reads(text) && (self.standard_strings || !text.contains(&b'\\'))
+    /// Whether every session with these names, whenever it parses the text, gets the same statement.
+    pub fn read_alike(&self, text: &[u8]) -> bool {
+        self.encoding.reads(text) && !says_time(text)
     }
+}
+
+/// Whether a text holds, but for calls, a word that PostgreSQL reads in a constant as the time of parsing.
+fn says_time(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(start) = text[at..].iter().position(u8::is_ascii_alphabetic) {
+        let rest = &text[at + start..];
+        let word = &rest[..rest.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(rest.len())];
+        at += start + word.len();
+        if is_time_word(word) && text[at..].iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'(') {
+            return true;
+        }
+    }
+    false
+}
+
+/// A word that stands for the present time where a date is read (`datetktbl` in datetime.c).
+pub fn is_time_word(word: &[u8]) -> bool {
+    ["now", "today", "tomorrow", "yesterday"].iter().any(|time| time.as_bytes().eq_ignore_ascii_case(word))
 }
 
 const SHARDS: usize = 16;
@@ -46,6 +67,13 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 struct Known {
     text: Arc<[u8]>,
     plan: Arc<Plan>,
+}
+
+/// Numbers of statements (text and parameter types), by how they are read.
+#[derive(Debug, Default)]
+struct Numbers {
+    by_names: Map<Arc<Names>, Map<Box<[u8]>, u64>>,
+    count: usize,
 }
 
 type ByText = Map<Arc<[u8]>, Arc<Plan>>;
@@ -70,7 +98,7 @@ pub struct Plans {
     writes: ArcSwap<HashSet<Arc<str>, RandomState>>,
     /// Whether there are any: asked by every statement, and most instances never learn one.
     has_writes: AtomicBool,
-    numbers: Mutex<Map<Box<[u8]>, u64>>,
+    numbers: Mutex<Numbers>,
     next: AtomicU64,
 }
 
@@ -180,21 +208,26 @@ impl Plans {
         self.has_writes.load(Ordering::Acquire) && self.writes.load().contains(identity)
     }
 
-    /// The number by which a prepared statement (text and parameter types) is known on every connection.
-    pub fn number(&self, sql: &[u8], types: &[u8]) -> u64 {
+    /// The number by which a prepared statement (text and parameter types, read by these names) is known on every connection.
+    pub fn number(&self, sql: &[u8], types: &[u8], names: &Arc<Names>) -> u64 {
         let mut key = Vec::with_capacity(sql.len() + types.len() + 1);
         key.extend_from_slice(sql);
         key.push(0);
         key.extend_from_slice(types);
         let mut numbers = self.numbers.lock();
-        if numbers.len() >= NUMBERED_LIMIT {
+        if numbers.count >= NUMBERED_LIMIT {
             // Old numbers stay good for who holds them; the same text merely gets another one.
-            numbers.clear();
+            *numbers = Numbers::default();
         }
-        *numbers.entry(key.into()).or_insert_with(|| self.next.fetch_add(1, Ordering::Relaxed))
+        let Numbers { by_names, count } = &mut *numbers;
+        let numbered = by_names.entry(Arc::clone(names)).or_default().entry(key.into());
+        *numbered.or_insert_with(|| {
+            *count += 1;
+            self.next.fetch_add(1, Ordering::Relaxed)
+        })
     }
 
-    /// A number that names nothing else: for one Parse of the unnamed statement.
+    /// A number that names nothing else: for one Parse.
     pub fn fresh_number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }

@@ -6,6 +6,7 @@ use crate::catalog::CatalogVersion;
 use crate::route::plan::Plan;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -24,9 +25,13 @@ pub struct Prepared {
     /// The same as numbers.
     pub oids: Box<[u32]>,
     pub plan: Arc<Plan>,
-    /// How names were read when the plan was made.
+    /// How it was read when the plan was made.
     pub names: Arc<Names>,
     pub is_named: bool,
+    /// Others that read it by equal names get the same statement, whenever they parse it.
+    pub is_alike: bool,
+    /// Its number is also theirs.
+    pub is_shared: bool,
     pub told: Told,
 }
 
@@ -37,12 +42,15 @@ pub struct Told {
     /// Zero: nothing yet.
     shape: AtomicU64,
     catalog: AtomicU64,
+    /// The types of its parameters, four bytes each; empty while it was not told, and where there are none.
+    parameters: Mutex<Bytes>,
 }
 
 impl Clone for Told {
     fn clone(&self) -> Self {
         let told = Told::default();
         told.tell(self.shape().unwrap_or(0), self.catalog());
+        told.tell_parameters(&self.parameters());
         told
     }
 }
@@ -59,6 +67,15 @@ impl Told {
     pub fn tell(&self, shape: u64, catalog: CatalogVersion) {
         self.shape.store(shape, Relaxed);
         self.confirm(catalog);
+    }
+
+    pub fn parameters(&self) -> Bytes {
+        self.parameters.lock().clone()
+    }
+
+    /// PostgreSQL never changes the types of a statement's parameters: a client may bind by them ever after.
+    pub fn tell_parameters(&self, types: &Bytes) {
+        self.parameters.lock().clone_from(types);
     }
 
     /// It holds in this version too.
@@ -96,6 +113,13 @@ impl Statements {
         let all = self.named.values().chain(&self.unnamed);
         all.filter(move |statement| *statement.plan.identity == *identity)
             .filter_map(|statement| statement.told.shape())
+    }
+
+    /// Has another take a statement's place.
+    pub fn replace(&mut self, old: &Arc<Prepared>, new: &Arc<Prepared>) {
+        for statement in self.named.values_mut().chain(&mut self.unnamed).filter(|there| Arc::ptr_eq(there, old)) {
+            *statement = Arc::clone(new);
+        }
     }
 
     /// Closes a statement; one that does not exist is closed all the same.

@@ -4,6 +4,7 @@
 use super::Session;
 use super::client::{UnitEnd, frames};
 use super::explain::stand_in;
+use super::plans::is_time_word;
 use super::portal::{Prepared, Told};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::{Hint, Plan};
@@ -85,32 +86,67 @@ impl Session {
         self.plan(&statement.sql)
     }
 
-    /// What a Parse prepares.
-    pub(super) fn prepare(&mut self, parse: &Parse<'_>) -> Arc<Prepared> {
+    /// What a Parse prepares. `moved`: the session may read it by other names than are known.
+    pub(super) fn prepare(&mut self, parse: &Parse<'_>, moved: bool) -> Arc<Prepared> {
         if parse.name.is_empty()
             && let Some(same) = self.statements.get(b"")
             && same.sql == parse.sql
             && same.types == parse.types
+            && same.is_alike
+            && self.reads_as_before(same)
         {
             return Arc::clone(same);
         }
         let is_named = !parse.name.is_empty();
+        let (sql, types) = (Bytes::copy_from_slice(parse.sql), Bytes::copy_from_slice(parse.types));
+        self.read(is_named, sql, types, Told::default(), moved)
+    }
+
+    fn read(&mut self, is_named: bool, sql: Bytes, types: Bytes, told: Told, moved: bool) -> Arc<Prepared> {
         let plans = &self.shared.common.plans;
+        let is_alike = self.names.read_alike(&sql);
         // What a connection has parsed for one session is another's only where both read the text alike.
-        let is_shared = is_named && self.names.read_as_usual(parse.sql);
-        let number = if is_shared { plans.number(parse.sql, parse.types) } else { plans.fresh_number() };
-        let (sql, plan) = (Bytes::copy_from_slice(parse.sql), self.plan(parse.sql));
+        let is_shared = is_named && is_alike && !moved && !self.is_uncertain();
+        let number = if is_shared { plans.number(&sql, &types, &self.names) } else { plans.fresh_number() };
+        let plan = self.plan(&sql);
         Arc::new(Prepared {
             number,
             sent: stand_in(&plan, &sql),
+            oids: types.as_chunks().0.iter().map(|oid| u32::from_be_bytes(*oid)).collect(),
             sql,
-            types: Bytes::copy_from_slice(parse.types),
-            oids: parse.types.as_chunks().0.iter().map(|oid| u32::from_be_bytes(*oid)).collect(),
+            types,
             plan,
             names: Arc::clone(&self.names),
             is_named,
-            told: Told::default(),
+            is_alike,
+            is_shared,
+            told,
         })
+    }
+
+    /// The same statement with these types of parameters.
+    pub(super) fn typed(&mut self, statement: &Prepared, types: Bytes) -> Arc<Prepared> {
+        let Prepared { is_named, sql, told, .. } = Prepared::clone(statement);
+        self.read(is_named, sql, types, told, !statement.is_shared)
+    }
+
+    fn reads_as_before(&self, statement: &Prepared) -> bool {
+        Arc::ptr_eq(&statement.names, &self.names) || *statement.names == *self.names
+    }
+
+    /// The statement of this name, as the session reads it now: by other names and settings than before it is another one, on whatever
+    /// connection. PostgreSQL keeps what it has parsed until it parses it again, by what is set then (`RevalidateCachedQuery` in
+    /// plancache.c), which any change of a table's statistics may bring about.
+    pub(super) fn known_statement(&mut self, name: &[u8], moved: bool) -> Option<Arc<Prepared>> {
+        let statement = self.statements.get(name)?;
+        let may_be_shared = statement.is_named && statement.is_alike && !moved && !self.is_uncertain();
+        if statement.is_shared == may_be_shared && self.reads_as_before(statement) {
+            return Some(Arc::clone(statement));
+        }
+        let Prepared { is_named, sql, types, told, .. } = Prepared::clone(statement);
+        let again = self.read(is_named, sql, types, told, moved);
+        self.statements.insert(name, Arc::clone(&again));
+        Some(again)
     }
 
     /// The unit as one request, if it has that form.
@@ -160,12 +196,12 @@ impl Session {
             Some(parse) if parse.name != bind.statement => return None,
             Some(parse) if self.made(parse.name) => return None,
             Some(parse) if !parse.name.is_empty() && self.statements.get(parse.name).is_some() => return None,
-            Some(parse) => Some((parse.name, self.prepare(&parse))),
+            Some(parse) => Some((parse.name, self.prepare(&parse, false))),
             None => None,
         };
         let statement = match &parsed {
             Some((_, statement)) => Arc::clone(statement),
-            None => Arc::clone(self.statements.get(bind.statement)?),
+            None => self.known_statement(bind.statement, false)?,
         };
         let plan = self.plan_of(&statement);
         let form = Form { parse: parsed.is_some(), bind: true, describe };
@@ -183,14 +219,12 @@ impl Session {
 /// Whether a text parameter holds a word that PostgreSQL reads as the present time when it is taken as a date.
 pub fn has_time_word(parameters: &[u8]) -> bool {
     let bind = Bind { portal: b"", statement: b"", parameters, result_formats: b"" };
-    bind.values().any(|(binary, value)| !binary && value.is_some_and(is_time_word))
+    bind.values().any(|(binary, value)| !binary && value.is_some_and(says_time_word))
 }
 
-fn is_time_word(value: &[u8]) -> bool {
+fn says_time_word(value: &[u8]) -> bool {
     // The longest is "yesterday"; each may stand among other fields.
-    value
-        .split(|byte| !byte.is_ascii_alphabetic())
-        .any(|word| ["now", "today", "tomorrow", "yesterday"].iter().any(|w| w.as_bytes().eq_ignore_ascii_case(word)))
+    value.split(|byte| !byte.is_ascii_alphabetic()).any(is_time_word)
 }
 
 #[cfg(test)]

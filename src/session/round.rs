@@ -82,9 +82,12 @@ pub struct Round {
     pub state: Option<Bytes>,
     /// Settings that decide the answer have the values that the session's key says.
     pub settings_hold: bool,
-    /// What the client was told by its Describes, in order, and what we were told by ours.
-    pub shapes: SmallVec<[u64; 2]>,
+    /// What the client was told by its Describes, in order: of a statement's parameters (of a portal's nothing), and of the result.
+    pub shapes: SmallVec<[(Bytes, u64); 1]>,
+    /// What we were told of results by ours.
     pub own_shapes: SmallVec<[u64; 2]>,
+    /// The last ParameterDescription, until the result's description comes.
+    pub parameters: Bytes,
     /// How many of the client's Parses and Closes succeeded.
     pub named: usize,
     /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).

@@ -53,6 +53,9 @@ const HARMLESS: &[&str] = &[
     "transaction_timeout",
 ];
 
+/// Settings that decide texts and that names tell by themselves.
+const READ_APART: &[&str] = &["client_encoding", "role", "standard_conforming_strings"];
+
 type Map = BTreeMap<String, Setting>;
 
 /// The settings of one session.
@@ -155,6 +158,23 @@ impl Settings {
     /// The same session as it began.
     pub fn at_start(&self) -> Self {
         Settings { current: self.start.clone(), local: BTreeMap::new(), before: None, ..self.clone() }
+    }
+
+    /// What a text means, beside its names, by settings that the session has made, as bytes.
+    pub fn texts(&self) -> Box<[u8]> {
+        let mut out = Vec::new();
+        let names: BTreeSet<&String> = self.current.keys().chain(self.local.keys()).collect();
+        for name in names.into_iter().filter(|name| Self::decides_texts(name) && !READ_APART.contains(&name.as_str())) {
+            if let Some(setting) = self.effective(name) {
+                // Neither a name nor a value holds a zero.
+                for part in std::iter::once(name).chain(&setting.values) {
+                    out.extend_from_slice(part.as_bytes());
+                    out.push(0);
+                }
+                out.push(0);
+            }
+        }
+        out.into()
     }
 
     /// Whether what a text means, beside its names, changes with this setting.

@@ -1,6 +1,7 @@
 //! Rows never have another shape than the client was told. PostgreSQL refuses to run a prepared statement whose result has changed since it
 //! was parsed; here a connection may have parsed it later than the client was told, or must parse it now. A client that asks
-//! for the description each time hears of it; one that does not would misread the rows, so the connection is asked first.
+//! for the description each time hears of it; one that does not would misread the rows, so the connection is asked first. Nor do a
+//! statement's parameters ever have other types: a client binds by what it was told, be it years ago.
 
 use super::composer::{Ask, Composer};
 use super::exchange::Held;
@@ -9,6 +10,7 @@ use super::round::Round;
 use super::survey::Survey;
 use super::{End, Session};
 use crate::types::Moment;
+use crate::upstream::Shape;
 use crate::wire::backend::Failure;
 use std::sync::Arc;
 
@@ -16,6 +18,12 @@ use std::sync::Arc;
 pub(super) fn reshaped() -> Failure {
     let routine = Some("RevalidateCachedQuery");
     Failure { routine, ..Failure::error("0A000", "cached plan must not change result type") }
+}
+
+/// Of the types of parameters: never zero, but of none.
+pub(super) fn hash_of(parameters: &[u8]) -> u64 {
+    use std::hash::BuildHasher;
+    if parameters.is_empty() { 0 } else { foldhash::quality::FixedState::default().hash_one(parameters).max(1) }
 }
 
 impl Session {
@@ -29,7 +37,10 @@ impl Session {
         let Some(held) = &self.held else { return true };
         let carried = &held.lease.carried;
         match statement.is_named {
-            true => carried.shapes.get(&statement.number).copied() == statement.told.shape(),
+            true => carried.shapes.get(&statement.number).is_some_and(|known| {
+                let parameters = hash_of(&statement.told.parameters());
+                Some(known.result) == statement.told.shape() && (parameters == 0 || parameters == known.parameters)
+            }),
             false => carried.unnamed == Some(statement.number),
         }
     }
@@ -41,8 +52,17 @@ impl Session {
             if self.knows_shape(statement) {
                 continue;
             }
-            let shape = self.ask_shape(statement).await?;
-            if shape.is_some_and(|shape| Some(shape) != statement.told.shape()) {
+            let mut statement = Arc::clone(statement);
+            let mut shape = self.ask_shape(&statement).await?;
+            let told = statement.told.parameters();
+            if !told.is_empty() && shape.is_some_and(|shape| shape.parameters != hash_of(&told)) {
+                // Other types would be inferred now, of columns that have other types.
+                let typed = self.typed(&statement, told);
+                self.statements.replace(&statement, &typed);
+                statement = typed;
+                shape = self.ask_shape(&statement).await?;
+            }
+            if shape.is_some_and(|shape| Some(shape.result) != statement.told.shape()) {
                 survey.reshaped.push(statement.number);
             }
         }
@@ -50,7 +70,7 @@ impl Session {
     }
 
     /// `None`: it can no longer be parsed, of which its Bind will tell.
-    async fn ask_shape(&mut self, statement: &Arc<Prepared>) -> Result<Option<u64>, End> {
+    async fn ask_shape(&mut self, statement: &Arc<Prepared>) -> Result<Option<Shape>, End> {
         let limit = self.shared.config.max_prepared_statements;
         // An error in an open batch is the client's, which its Bind would have met.
         let end = if self.is_mid_batch() { Ask::Within } else { Ask::Apart };
@@ -64,7 +84,8 @@ impl Session {
         if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
             return Err(self.lost(broken).await);
         }
-        let shape = round.own_shapes.first().copied();
+        let shape = round.own_shapes.first();
+        let shape = shape.map(|result| Shape { parameters: hash_of(&round.parameters), result: *result });
         if let (Some(shape), Some(held)) = (shape, &mut self.held)
             && statement.is_named
         {

@@ -6,8 +6,9 @@ use super::client::{UnitEnd, frames};
 use super::own;
 use super::portal::Prepared;
 use super::serve::Understood;
+use super::settings::Settings;
 use crate::catalog::CatalogVersion;
-use crate::route::plan::{Kind, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
+use crate::route::plan::{Kind, PinReason, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
 use crate::wire::backend::failure_frame;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
 use bytes::Bytes;
@@ -143,6 +144,8 @@ impl Session {
         let mut survey = Survey { catalog: self.shared.catalog.version(), ..Survey::default() };
         let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
         let mut bound: Vec<(&[u8], Option<Vec<SettingChange>>)> = Vec::new();
+        // Something in the unit may have changed how the texts behind it are read.
+        let mut moved = false;
         for (header, body) in frames(unit) {
             match header.tag {
                 b'Q' => {
@@ -157,7 +160,7 @@ impl Session {
                 }
                 b'P' => {
                     let parse = Parse::read(body)?;
-                    let statement = known.parsed.take().unwrap_or_else(|| self.prepare(&parse));
+                    let statement = known.parsed.take().unwrap_or_else(|| self.prepare(&parse, moved));
                     survey.touches.push(Arc::clone(&statement.plan));
                     self.need(parse.name, Need::Any, &mut survey);
                     survey.namings.push(Naming::Prepared(unit.slice_ref(parse.name), statement));
@@ -165,7 +168,7 @@ impl Session {
                 b'B' => {
                     let bind = Bind::read(body)?;
                     self.need(bind.statement, Need::Itself, &mut survey);
-                    if let Some(statement) = self.statement(&survey, bind.statement) {
+                    if let Some(statement) = self.statement(&survey, bind.statement, moved) {
                         if statement.is_named && survey.named(bind.statement).is_none() {
                             survey.earlier.push(Arc::clone(&statement));
                         }
@@ -181,7 +184,7 @@ impl Session {
                     let (subject, name) = frontend::subject(body)?;
                     if header.tag == b'D' {
                         let statement = match subject {
-                            Subject::Statement => self.statement(&survey, name),
+                            Subject::Statement => self.statement(&survey, name, moved),
                             Subject::Portal => {
                                 bound_here(&portals, name).or_else(|| self.statements.portal(name).cloned())
                             }
@@ -220,6 +223,8 @@ impl Session {
                         let plan = self.plan_in(survey.catalog, &statement);
                         self.plan_by_name(plan, &statement.sql, &mut survey)
                     });
+                    let set = survey.set.last().filter(|(run, _)| *run == survey.runs.len());
+                    moved |= plan.as_ref().is_none_or(|plan| self.may_reread(plan, set.map(|(_, set)| set.as_deref())));
                     survey.runs.push(plan);
                 }
                 _ => {}
@@ -231,7 +236,26 @@ impl Session {
         Ok(survey)
     }
 
-    fn statement(&self, survey: &Survey, name: &[u8]) -> Option<Arc<Prepared>> {
-        survey.named(name).unwrap_or_else(|| self.statements.get(name)).cloned()
+    fn statement(&mut self, survey: &Survey, name: &[u8], moved: bool) -> Option<Arc<Prepared>> {
+        match survey.named(name) {
+            Some(own) => own.cloned(),
+            None => self.known_statement(name, moved),
+        }
+    }
+
+    /// Whether texts may be read in another way once this has run. `set`: what it sets by `set_config`, if that is certain.
+    fn may_reread(&self, plan: &Plan, set: Option<Option<&[SettingChange]>>) -> bool {
+        let rereads = |change: &SettingChange| match change {
+            SettingChange::Set { name, .. } | SettingChange::Reset { name, .. } => {
+                matches!(name.as_str(), "role" | "search_path") || Settings::decides_texts(name)
+            }
+            SettingChange::ResetAll | SettingChange::DiscardAll => true,
+        };
+        match &plan.kind {
+            Kind::Setting(change) => rereads(change),
+            Kind::SetConfig(_) => set.flatten().is_none_or(|changes| changes.iter().any(rereads)),
+            Kind::Transaction(_) => self.settings.changed_in_transaction(),
+            _ => plan.pin == Some(PinReason::Opaque),
+        }
     }
 }

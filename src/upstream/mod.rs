@@ -144,8 +144,8 @@ pub struct Carried {
     pub state: Option<State>,
     /// Prepared statements that exist there: our number for the statement, least recently used last.
     pub prepared: HashMap<u64, u64, foldhash::fast::RandomState>,
-    /// The shape of their results, as far as it was told since they were parsed there.
-    pub shapes: HashMap<u64, u64, foldhash::fast::RandomState>,
+    /// What they are, as far as it was told since they were parsed there.
+    pub shapes: HashMap<u64, Shape, foldhash::fast::RandomState>,
     /// Those of them that were parsed before names may have come to mean something else: PostgreSQL parses a statement again where
     /// what it depends on is gone or altered, not where a table comes that hides it (`RevalidateCachedQuery` in plancache.c).
     pub outdated: HashSet<u64, foldhash::fast::RandomState>,
@@ -155,6 +155,15 @@ pub struct Carried {
     pub unnamed: Option<u64>,
     /// Statements that exist there by the names that a client gave them in SQL.
     pub by_name: BTreeMap<String, Made>,
+}
+
+/// What a statement takes and gives, as hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shape {
+    /// Of its parameters' types. Zero: not known, or it has none.
+    pub parameters: u64,
+    /// Of its result.
+    pub result: u64,
 }
 
 /// A statement that SQL's PREPARE made.

@@ -50,6 +50,7 @@ mod methods;
 mod named;
 mod odd;
 mod operating;
+mod parsed;
 mod protocol;
 mod query_cache;
 mod races;
