@@ -152,7 +152,7 @@ fn plans(criterion: &mut Criterion) {
     });
     let (plans, names, mut recent) = (
         Plans::default(),
-        Arc::new(Names { path: path.clone(), standard_strings: true, encoding: Encoding::Utf8 }),
+        Arc::new(Names { path: path.clone(), standard_strings: true, encoding: Encoding::Utf8, ..Names::default() }),
         Recent::default(),
     );
     let known = (&catalog, &RouteRules::default());

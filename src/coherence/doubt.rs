@@ -140,9 +140,10 @@ impl Doubts {
         }
     }
 
-    /// How fresh the catalog is, given how fresh the stream is.
+    /// How fresh the catalog is, given how fresh the stream is: no fresher than its last verification, whatever was heard since. What all
+    /// databases have in common (roles, memberships) is changed in others, of which nothing is heard.
     pub(super) fn fresh_at(&self, stream: Moment) -> Moment {
-        if self.unseen.is_empty() { stream } else { stream.min(self.sent) }
+        stream.min(self.sent)
     }
 
     /// A stream begins: what happened before it is not known. In another epoch, positions begin anew.

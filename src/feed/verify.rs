@@ -67,7 +67,7 @@ pub(super) async fn run(
 }
 
 /// The parts of a fingerprint that say what sessions start with.
-const DEFAULTS: [&str; 2] = ["db_role_setting", "settings"];
+const DEFAULTS: [&str; 3] = ["db_role_setting", "settings", "database"];
 
 /// Those that say which schemas a role may use, and of whose changes a backend before this version takes no notice.
 const RIGHTS: [&str; 3] = ["auth_members", "roles", "database"];

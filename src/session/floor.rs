@@ -16,7 +16,7 @@ pub(super) struct Seen {
     replica: Option<(Arc<Server>, u64)>,
     elsewhere: Floor,
     /// What was seen up to here came from a replica, which may have been ahead of what the primary showed.
-    pub ahead: Lsn,
+    ahead: Option<(Epoch, Lsn)>,
     /// A write whose position could not be learned: the primary alone is fresh enough.
     pub unknown: bool,
 }
@@ -42,7 +42,23 @@ impl Seen {
             self.elsewhere = self.floor;
         }
         self.floor = self.floor.risen(epoch, position);
-        self.ahead = self.ahead.max(position);
+        self.lead(epoch, position);
+    }
+
+    /// The primary may not show yet what lies before `position`.
+    pub fn lead(&mut self, epoch: Epoch, position: Lsn) {
+        let before = self.ahead(epoch).unwrap_or(Lsn::ZERO);
+        self.ahead = Some((epoch, before.max(position)));
+    }
+
+    /// What the primary has to show before it is read. Another life's positions bind nobody: what was seen there may be gone.
+    pub fn ahead(&self, epoch: Epoch) -> Option<Lsn> {
+        self.ahead.filter(|(of, _)| *of == epoch).map(|(_, position)| position)
+    }
+
+    /// The primary shows it.
+    pub fn caught_up(&mut self) {
+        self.ahead = None;
     }
 
     /// Read something whose position is not known, before now.

@@ -14,7 +14,7 @@ use super::{End, Session};
 use crate::coherence::StreamState;
 use crate::route::destination::{Choice, Passed, Reason};
 use crate::route::plan::{Kind, Plan, SettingChange};
-use crate::types::{Level, Lsn, Moment, Snapshot};
+use crate::types::{Level, Moment, Snapshot};
 use crate::upstream::{Carried, Lease, LeaseError, Server};
 use crate::wire::backend::{Failure, column, put_parameter, put_raised, put_ready};
 use crate::wire::frame::HEADER;
@@ -26,6 +26,9 @@ use std::time::Duration;
 /// How long a session waits for the primary to show what it has seen on a replica, and between two looks.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
+
+/// A stream that has not told by then is not waited for: how late it is is the cache's business, not the client's.
+const LATE: Duration = Duration::from_millis(20);
 
 /// Leaves the search path what it is, whatever that be, and assigns it once more as the transaction ends (`AtEOXact_GUC` in guc.c), whereupon
 /// the server looks anew at which of its schemas the role may use (`assign_search_path` in namespace.c). It takes no right.
@@ -55,7 +58,7 @@ impl Session {
                 }
             }
             // Hits are served in a transaction too, and while a connection is pinned.
-            if !is_mid_batch && self.status != b'E' && side == Side::Primary && self.seen.ahead != Lsn::ZERO {
+            if !is_mid_batch && self.status != b'E' && side == Side::Primary && self.is_ahead() {
                 Box::pin(self.catch_up()).await?;
             }
             return Ok(Some(Way { side, reason: Reason::Held, passed: Passed::default() }));
@@ -89,7 +92,7 @@ impl Session {
         if !self.carries_settings() {
             Box::pin(self.put_settings()).await?;
         }
-        if side == Side::Primary && self.seen.ahead != Lsn::ZERO {
+        if side == Side::Primary && self.is_ahead() {
             Box::pin(self.catch_up()).await?;
         }
         Ok(Some(Way { side, reason, passed }))
@@ -145,38 +148,54 @@ impl Session {
         }
     }
 
+    fn is_ahead(&self) -> bool {
+        self.seen.ahead(self.shared.coherence.epoch()).is_some()
+    }
+
+    /// Whether the held connection is one to the primary whose changes are heard.
+    pub(super) fn is_of_this_history(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| {
+            !held.lease.is_outlived() && Arc::ptr_eq(&held.lease.server, self.shared.upstream.primary())
+        })
+    }
+
     /// A replica replays a commit that the primary, which waits for a synchronous standby, does not show yet: a session that saw
     /// it there must not read the primary before the primary shows it too.
     async fn catch_up(&mut self) -> Result<(), End> {
-        if self.seen.ahead == Lsn::ZERO || self.level() == Level::Bounded {
+        if self.level() == Level::Bounded {
             return Ok(());
         }
         let began = Moment::now();
         let mut first: Option<Snapshot> = None;
         loop {
-            // The stream tells which commits lie before the position. Without it, everything that was under way at the first look has
-            // to have ended: what a replica had replayed before was under way by then or visible. A transaction of the client's cannot
-            // take that look, and waits for the stream.
+            let Some(ahead) = self.seen.ahead(self.shared.coherence.epoch()) else { return Ok(()) };
+            // The stream tells which commits lie before the position. Without it, or where it is late, everything that was under way at
+            // the first look has to have ended: what a replica had replayed before was under way by then or visible. A transaction of
+            // the client's cannot take that look, and waits for the stream.
             let heard = self.shared.coherence.state() == StreamState::Live;
-            if !heard && first.is_none() && (self.status == b'I' || self.deferred.is_some()) {
+            let waited = Moment::now().since(began);
+            let is_late = !heard || waited > LATE;
+            if is_late && first.is_none() && (self.status == b'I' || self.deferred.is_some()) {
                 first = self.under_way().await?;
             }
             let row = self.ask(SNAPSHOT).await?;
+            if !self.is_of_this_history() {
+                return Err(succeeded());
+            }
             if let Some(snapshot) = row.as_ref().and_then(|row| snapshot(row)) {
                 self.shared.coherence.saw_snapshot(&snapshot);
                 let shown = |first: &Snapshot| first.in_progress.iter().all(|xid| snapshot.shows(*xid));
-                let is_caught_up = match heard {
-                    true => self.shared.coherence.shows_up_to(&snapshot, self.seen.ahead),
-                    false => first.as_ref().is_some_and(shown),
-                };
+                let is_caught_up = first.as_ref().is_some_and(shown)
+                    || (heard && self.shared.coherence.shows_up_to(&snapshot, ahead));
                 if is_caught_up {
-                    self.seen.ahead = Lsn::ZERO;
+                    self.seen.caught_up();
                     return Ok(());
                 }
             }
-            if Moment::now().since(began) > CATCH_UP_LIMIT {
+            if waited > CATCH_UP_LIMIT {
                 // As stale as a direct connection to the primary would be, and no staler.
-                tracing::warn!(position = %self.seen.ahead, "the primary does not show yet what this session has read from a replica");
+                tracing::warn!(position = %ahead, "the primary does not show yet what this session has read from a replica");
+                self.seen.caught_up();
                 return Ok(());
             }
             tokio::time::sleep(CATCH_UP_PAUSE).await;

@@ -57,7 +57,8 @@ impl Session {
         if let (Some(replayed), Some(held)) = (round.replayed, &self.held) {
             held.lease.saw_replayed(replayed);
         }
-        if let Some(snapshot) = &round.snapshot {
+        // What the primary before shows is said of other transactions.
+        if let Some(snapshot) = round.snapshot.as_ref().filter(|_| self.is_of_this_history()) {
             self.shared.coherence.saw_snapshot(snapshot);
         }
         match round.status {

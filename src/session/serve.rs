@@ -295,7 +295,7 @@ impl Session {
         {
             self.raise_floor(proof.high);
             if proof.source.may_lead_primary() {
-                self.seen.ahead = self.seen.ahead.max(proof.high);
+                self.seen.lead(self.shared.coherence.epoch(), proof.high);
             }
         }
         let destination = match tier {
