@@ -10,19 +10,20 @@ use bytes::Bytes;
 use std::time::Duration;
 
 /// Raised whenever the encoding changes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const WITHOUT_DESCRIPTION: u8 = 0;
 const WITH_DESCRIPTION: u8 = 1;
 /// No statement depends on more.
 const DEPENDENCIES_MAX: usize = 1 << 16;
-/// Version, epoch, stamp, high, cost, count of dependencies, tag, two lengths.
-const FIXED_BYTES: usize = 1 + 4 * 8 + 4 + 1 + 2 * 4;
+/// Version, epoch, three positions, cost, count of dependencies, tag, two lengths.
+const FIXED_BYTES: usize = 1 + 5 * 8 + 4 + 1 + 2 * 4;
 
 /// An entry as it travels: not yet held against anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     pub epoch: Epoch,
     pub stamp: Lsn,
+    pub asked_after: Lsn,
     pub high: Lsn,
     pub cost: Duration,
     pub dependencies: Vec<RelationId>,
@@ -57,6 +58,7 @@ impl From<&Entry> for Foreign {
         Foreign {
             epoch: proof.epoch,
             stamp: proof.stamp,
+            asked_after: proof.asked_after,
             high: proof.high,
             cost: entry.cost,
             dependencies: proof.dependencies.iter().map(|(relation, _)| *relation).collect(),
@@ -78,7 +80,8 @@ impl Foreign {
         let mut out = Vec::with_capacity(FIXED_BYTES + 4 * self.dependencies.len() + frames);
         out.push(VERSION);
         let cost = u64::try_from(self.cost.as_micros()).unwrap_or(u64::MAX);
-        for number in [self.epoch.digest(), self.stamp.bytes(), self.high.bytes(), cost] {
+        let positions = [self.stamp, self.asked_after, self.high].map(Lsn::bytes);
+        for number in [self.epoch.digest()].into_iter().chain(positions).chain([cost]) {
             out.extend_from_slice(&number.to_le_bytes());
         }
         length(&mut out, self.dependencies.len());
@@ -109,6 +112,7 @@ impl Foreign {
         }
         let epoch = Epoch::new(rest.u64()?);
         let stamp = Lsn::new(rest.u64()?);
+        let asked_after = Lsn::new(rest.u64()?);
         let high = Lsn::new(rest.u64()?);
         let cost = Duration::from_micros(rest.u64()?);
         let count = rest.length()?;
@@ -127,7 +131,7 @@ impl Foreign {
         if !rest.0.is_empty() {
             return Err(Undecodable);
         }
-        Ok(Foreign { epoch, stamp, high, cost, dependencies, row_description, body })
+        Ok(Foreign { epoch, stamp, asked_after, high, cost, dependencies, row_description, body })
     }
 }
 
@@ -172,6 +176,7 @@ mod tests {
         Foreign {
             epoch: Epoch::new(0xDEAD_BEEF_0102_0304),
             stamp: Lsn::new(0x16_B374_D848),
+            asked_after: Lsn::new(0x16_B374_D000),
             high: Lsn::new(u64::MAX),
             cost: Duration::from_micros(1234),
             dependencies: vec![RelationId::new(1), RelationId::new(u32::MAX)],
@@ -204,7 +209,7 @@ mod tests {
         let mut other_version = bytes.clone();
         other_version[0] += 1;
         assert_eq!(Foreign::decode(&other_version), Err(Undecodable));
-        for length_at in [1 + 4 * 8, 1 + 4 * 8 + 4 + 8 + 1, bytes.len() - 4 - 4] {
+        for length_at in [1 + 5 * 8, 1 + 5 * 8 + 4 + 8 + 1, bytes.len() - 4 - 4] {
             for huge in [1 << 30, u32::MAX] {
                 let mut broken = bytes.clone();
                 broken[length_at..length_at + 4].copy_from_slice(&u32::to_le_bytes(huge));

@@ -137,7 +137,8 @@ impl Permit {
         if description && foreign.row_description.is_none() {
             return Err(SharedMiss::NoDescription);
         }
-        let proof = coherence.adopt(foreign.epoch, foreign.stamp, foreign.high, &foreign.dependencies);
+        let proof =
+            coherence.adopt(foreign.epoch, (foreign.stamp, foreign.asked_after, foreign.high), &foreign.dependencies);
         // The wait counts: what was fresh when the reader asked may be too old now.
         let waited = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         let now = Moment::from_micros(demand.now.micros().saturating_add(waited));

@@ -304,7 +304,8 @@ fn forgotten_entries_are_gone() {
 /// What an instance that reads `bytes` from the shared tier would do with them.
 fn adopted(coherence: &Arc<Coherence>, bytes: &[u8], demand: &Demand) -> Result<Bytes, Unservable> {
     let foreign = encoding::Foreign::decode(bytes).expect("just encoded");
-    let proof = coherence.adopt(foreign.epoch, foreign.stamp, foreign.high, &foreign.dependencies);
+    let proof =
+        coherence.adopt(foreign.epoch, (foreign.stamp, foreign.asked_after, foreign.high), &foreign.dependencies);
     coherence.judge(&proof, demand).map(|()| foreign.body)
 }
 

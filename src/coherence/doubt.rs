@@ -140,10 +140,15 @@ impl Doubts {
         }
     }
 
-    /// How fresh the catalog is, given how fresh the stream is: no fresher than its last verification, whatever was heard since. What all
-    /// databases have in common (roles, memberships) is changed in others, of which nothing is heard.
-    pub(super) fn fresh_at(&self, stream: Moment) -> Moment {
-        stream.min(self.sent)
+    /// How fresh what was heard is, given how fresh the stream is: as fresh as the catalog where that may have changed unnoticed.
+    pub(super) fn heard_at(&self, stream: Moment) -> Moment {
+        if self.unseen.is_empty() { stream } else { stream.min(self.sent) }
+    }
+
+    /// How fresh the catalog is. What all databases have in common (roles, memberships) is changed in others, of which nothing is
+    /// heard.
+    pub(super) fn verified_at(&self) -> Moment {
+        self.sent
     }
 
     /// A stream begins: what happened before it is not known. In another epoch, positions begin anew.

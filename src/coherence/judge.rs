@@ -17,7 +17,10 @@ pub(super) struct View {
     pub(super) incarnation: u64,
     pub(super) epoch: Epoch,
     pub(super) applied: Lsn,
-    pub(super) fresh_at: Moment,
+    /// All that was committed before has been heard.
+    pub(super) heard_at: Moment,
+    /// When the newest verification of the catalog was sent.
+    pub(super) verified_at: Moment,
     /// Counts the catalogs that were loaded.
     pub(super) catalog_version: u64,
     /// Where the newest of them was known to be loaded.
@@ -46,6 +49,8 @@ pub(super) struct Claim {
     pub(super) incarnation: u64,
     pub(super) epoch: Epoch,
     pub(super) stamp: Lsn,
+    /// It was asked for after all of this had been heard, or replayed where it was read: no catalog from before was it read under.
+    pub(super) asked_after: Lsn,
     /// Zero: filled under a catalog that is not known here.
     pub(super) catalog_version: u64,
     /// The newest doubt of the catalog when it was asked for.
@@ -97,7 +102,8 @@ pub(super) fn judge(
     if view.everything > claim.stamp || changes.into_iter().any(changed) {
         return Err(Unservable::Changed);
     }
-    if view.fresh_at == Moment::START || demand.now.since(view.fresh_at) > staleness {
+    let fresh_at = view.heard_at.min(view.verified_at);
+    if fresh_at == Moment::START || demand.now.since(fresh_at) > staleness {
         return Err(Unservable::NotFresh);
     }
     if demand.level == Level::Session && !includes(view, claim, &demand.floor) {
@@ -106,13 +112,13 @@ pub(super) fn judge(
     Ok(())
 }
 
-/// An entry that was filled under the catalog that is loaded stands; another's may have depended on other things, unless it
-/// lies wholly after the change. (On an idle primary it may lie exactly at the change and have been filled before it.) Where
+/// An entry that was filled under the catalog that is loaded stands; another's may have depended on other things, unless it was
+/// asked for after the change. (On an idle primary it may lie exactly at the change and have been filled before it.) Where
 /// only single relations have been altered since, it stands if it does not depend on them, and if it was read under the catalog that
 /// its dependencies are taken from: a table may have had another's name in between. Gives the version after which no dependency
 /// may have been altered.
 fn unaltered_since(view: &View, claim: &Claim) -> Option<u64> {
-    if claim.catalog_version == view.catalog_version || claim.stamp > view.catalog_floor {
+    if claim.catalog_version == view.catalog_version || claim.asked_after > view.catalog_floor {
         return Some(u64::MAX);
     }
     (claim.is_sure && claim.catalog_version >= view.catalog_base).then_some(claim.catalog_version)
@@ -125,5 +131,5 @@ fn includes(view: &View, claim: &Claim, floor: &Floor) -> bool {
     let position = floor.position == Lsn::ZERO
         || (floor.epoch == claim.epoch
             && (reached(view.applied, floor.position) || reached(claim.stamp, floor.position)));
-    position && (floor.after == Moment::START || view.fresh_at > floor.after)
+    position && (floor.after == Moment::START || view.heard_at > floor.after)
 }

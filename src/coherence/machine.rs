@@ -19,6 +19,7 @@ const LONGEST_FILL: Duration = Duration::from_secs(30);
 pub(super) struct Fill {
     number: u64,
     begun: Moment,
+    asked_after: Lsn,
     generation: u64,
     catalog_version: u64,
     doubt: u64,
@@ -95,7 +96,8 @@ impl Machine {
             incarnation: self.incarnation,
             epoch: self.epoch,
             applied: self.applied,
-            fresh_at: self.doubts.fresh_at(self.freshness.at()),
+            heard_at: self.doubts.heard_at(self.freshness.at()),
+            verified_at: self.doubts.verified_at(),
             catalog_version: self.doubts.version(),
             catalog_floor: self.doubts.floor(),
             catalog_base: self.doubts.base(),
@@ -254,8 +256,14 @@ impl Machine {
         }
         self.last_fill += 1;
         self.under_way.insert(self.last_fill, now);
-        let (number, generation) = (self.last_fill, self.generation);
-        Ok(Fill { number, begun: now, generation, catalog_version: self.doubts.version(), doubt: self.doubts.newest() })
+        Ok(Fill {
+            number: self.last_fill,
+            begun: now,
+            asked_after: self.applied,
+            generation: self.generation,
+            catalog_version: self.doubts.version(),
+            doubt: self.doubts.newest(),
+        })
     }
 
     /// Ends a fill, stored or not.
@@ -300,31 +308,31 @@ impl Machine {
             return Err(FillRefusal::CatalogInDoubt);
         }
         let bound = self.floor.max(without_page_header(self.doubts.floor()));
-        let (stamp, high, source) = match evidence {
+        let (stamp, asked_after, high, source) = match evidence {
             Evidence::Primary { snapshot, high } => {
                 if self.applied < bound {
                     return Err(FillRefusal::Overtaken);
                 }
                 self.ring.hold(fill.number, snapshot, self.applied, needs, self.rules)?;
-                (self.applied, *high, Source::Primary)
+                (self.applied, fill.asked_after, *high, Source::Primary)
             }
             Evidence::Replica { replayed, high } => {
                 if *replayed < bound.max(without_page_header(self.doubts.bracket_end())) {
                     return Err(FillRefusal::ReplicaNotProven);
                 }
-                (*replayed, *replayed.max(high), Source::Replica)
+                (*replayed, *replayed, *replayed.max(high), Source::Replica)
             }
         };
+        let (incarnation, epoch) = (self.incarnation, self.epoch);
         let (catalog_version, doubt) = (fill.catalog_version, fill.doubt);
-        let claim =
-            Claim { incarnation: self.incarnation, epoch: self.epoch, stamp, catalog_version, doubt, is_sure: false };
+        let claim = Claim { incarnation, epoch, stamp, asked_after, catalog_version, doubt, is_sure: false };
         Ok(Admitted { claim, high, source })
     }
 
     /// The claim of an entry that another instance filled.
-    pub(super) fn adopt(&self, epoch: Epoch, stamp: Lsn) -> Claim {
+    pub(super) fn adopt(&self, epoch: Epoch, stamp: Lsn, asked_after: Lsn) -> Claim {
         let incarnation = if epoch == self.epoch { self.incarnation } else { 0 };
-        Claim { incarnation, epoch, stamp, catalog_version: 0, doubt: 0, is_sure: false }
+        Claim { incarnation, epoch, stamp, asked_after, catalog_version: 0, doubt: 0, is_sure: false }
     }
 
     pub(super) fn shows_up_to(&self, snapshot: &Snapshot, floor: Lsn) -> bool {

@@ -320,9 +320,14 @@ impl Coherence {
 
     /// For an entry from the shared tier: its proof in terms of this instance's own positions. Whether it holds, [`Self::judge`] says.
     /// The entry's key must have told the catalog it was filled under from others: its dependencies are not questioned here.
-    pub fn adopt(&self, epoch: Epoch, stamp: Lsn, high: Lsn, dependencies: &[RelationId]) -> Proof {
+    pub fn adopt(
+        &self,
+        epoch: Epoch,
+        (stamp, asked_after, high): (Lsn, Lsn, Lsn),
+        dependencies: &[RelationId],
+    ) -> Proof {
         let mut locked = self.locked.lock();
-        let claim = locked.machine.adopt(epoch, stamp);
+        let claim = locked.machine.adopt(epoch, stamp, asked_after);
         Proof::new(claim, high, Source::Shared, locked.dependencies(dependencies), Moment::START)
     }
 
@@ -374,7 +379,7 @@ impl Coherence {
 
     /// Whether everything committed before that instant has been heard.
     pub fn has_heard_since(&self, moment: Moment) -> bool {
-        moment == Moment::START || self.positions.read().1.fresh_at > moment
+        moment == Moment::START || self.positions.read().1.heard_at > moment
     }
 
     /// Whether a stream is heard.
@@ -392,8 +397,9 @@ impl Coherence {
     /// How far behind the primary the stream and the catalog may be, served or not; `None` while no stream is heard.
     pub fn behind(&self, now: Moment) -> Option<Duration> {
         let (_, view) = self.positions.read();
-        let known = view.state == StreamState::Live && view.fresh_at > Moment::START;
-        known.then(|| now.since(view.fresh_at))
+        let fresh_at = view.heard_at.min(view.verified_at);
+        let known = view.state == StreamState::Live && fresh_at > Moment::START;
+        known.then(|| now.since(fresh_at))
     }
 
     /// How things stand.

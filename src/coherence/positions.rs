@@ -3,7 +3,7 @@
 //!
 //! **Order.** All stores are made under the machine's lock and with `Release`, so they have one order, and whoever reads one of
 //! them with `Acquire` sees all that were stored before it. A relation's position is stored before `applied` passes the commit
-//! that raised it, and before any ping is counted that the commit lies behind. A reader loads `applied` and `fresh_at` first and
+//! that raised it, and before any ping is counted that the commit lies behind. A reader loads `applied`, `heard_at` and `verified_at` first and
 //! the relations last, so what it reads of relations is at least as new as what it was promised about the stream; newer only
 //! makes it stricter. All these positions only grow while a stream lasts. A stream's start and loss may take them back: such a
 //! change closes the `gate` first and opens it last, with another generation in it, and a reader that finds the gate closed,
@@ -61,7 +61,8 @@ pub(super) struct Positions {
     incarnation: AtomicU64,
     epoch: AtomicU64,
     applied: AtomicU64,
-    fresh_at: AtomicU64,
+    heard_at: AtomicU64,
+    verified_at: AtomicU64,
     catalog_version: AtomicU64,
     catalog_floor: AtomicU64,
     catalog_base: AtomicU64,
@@ -117,7 +118,8 @@ impl Positions {
         self.again_saw.store(again.saw.bytes(), Release);
         self.again_sent.store(again.sent.micros(), Release);
         self.catalog_version.store(view.catalog_version, Release);
-        self.fresh_at.store(view.fresh_at.micros(), Release);
+        self.verified_at.store(view.verified_at.micros(), Release);
+        self.heard_at.store(view.heard_at.micros(), Release);
         self.applied.store(view.applied.bytes(), Release);
         if open {
             self.gate.store(gate, Release);
@@ -130,13 +132,15 @@ impl Positions {
         let gate = self.gate.load(Acquire);
         let (generation, catalog, state) = through(gate);
         let applied = Lsn::new(self.applied.load(Acquire));
-        let fresh_at = Moment::from_micros(self.fresh_at.load(Acquire));
+        let heard_at = Moment::from_micros(self.heard_at.load(Acquire));
+        let verified_at = Moment::from_micros(self.verified_at.load(Acquire));
         let view = View {
             state,
             catalog,
             generation,
             applied,
-            fresh_at,
+            heard_at,
+            verified_at,
             incarnation: self.incarnation.load(Acquire),
             epoch: Epoch::new(self.epoch.load(Acquire)),
             catalog_version: self.catalog_version.load(Acquire),

@@ -45,6 +45,8 @@ pub struct Proof {
     pub epoch: Epoch,
     /// Every commit at or before it that touches the dependencies is in the entry.
     pub stamp: Lsn,
+    /// The entry was asked for after all of this had been heard by who filled it, or replayed where it was read.
+    pub asked_after: Lsn,
     /// No commit after it is in the entry.
     pub high: Lsn,
     pub source: Source,
@@ -74,14 +76,27 @@ impl Proof {
         dependencies: Box<[(RelationId, RelationPosition)]>,
         admitted: Moment,
     ) -> Self {
-        let Claim { incarnation, epoch, stamp, catalog_version, doubt, .. } = claim;
+        let Claim { incarnation, epoch, stamp, asked_after, catalog_version, doubt, .. } = claim;
         let sure = Sure::default();
-        Proof { epoch, stamp, high, source, dependencies, incarnation, catalog_version, doubt, admitted, sure }
+        Proof {
+            epoch,
+            stamp,
+            asked_after,
+            high,
+            source,
+            dependencies,
+            incarnation,
+            catalog_version,
+            doubt,
+            admitted,
+            sure,
+        }
     }
 
     pub(super) fn claim(&self) -> Claim {
-        let Proof { incarnation, epoch, stamp, catalog_version, doubt, .. } = *self;
-        Claim { incarnation, epoch, stamp, catalog_version, doubt, is_sure: self.sure.0.load(Ordering::Relaxed) }
+        let Proof { incarnation, epoch, stamp, asked_after, catalog_version, doubt, .. } = *self;
+        let is_sure = self.sure.0.load(Ordering::Relaxed);
+        Claim { incarnation, epoch, stamp, asked_after, catalog_version, doubt, is_sure }
     }
 
     pub(super) fn make_sure(&self) {

@@ -5,7 +5,7 @@ use super::client::{BadFrame, Client};
 use super::compose::Side;
 use super::flow::{Flow, Owner, Probe, Slot, Step, Unexpected, Verdict};
 use super::listen::put_notification;
-use super::round::{Done, Round, named_statement};
+use super::round::{Described, Done, Round, named_statement};
 use crate::upstream::Lease;
 use crate::wire::backend;
 use crate::wire::frame::{BadLength, HEADER, backend_limit, header};
@@ -430,11 +430,11 @@ impl Held {
                 self.lease.carried.outdated.remove(&number);
                 self.lease.carried.shapes.remove(&number);
             }
-            (Some(Step::Describe(Owner::Client | Owner::Own(Probe::Shape))), b't') => {
-                round.parameters = Bytes::copy_from_slice(body.get(2..).unwrap_or_default());
+            (Some(Step::Describe(Owner::Client)), b't' | b'T' | b'n') => {
+                Described::learn(&mut round.shapes, tag, body);
             }
-            (Some(Step::Describe(Owner::Client)), b'T' | b'n') => {
-                round.shapes.push((std::mem::take(&mut round.parameters), backend::shape(body)));
+            (Some(Step::Describe(Owner::Own(Probe::Shape))), b't' | b'T' | b'n') => {
+                Described::learn(&mut round.own_shapes, tag, body);
             }
             _ => {}
         }

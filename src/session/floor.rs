@@ -16,7 +16,7 @@ pub(super) struct Seen {
     replica: Option<(Arc<Server>, u64)>,
     elsewhere: Floor,
     /// What was seen up to here came from a replica, which may have been ahead of what the primary showed.
-    ahead: Option<(Epoch, Lsn)>,
+    ahead: (Epoch, Lsn),
     /// A write whose position could not be learned: the primary alone is fresh enough.
     pub unknown: bool,
 }
@@ -48,17 +48,18 @@ impl Seen {
     /// The primary may not show yet what lies before `position`.
     pub fn lead(&mut self, epoch: Epoch, position: Lsn) {
         let before = self.ahead(epoch).unwrap_or(Lsn::ZERO);
-        self.ahead = Some((epoch, before.max(position)));
+        self.ahead = (epoch, before.max(position));
     }
 
     /// What the primary has to show before it is read. Another life's positions bind nobody: what was seen there may be gone.
     pub fn ahead(&self, epoch: Epoch) -> Option<Lsn> {
-        self.ahead.filter(|(of, _)| *of == epoch).map(|(_, position)| position)
+        let (of, position) = self.ahead;
+        (of == epoch && position != Lsn::ZERO).then_some(position)
     }
 
     /// The primary shows it.
     pub fn caught_up(&mut self) {
-        self.ahead = None;
+        self.ahead.1 = Lsn::ZERO;
     }
 
     /// Read something whose position is not known, before now.

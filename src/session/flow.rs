@@ -219,7 +219,6 @@ impl Flow {
             (Owner::Client, verdict) => verdict,
             (Owner::Own(_), Verdict::RelayReady(status)) => Verdict::OwnReady(status),
             (Owner::Own(probe), Verdict::RelayRow) if tag == b'D' => Verdict::Probed(probe),
-            (Owner::Own(Probe::Shape), _) if matches!(tag, b'T' | b'n') => Verdict::Probed(Probe::Shape),
             (Owner::Own(_), Verdict::RelayCopyIn) => return Err(Unexpected(tag)),
             (Owner::Own(_), _) => Verdict::Swallow,
         })

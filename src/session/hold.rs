@@ -185,8 +185,8 @@ impl Session {
             if let Some(snapshot) = row.as_ref().and_then(|row| snapshot(row)) {
                 self.shared.coherence.saw_snapshot(&snapshot);
                 let shown = |first: &Snapshot| first.in_progress.iter().all(|xid| snapshot.shows(*xid));
-                let is_caught_up = first.as_ref().is_some_and(shown)
-                    || (heard && self.shared.coherence.shows_up_to(&snapshot, ahead));
+                let is_caught_up =
+                    first.as_ref().is_some_and(shown) || (heard && self.shared.coherence.shows_up_to(&snapshot, ahead));
                 if is_caught_up {
                     self.seen.caught_up();
                     return Ok(());

@@ -219,7 +219,7 @@ impl Session {
         let by_name = &mut held.lease.carried.by_name;
         stale.iter().for_each(|name| drop(by_name.remove(name)));
         let shapes = lacking.iter().map(|(_, made)| made.shape);
-        if round.own_error.is_some() || !shapes.eq(round.own_shapes.iter().map(|shape| Some(*shape))) {
+        if round.own_error.is_some() || !shapes.eq(round.own_shapes.iter().map(|told| Some(told.result))) {
             return Ok(false);
         }
         by_name.extend(lacking.iter().cloned());
@@ -252,7 +252,7 @@ impl Session {
             return Err(self.lost(broken).await);
         }
         held.lease.carried.by_name.remove(name);
-        let told = round.own_shapes.first().copied();
+        let told = round.own_shapes.first().map(|told| told.result);
         let failure = match round.own_error {
             Some(error) => error,
             None if made.shape.is_some() && told != made.shape => {
@@ -313,7 +313,7 @@ impl Session {
     pub(super) async fn learn_by_name(&mut self, status: u8) -> Result<(), End> {
         let unknown = self.by_name.made.iter().filter(|(_, made)| made.shape.is_none());
         let names: Vec<String> = unknown.map(|(name, _)| name.clone()).collect();
-        let mut shapes = Default::default();
+        let mut shapes: Vec<u64> = Vec::new();
         if let Some(held) = self.held.as_mut().filter(|_| status != b'E') {
             let Held { lease, flow, .. } = held;
             let mut composer = Composer::new(flow, &mut lease.carried, 0);
@@ -326,7 +326,7 @@ impl Session {
             if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
                 return Err(self.lost(broken).await);
             }
-            shapes = round.own_shapes;
+            shapes = round.own_shapes.iter().map(|told| told.result).collect();
         }
         if shapes.len() != names.len() {
             self.pin(PinReason::SqlPrepare);

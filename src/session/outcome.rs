@@ -2,7 +2,7 @@
 
 use super::client::UnitEnd;
 use super::deferred::Standing;
-use super::round::Round;
+use super::round::{Described, Round};
 use super::shape::hash_of;
 use super::survey::{Naming, Survey};
 use super::{Block, Session};
@@ -74,7 +74,7 @@ impl Session {
 
     /// What the client knows of the shape of results by now, and the connection of its statements.
     fn told(&mut self, survey: &Survey, round: &Round) {
-        for (statement, (parameters, result)) in survey.described.iter().zip(&round.shapes) {
+        for (statement, Described { parameters, result }) in survey.described.iter().zip(&round.shapes) {
             let Some(statement) = statement else { continue };
             statement.told.tell(*result, survey.catalog);
             if !parameters.is_empty() {

@@ -60,6 +60,30 @@ pub enum Done {
     Ended,
 }
 
+/// What a Describe was answered.
+#[derive(Debug)]
+pub struct Described {
+    /// The types of a statement's parameters, four bytes each; of a portal nothing.
+    pub parameters: Bytes,
+    /// The shape of the result. Zero until it is told.
+    pub result: u64,
+}
+
+impl Described {
+    /// A ParameterDescription, or what comes behind it: RowDescription or NoData.
+    pub fn learn(all: &mut Vec<Described>, tag: u8, body: &[u8]) {
+        if tag == b't' {
+            let parameters = Bytes::copy_from_slice(body.get(2..).unwrap_or_default());
+            return all.push(Described { parameters, result: 0 });
+        }
+        let result = backend::shape(body);
+        match all.last_mut() {
+            Some(begun) if begun.result == 0 => begun.result = result,
+            _ => all.push(Described { parameters: Bytes::new(), result }),
+        }
+    }
+}
+
 /// What one round is to learn, and what it learned.
 #[derive(Debug, Default)]
 pub struct Round {
@@ -82,12 +106,9 @@ pub struct Round {
     pub state: Option<Bytes>,
     /// Settings that decide the answer have the values that the session's key says.
     pub settings_hold: bool,
-    /// What the client was told by its Describes, in order: of a statement's parameters (of a portal's nothing), and of the result.
-    pub shapes: SmallVec<[(Bytes, u64); 1]>,
-    /// What we were told of results by ours.
-    pub own_shapes: SmallVec<[u64; 2]>,
-    /// The last ParameterDescription, until the result's description comes.
-    pub parameters: Bytes,
+    /// What the client was told by its Describes, in order, and what we were told by ours.
+    pub shapes: Vec<Described>,
+    pub own_shapes: Vec<Described>,
     /// How many of the client's Parses and Closes succeeded.
     pub named: usize,
     /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
@@ -129,7 +150,8 @@ impl Round {
         let text = |index| column(body, index).and_then(|value| std::str::from_utf8(value).ok());
         let lsn = |index| text(index).and_then(|value| value.parse::<Lsn>().ok());
         match probe {
-            Probe::Effect => {}
+            // What a Describe is answered is noted as it comes.
+            Probe::Effect | Probe::Shape => {}
             Probe::Row => self.row = Some(Bytes::copy_from_slice(body)),
             Probe::Snapshot => self.snapshot = text(0).and_then(|value| value.parse().ok()),
             // A server that left recovery answers NULL or `f`: nothing is proven then.
@@ -137,7 +159,6 @@ impl Round {
             Probe::High => self.high = lsn(0),
             Probe::State => self.state = column(body, 0).map(Bytes::copy_from_slice),
             Probe::Settings => self.settings_hold = text(0) == Some("t"),
-            Probe::Shape => self.own_shapes.push(backend::shape(body)),
         }
     }
 

@@ -84,8 +84,8 @@ impl Session {
         if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
             return Err(self.lost(broken).await);
         }
-        let shape = round.own_shapes.first();
-        let shape = shape.map(|result| Shape { parameters: hash_of(&round.parameters), result: *result });
+        let told = round.own_shapes.first().filter(|told| told.result != 0);
+        let shape = told.map(|told| Shape { parameters: hash_of(&told.parameters), result: told.result });
         if let (Some(shape), Some(held)) = (shape, &mut self.held)
             && statement.is_named
         {

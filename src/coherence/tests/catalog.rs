@@ -70,9 +70,10 @@ fn c19_a_changed_catalog_voids_stamps_names_and_fills() {
     assert_eq!(held.unwrap_err(), FillRefusal::CommitNotVisible);
     let proof = fill(&coherence, primary("103:103:", 1200), &[A]).unwrap();
     assert_eq!(judge(&coherence, &proof), Ok(()), "filled under this catalog, though exactly at the change");
-    let shared = |stamp| coherence.adopt(EPOCH, lsn(stamp), lsn(stamp), &[A]);
-    assert_eq!(judge(&coherence, &shared(1200)), Err(Unservable::Outdated));
-    assert_eq!(judge(&coherence, &shared(1201)), Ok(()));
+    let shared = |asked, stamp| coherence.adopt(EPOCH, (lsn(stamp), lsn(asked), lsn(stamp)), &[A]);
+    assert_eq!(judge(&coherence, &shared(1200, 1200)), Err(Unservable::Outdated));
+    assert_eq!(judge(&coherence, &shared(1200, 1300)), Err(Unservable::Outdated), "read before, though proven later");
+    assert_eq!(judge(&coherence, &shared(1201, 1300)), Ok(()));
 }
 
 #[test]
@@ -92,7 +93,13 @@ fn c19_rows_and_catalog_in_one_transaction_make_hits_as_old_as_the_last_verifica
     let later = Moment::from_micros(NOW.micros() + 1_500_000);
     coherence.pinged(later, lsn(1000));
     let read = Demand { now: later, ..demand(Level::Bounded) };
-    assert_eq!(coherence.judge(&proof, &read), Ok(()), "nothing was heard since");
+    assert_eq!(coherence.judge(&proof, &read), Err(Unservable::NotFresh), "roles may have changed in other databases");
+    let doubt = coherence.newest_doubt();
+    let _ = coherence.catalog_verified(doubt, later, &snapshot("101:101:"), Lsn::ZERO);
+    assert_eq!(coherence.judge(&proof, &read), Ok(()));
+    let later = Moment::from_micros(later.micros() + 1_500_000);
+    let read = Demand { now: later, ..demand(Level::Bounded) };
+    coherence.pinged(later, lsn(1000));
     hear(&coherence, commit(1100, 101, &[B]));
     assert_eq!(coherence.catalog_need(), CatalogNeed::Soon);
     assert_eq!(coherence.judge(&proof, &read), Err(Unservable::NotFresh));

@@ -125,7 +125,7 @@ fn a_stream_that_no_ping_has_measured_is_not_fresh_even_in_the_first_second() {
 fn c4_an_entry_of_the_shared_tier_is_held_against_this_instances_own_positions() {
     let coherence = live();
     hear(&coherence, commit(1100, 101, &[A]));
-    let shared = |epoch, stamp, relation| coherence.adopt(epoch, lsn(stamp), lsn(stamp), &[relation]);
+    let shared = |epoch, stamp, relation| coherence.adopt(epoch, (lsn(stamp), lsn(stamp), lsn(stamp)), &[relation]);
     assert_eq!(judge(&coherence, &shared(EPOCH, 1099, A)), Err(Unservable::Changed));
     assert_eq!(judge(&coherence, &shared(EPOCH, 1099, B)), Ok(()));
     assert_eq!(judge(&coherence, &shared(EPOCH, 1100, A)), Ok(()));
@@ -150,7 +150,11 @@ fn a_position_behind_a_page_header_is_reached_where_the_page_begins() {
     let coherence = live();
     coherence.applied(lsn(segment));
     coherence.pinged(Moment::from_micros(NOW.micros() + 9), lsn(segment + 40));
-    assert_eq!(coherence.behind(Moment::from_micros(NOW.micros() + 9)), Some(Duration::ZERO));
+    let later = Moment::from_micros(NOW.micros() + 9);
+    coherence.pinged(later, lsn(segment + 40));
+    assert_eq!(coherence.behind(later), Some(Duration::from_micros(9)), "since the catalog was looked at");
+    let _ = coherence.catalog_verified(coherence.newest_doubt(), later, &snapshot("101:101:"), Lsn::ZERO);
+    assert_eq!(coherence.behind(later), Some(Duration::ZERO));
 }
 
 #[tokio::test]
@@ -181,8 +185,9 @@ fn readers_without_a_lock_never_see_an_entry_that_a_commit_they_know_of_has_chan
                 let mut served = 0_u64;
                 loop {
                     let known = applied.load(Ordering::Acquire);
-                    let newest = coherence.adopt(EPOCH, lsn(known), lsn(known), &[A]);
-                    let older = coherence.adopt(EPOCH, lsn(known.saturating_sub(1)), lsn(known), &[A]);
+                    let newest = coherence.adopt(EPOCH, (lsn(known), lsn(known), lsn(known)), &[A]);
+                    let before = lsn(known.saturating_sub(1));
+                    let older = coherence.adopt(EPOCH, (before, before, lsn(known)), &[A]);
                     served += u64::from(coherence.judge(&newest, &from(known)).is_ok());
                     if known > 1000 {
                         assert_ne!(coherence.judge(&older, &from(known)), Ok(()));
