@@ -548,3 +548,24 @@ fn c16_a_session_keeps_its_role_when_memberships_change() {
         root.rows(&format!("DROP OWNED BY {group}; DROP ROLE {group}"));
     }
 }
+
+/// Roles are changed in any database, of which no stream tells, and a view that is locked keeps the catalog from being read: then nothing is
+/// served past the bound.
+#[test]
+fn c15_a_membership_revoked_in_another_database_counts_though_the_catalog_cannot_be_read() {
+    let cluster = Cluster::shared();
+    let setup = "CREATE TABLE locked(x int); CREATE VIEW over AS SELECT x FROM locked; CREATE TABLE t AS SELECT 7 AS x";
+    let watched = Watched::with(cluster, "c15_elsewhere", setup, |builder| builder.no_replicas());
+    let mut root = cluster.primary.connect_to(&watched.database);
+    let mut elsewhere = cluster.primary.connect_to("postgres");
+    let group = format!("g_{}", watched.database);
+    root.rows(&format!("CREATE ROLE {group}; GRANT {group} TO solo; GRANT SELECT ON t TO {group}"));
+    let mut client = watched.sidecache.connect("solo");
+    assert_eq!(watched.warm(&mut client, "SELECT x FROM t"), "7");
+    let mut migration = watched.beside();
+    migration.rows("BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE");
+    elsewhere.rows(&format!("REVOKE {group} FROM solo"));
+    eventually("hits to end", || (answer(&mut client, "SELECT x FROM t") == "42501").then_some(()));
+    migration.rows("ROLLBACK");
+    root.rows(&format!("DROP OWNED BY {group}; DROP ROLE {group}"));
+}

@@ -169,6 +169,23 @@ fn c8_what_was_seen_on_a_replica_is_not_unseen_on_the_primary_without_a_stream()
     write.join().expect("the write is acknowledged");
 }
 
+/// How late the stream is is the cache's business: on the primary nobody waits for it, who has seen what it has not told yet.
+#[test]
+fn c8_a_late_stream_holds_up_no_statement() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::with(&cluster, "c8_late", TABLE, |builder| builder.flag("--staleness", "1h"));
+    let mut client = watched.client();
+    let stalled = cluster.stall_streams(&watched.database);
+    watched.beside().rows("UPDATE t SET v = 1");
+    cluster.catch_up();
+    assert_eq!(client.value(READ), "1", "on the replica");
+    // Much less than the session would wait for the stream.
+    client.set_patience(Duration::from_secs(15));
+    client.rows("UPDATE t SET v = v + 1");
+    assert_eq!(client.value(READ), "2");
+    stalled.resume();
+}
+
 #[test]
 fn c8_a_hit_that_a_replica_filled_is_not_unseen_in_its_transaction() {
     let cluster = Cluster::build().replicas(1).start();
