@@ -7,7 +7,8 @@ use crate::harness::eventually;
 use crate::harness::process::Signal;
 use crate::harness::proxy::{FaultProxy, Silence};
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::{Batch, Login, Wire, rows};
+use crate::harness::wire::{Batch, Login, Wire, rows, tags};
+use crate::watched::Watched;
 use std::io::ErrorKind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -249,4 +250,37 @@ fn r24_a_replica_that_freezes_holds_up_no_read_for_good() {
         reader.rows(read);
         (on_replica() > before).then_some(())
     });
+}
+
+/// Another database takes the name of the one that is served (a restore that is swapped in): the connections that replicas keep open are to
+/// the one before.
+#[test]
+fn c6_a_database_that_takes_anothers_name_is_read_on_replicas_too() {
+    let cluster = Cluster::shared();
+    let watched = Watched::shared("c6_swapped", "CREATE TABLE t AS SELECT 1 AS v");
+    let (served, old, new) =
+        (watched.database.clone(), format!("{}_old", watched.database), cluster.database("c6_restored"));
+    cluster.connect("app", &new).rows("CREATE TABLE t AS SELECT 2 AS v");
+    let mut root = cluster.primary.connect_to("postgres");
+    let read = "/* sidecache: off */ SELECT v FROM t";
+    eventually("a replica to be read", || {
+        watched.client().rows(read);
+        (watched.sidecache.count("/servers/1/statements") > 0).then_some(())
+    });
+    eventually("nobody to be connected", || {
+        root.rows(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{served}'"));
+        let swap = format!("ALTER DATABASE {served} RENAME TO {old}");
+        root.query(&swap).ok().filter(|frames| tags(frames) == "CZ").map(drop)
+    });
+    let loads = watched.sidecache.count("/catalog/loads");
+    root.rows(&format!("ALTER DATABASE {new} RENAME TO {served}"));
+    let value = || {
+        watched.sidecache.try_connect("app").ok()?.query(read).ok().and_then(|f| rows(&f).ok()).map(|r| r[0][0].clone())
+    };
+    eventually("the other database", || (value()?.as_deref() == Some("2")).then_some(()));
+    eventually("its catalog", || (watched.sidecache.count("/catalog/loads") > loads).then_some(()));
+    watched.hear();
+    for _ in 0..20 {
+        assert_eq!(watched.client().rows(read)[0][0].as_deref(), Some("2"));
+    }
 }
