@@ -3,7 +3,7 @@
 
 use super::Session;
 use super::client::{UnitEnd, frames};
-use super::composer::{Composer, server_name};
+use super::composer::{Composer, Look, server_name};
 use super::flow::{Owner, Step};
 use super::round::Round;
 use super::shape;
@@ -27,7 +27,7 @@ pub enum Beside {
     /// connection.
     Behind {
         position: bool,
-        state: bool,
+        state: Option<Look>,
     },
 }
 
@@ -74,7 +74,7 @@ impl Session {
             composer.carried.unnamed = None;
             match beside {
                 Beside::Nothing => {}
-                Beside::Proof | Beside::High => composer.behind(side, true, false),
+                Beside::Proof | Beside::High => composer.behind(side, true, None),
                 Beside::Behind { position, state } => composer.behind(side, position, state),
             }
             return;

@@ -28,11 +28,13 @@ const SETTINGS: (u64, &str) = (
      FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS s(n, v)",
 );
 
-/// What PostgreSQL's own functions and types read of a session, so that answers depend on it, and an array of the users' own settings: one
-/// that was set and taken back is empty there, and counts as if it had never been set.
-const STATE: (u64, &str) = (
-    5,
-    "SELECT pg_catalog.concat_ws('|', CURRENT_USER, SESSION_USER, pg_catalog.current_setting('search_path'), \
+/// What PostgreSQL's own functions and types read of a session, so that answers depend on it, what bounds and labels its statements, and an
+/// array of the users' own settings: one that was set and taken back is empty there, and counts as if it had never been set. Then
+/// whether the session has temporary objects.
+macro_rules! state {
+    ($more:literal) => {
+        concat!(
+            "SELECT pg_catalog.concat_ws('|', CURRENT_USER, SESSION_USER, pg_catalog.current_setting('search_path'), \
      pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('timezone_abbreviations'), \
      pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('IntervalStyle'), \
      pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('bytea_output'), \
@@ -44,8 +46,28 @@ const STATE: (u64, &str) = (
      pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('gin_fuzzy_search_limit'), \
      pg_catalog.current_setting('default_transaction_isolation'), \
      pg_catalog.current_setting('default_transaction_read_only'), \
+     pg_catalog.current_setting('default_transaction_deferrable'), pg_catalog.current_setting('session_replication_role'), \
+     pg_catalog.current_setting('statement_timeout'), pg_catalog.current_setting('lock_timeout'), \
+     pg_catalog.current_setting('idle_in_transaction_session_timeout'), pg_catalog.current_setting('idle_session_timeout', true), \
+     pg_catalog.current_setting('transaction_timeout', true), pg_catalog.current_setting('synchronous_commit'), \
+     pg_catalog.current_setting('application_name'), pg_catalog.current_setting('client_min_messages'), \
      (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(COALESCE(pg_catalog.current_setting(n, true), '')), ',') \
-     FROM pg_catalog.unnest($1::pg_catalog.text[]) AS s(n)))",
+     FROM pg_catalog.unnest($1::pg_catalog.text[]) AS s(n))), \
+     CASE WHEN pg_catalog.oideq(pg_catalog.pg_my_temp_schema(), 0) THEN false ELSE EXISTS (SELECT FROM pg_catalog.pg_class AS c \
+     WHERE pg_catalog.oideq(c.relnamespace, pg_catalog.pg_my_temp_schema())) END",
+            $more
+        )
+    };
+}
+const STATE: (u64, &str) = (5, state!(""));
+
+/// The same, and whether it holds advisory locks: to ask that looks at every lock of the server.
+const STATE_AND_LOCKS: (u64, &str) = (
+    7,
+    state!(
+        ", EXISTS (SELECT FROM pg_catalog.pg_locks AS l WHERE pg_catalog.texteq(l.locktype, 'advisory') \
+         AND pg_catalog.int4eq(l.pid, pg_catalog.pg_backend_pid()))"
+    ),
 );
 
 /// Bytes that a unit usually grows by on its way to a server: names, and questions of our own.
@@ -62,6 +84,15 @@ pub struct Composer<'a> {
     /// Statements of clients that the connection may keep.
     pub limit: usize,
     tick: u64,
+}
+
+/// What is looked for on a connection on which something ran that may have left something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Settings and temporary objects.
+    Settings,
+    /// Advisory locks too.
+    Locks,
 }
 
 /// How our own messages stand to the client's.
@@ -145,23 +176,27 @@ impl<'a> Composer<'a> {
     }
 
     /// What is asked behind a write.
-    pub fn behind(&mut self, side: Side, position: bool, state: bool) {
+    pub fn behind(&mut self, side: Side, position: bool, state: Option<Look>) {
         if position {
             self.after(side);
         }
-        if state {
+        if let Some(look) = state {
             let known = self.carried.state.as_ref();
             let asked = known.map(|state| Arc::clone(&state.asked)).unwrap_or_default();
-            self.state(&asked);
+            self.state(&asked, look);
         }
         self.sync_own();
     }
 
     /// Asks for what decides answers there: `asked` among others, and the users' own settings that sessions have set there.
-    pub fn state(&mut self, asked: &[String]) {
+    pub fn state(&mut self, asked: &[String], look: Look) {
         let carried = self.carried.settings.keys().filter(|name| is_own(name));
         let names = array(carried.chain(asked).map(|name| Some(name.as_str())));
-        self.own_with(STATE, Probe::State, &texts(&[names]));
+        let statement = match look {
+            Look::Settings => STATE,
+            Look::Locks => STATE_AND_LOCKS,
+        };
+        self.own_with(statement, Probe::State, &texts(&[names]));
     }
 
     /// Asks, in a group of our own, whether settings are as they should be: an error in asking is not the client's.

@@ -239,7 +239,8 @@ impl Session {
         } else if outside && whole && self.learns_from(survey) {
             Beside::High
         } else if outside && whole && self.ends_as_write(survey) {
-            Beside::Behind { position: self.learns_positions(), state: self.checks_state() }
+            let look = self.checks_state().then(|| self.look(survey.may_leave_anything()));
+            Beside::Behind { position: self.learns_positions(), state: look }
         } else {
             Beside::Nothing
         };

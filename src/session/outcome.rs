@@ -30,6 +30,11 @@ impl Session {
             self.statements.close(b"");
         }
         self.told(survey, round);
+        self.may_have_left |= survey.may_leave_anything();
+        if end == UnitEnd::Call && !survey.calls_large_object {
+            // A function may do anything, and none that is called so is looked at.
+            self.pin(PinReason::Opaque);
+        }
         let mut in_block = self.status != b'I';
         for (at, plan) in survey.runs.iter().enumerate() {
             match plan {

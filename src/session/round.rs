@@ -60,6 +60,17 @@ pub enum Done {
     Ended,
 }
 
+/// What a connection said of itself.
+#[derive(Debug)]
+pub struct Left {
+    /// Those that decide answers, as one text.
+    pub settings: Bytes,
+    /// Whether there are temporary objects.
+    pub temporary: bool,
+    /// Whether advisory locks are held, if that was asked.
+    pub locks: bool,
+}
+
 /// What a Describe was answered.
 #[derive(Debug)]
 pub struct Described {
@@ -102,8 +113,8 @@ pub struct Round {
     pub high: Option<Lsn>,
     /// `high` and `state` were asked behind the unit's end: they tell of its writes too.
     pub behind: bool,
-    /// What decides answers on the connection.
-    pub state: Option<Bytes>,
+    /// What decides answers on the connection, and what else is left there.
+    pub state: Option<Left>,
     /// Settings that decide the answer have the values that the session's key says.
     pub settings_hold: bool,
     /// What the client was told by its Describes, in order, and what we were told by ours.
@@ -157,7 +168,13 @@ impl Round {
             // A server that left recovery answers NULL or `f`: nothing is proven then.
             Probe::Replayed => self.replayed = if text(1) == Some("t") { lsn(0) } else { None },
             Probe::High => self.high = lsn(0),
-            Probe::State => self.state = column(body, 0).map(Bytes::copy_from_slice),
+            Probe::State => {
+                self.state = column(body, 0).map(|settings| Left {
+                    settings: Bytes::copy_from_slice(settings),
+                    temporary: text(1) == Some("t"),
+                    locks: text(2) == Some("t"),
+                });
+            }
             Probe::Settings => self.settings_hold = text(0) == Some("t"),
         }
     }

@@ -2,17 +2,17 @@
 //! back to its pool.
 
 use super::compose::Side;
-use super::composer::Composer;
+use super::composer::{Composer, Look};
 use super::exchange::Held;
-use super::round::Round;
+use super::round::{Left, Round};
 use super::{End, Session};
 use crate::cache::{Filled, Permit, StoreRefusal, TimedPermit, TimedReply};
+use crate::catalog::Writes;
 use crate::coherence::{Evidence, FillRefusal};
 use crate::config::PoolMode;
 use crate::route::plan::{PinReason, Plan};
 use crate::types::Moment;
 use crate::upstream::{Server, State};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl Fill {
 impl Session {
     /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is
     /// clean. `state`: what decides answers there, if that was asked behind the batch.
-    pub(super) async fn settle(&mut self, status: u8, state: Option<Bytes>) -> Result<(), End> {
+    pub(super) async fn settle(&mut self, status: u8, state: Option<Left>) -> Result<(), End> {
         if self.by_name.is_to_be_learned() {
             Box::pin(self.learn_by_name(status)).await?;
         }
@@ -58,7 +58,9 @@ impl Session {
         if std::mem::take(&mut self.unlearned) && self.learns_positions() {
             Box::pin(self.learn_position()).await?;
         }
-        let is_known = !wrote || !self.checks_state() || Box::pin(self.check_state(state)).await?;
+        let may_have_left = std::mem::take(&mut self.may_have_left);
+        let look = self.look(may_have_left);
+        let is_known = !wrote || !self.checks_state() || Box::pin(self.check_state(state, look)).await?;
         if !self.keeps_connection()
             && let Some(held) = self.held.take()
         {
@@ -86,30 +88,36 @@ impl Session {
     /// Asks what decides answers on the held connection: before something runs that may change it.
     pub(super) async fn know_state(&mut self) -> Result<(), End> {
         let asked = Arc::clone(&self.shared.catalog.load().settings_read);
-        let said = self.ask_state(&asked).await?;
+        let said = self.ask_state(&asked, Look::Settings).await?;
         if let Some(held) = &mut self.held {
             let settings = held.lease.carried.settings.clone();
-            held.lease.carried.state = said.map(|said| State { settings, asked, said });
+            held.lease.carried.state = said.map(|said| State { settings, asked, said: said.settings });
         }
         Ok(())
     }
 
     /// Whether functions and triggers that ran have left the connection as it was. What they changed stays with the
     /// session; another one's answers would come out wrong there, and be stored for everybody.
-    async fn check_state(&mut self, asked: Option<Bytes>) -> Result<bool, End> {
+    async fn check_state(&mut self, asked: Option<Left>, look: Look) -> Result<bool, End> {
         let now = match asked {
             Some(state) => Some(state),
             None => {
                 let known = self.held.as_ref().and_then(|held| held.lease.carried.state.as_ref());
                 let asked = known.map(|state| Arc::clone(&state.asked)).unwrap_or_default();
-                self.ask_state(&asked).await?
+                self.ask_state(&asked, look).await?
             }
         };
+        if now.as_ref().is_some_and(|left| left.temporary) {
+            self.pin(PinReason::TemporaryObject);
+        }
+        if now.as_ref().is_some_and(|left| left.locks) {
+            self.pin(PinReason::AdvisoryLock);
+        }
         let Some(held) = &self.held else { return Ok(true) };
         let carried = &held.lease.carried;
         match &carried.state {
             Some(State { settings, said, .. }) if *settings == carried.settings => {
-                if now.as_ref() != Some(said) {
+                if now.as_ref().map(|left| &left.settings) != Some(said) {
                     self.pin(PinReason::Opaque);
                 }
                 Ok(true)
@@ -133,12 +141,18 @@ impl Session {
         !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session
     }
 
-    async fn ask_state(&mut self, asked: &[String]) -> Result<Option<Bytes>, End> {
+    /// What may have been left by what ran. Triggers that may take locks are as good as statements that do.
+    pub(super) fn look(&self, may_leave_anything: bool) -> Look {
+        let triggers = || self.shared.catalog.load().writes == Writes::MayMoveSettings;
+        if may_leave_anything || triggers() { Look::Locks } else { Look::Settings }
+    }
+
+    async fn ask_state(&mut self, asked: &[String], look: Look) -> Result<Option<Left>, End> {
         let Some(held) = &mut self.held else { return Ok(None) };
         let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
         let Held { lease, flow, .. } = held;
         let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
-        composer.state(asked);
+        composer.state(asked, look);
         composer.sync_own();
         let mut out = composer.out;
         match held.pump(&mut out, &mut self.client, &mut round).await {

@@ -263,6 +263,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         unseen: false,
         wrote: false,
         unlearned: false,
+        may_have_left: false,
         touched_catalog: false,
         levels,
         seen: Seen::default(),

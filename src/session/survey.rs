@@ -10,10 +10,14 @@ use super::settings::Settings;
 use crate::catalog::CatalogVersion;
 use crate::route::plan::{Kind, PinReason, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
 use crate::wire::backend::failure_frame;
+use crate::wire::frame::HEADER;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// What clients call by FunctionCall (`lo_initialize` in libpq's fe-lobj.c): nothing of it outlives its transaction in the session.
+const LARGE_OBJECTS: &[u32] = &[715, 764, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172];
 
 /// A message that gives a name or takes one away, once the server has answered it.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Survey {
     pub is_request: bool,
     /// An Execute asked for a part of the rows.
     pub partial: bool,
+    /// It is a call of one of the functions that work on large objects.
+    pub calls_large_object: bool,
     /// What its executions set by `set_config`, by their number; `None` where that is not certain.
     pub set: Vec<(usize, Option<Vec<SettingChange>>)>,
     /// The statements that it describes, by themselves or by a portal, in order; `None` for what is not known.
@@ -95,6 +101,11 @@ impl Survey {
     /// Whether it touches no row, but the session and its transaction alone.
     pub fn is_control(&self) -> bool {
         self.runs.iter().all(|plan| plan.as_ref().is_some_and(|plan| plan.kind.is_control()))
+    }
+
+    /// Whether something runs that is not known to do no more than read and write rows.
+    pub fn may_leave_anything(&self) -> bool {
+        self.runs.iter().any(|plan| plan.as_ref().is_none_or(|plan| plan.kind == Kind::Unproven))
     }
 
     /// Whether it sets the modes of the transaction that it is in.
@@ -232,6 +243,8 @@ impl Session {
         }
         if end == UnitEnd::Call {
             survey.runs.push(None);
+            let function = unit.get(HEADER..HEADER + 4).and_then(|oid| oid.try_into().ok()).map(u32::from_be_bytes);
+            survey.calls_large_object = function.is_some_and(|oid| LARGE_OBJECTS.contains(&oid));
         }
         Ok(survey)
     }

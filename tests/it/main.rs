@@ -44,6 +44,7 @@ mod grammar;
 mod guessing;
 mod harness_smoke;
 mod inputs;
+mod left_behind;
 mod limits;
 mod listening;
 mod methods;

@@ -1,0 +1,87 @@
+//! What functions, triggers and calls leave in a session is that client's alone (R20), though no statement says that they do: whoever comes
+//! after finds a connection as it was.
+
+use crate::harness::wire::{Batch, Wire};
+use crate::twins::Twins;
+
+/// What a client sees of what others may have left.
+const SEEN: &str = "SELECT pg_try_advisory_lock(77), current_setting('statement_timeout'), current_setting('search_path'), \
+                    to_regclass('left_table'), (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema())";
+
+/// One client does this, then another looks: directly, and through Sidecache.
+fn leaves_nothing(label: &str, setup: &str, does: impl Fn(&str) -> Vec<Batch>) {
+    let twins = Twins::with(label, setup, |builder| builder.no_replicas().flag("--pool-size", "2"));
+    let seen = |way: &str, open: &dyn Fn() -> Wire| {
+        let (mut client, mut other) = (open(), open());
+        for batch in does(way) {
+            client.run(&batch).expect("an answer");
+        }
+        other.rows(SEEN)
+    };
+    let right = seen("direct", &|| twins.direct());
+    assert_eq!(seen("through", &|| twins.through()), right, "{label}");
+}
+
+fn query(text: &str) -> Batch {
+    Batch::new().query(text)
+}
+
+/// `F`: the function's oid, one binary format for all arguments, an argument of eight bytes, a binary result.
+fn call(function: u32, argument: i64) -> Batch {
+    let mut body = function.to_be_bytes().to_vec();
+    body.extend_from_slice(&[0, 1, 0, 1, 0, 1, 0, 0, 0, 8]);
+    body.extend_from_slice(&argument.to_be_bytes());
+    body.extend_from_slice(&[0, 1]);
+    Batch::new().message(b'F', &body)
+}
+
+#[test]
+fn r20_what_a_function_call_leaves_is_the_callers() {
+    // pg_advisory_lock(bigint)
+    leaves_nothing("r20_call", "", |_| vec![call(2880, 77)]);
+}
+
+#[test]
+fn r20_what_a_trigger_leaves_is_the_writers() {
+    for (label, leaves) in [
+        ("r20_trigger_lock", "PERFORM pg_advisory_lock(77);"),
+        ("r20_trigger_timeout", "SET statement_timeout = '4321ms';"),
+        ("r20_trigger_temp", "CREATE TEMP TABLE left_table(x int);"),
+        ("r20_trigger_temp_schema", "CREATE TABLE pg_temp.left_table(x int);"),
+    ] {
+        let setup = format!(
+            "CREATE TABLE t(x int); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {leaves} RETURN NEW; END$$; \
+             CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()"
+        );
+        leaves_nothing(label, &setup, |_| vec![query("INSERT INTO t VALUES (1)")]);
+        leaves_nothing(label, &setup, |_| vec![query("BEGIN"), query("INSERT INTO t VALUES (1)"), query("COMMIT")]);
+    }
+}
+
+/// A function that the catalog does not know yet.
+#[test]
+fn r20_what_a_new_function_leaves_is_the_callers() {
+    let make = |way: &str| {
+        query(&format!(
+            "CREATE FUNCTION fresh_{way}() RETURNS int LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_lock(77); \
+             PERFORM set_config('statement_timeout', '6666', false); CREATE TABLE pg_temp.left_table(x int); RETURN 1; END$$"
+        ))
+    };
+    let call = |way: &str| query(&format!("SELECT fresh_{way}()"));
+    leaves_nothing("r20_new", "", |way| vec![make(way), call(way)]);
+    leaves_nothing("r20_new_block", "", |way| vec![query("BEGIN"), make(way), call(way), query("COMMIT")]);
+}
+
+/// What ends with its transaction is left to nobody, and keeps nobody.
+#[test]
+fn r20_what_a_trigger_drops_again_keeps_no_connection() {
+    let setup = "CREATE TABLE t(x int); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$BEGIN CREATE TEMP TABLE gone(x int) ON COMMIT DROP; RETURN NEW; END$$; \
+                 CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()";
+    let twins = Twins::with("r20_dropped", setup, |builder| builder.no_replicas().flag("--pool-size", "1"));
+    let (mut client, mut other) = (twins.through(), twins.through());
+    for _ in 0..3 {
+        client.rows("INSERT INTO t VALUES (1)");
+        assert_eq!(other.value("SELECT count(*) > 0 FROM t"), "t", "on the one connection");
+    }
+}
