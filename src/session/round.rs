@@ -114,7 +114,7 @@ pub struct Round {
     /// `high` and `state` were asked behind the unit's end: they tell of its writes too.
     pub behind: bool,
     /// What decides answers on the connection, and what else is left there.
-    pub state: Option<Left>,
+    pub state: Option<Box<Left>>,
     /// Settings that decide the answer have the values that the session's key says.
     pub settings_hold: bool,
     /// What the client was told by its Describes, in order, and what we were told by ours.
@@ -169,10 +169,12 @@ impl Round {
             Probe::Replayed => self.replayed = if text(1) == Some("t") { lsn(0) } else { None },
             Probe::High => self.high = lsn(0),
             Probe::State => {
-                self.state = column(body, 0).map(|settings| Left {
-                    settings: Bytes::copy_from_slice(settings),
-                    temporary: text(1) == Some("t"),
-                    locks: text(2) == Some("t"),
+                self.state = column(body, 0).map(|settings| {
+                    Box::new(Left {
+                        settings: Bytes::copy_from_slice(settings),
+                        temporary: text(1) == Some("t"),
+                        locks: text(2) == Some("t"),
+                    })
                 });
             }
             Probe::Settings => self.settings_hold = text(0) == Some("t"),

@@ -47,7 +47,7 @@ impl Fill {
 impl Session {
     /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is
     /// clean. `state`: what decides answers there, if that was asked behind the batch.
-    pub(super) async fn settle(&mut self, status: u8, state: Option<Left>) -> Result<(), End> {
+    pub(super) async fn settle(&mut self, status: u8, state: Option<Box<Left>>) -> Result<(), End> {
         if self.by_name.is_to_be_learned() {
             Box::pin(self.learn_by_name(status)).await?;
         }
@@ -98,7 +98,7 @@ impl Session {
 
     /// Whether functions and triggers that ran have left the connection as it was. What they changed stays with the
     /// session; another one's answers would come out wrong there, and be stored for everybody.
-    async fn check_state(&mut self, asked: Option<Left>, look: Look) -> Result<bool, End> {
+    async fn check_state(&mut self, asked: Option<Box<Left>>, look: Look) -> Result<bool, End> {
         let now = match asked {
             Some(state) => Some(state),
             None => {
@@ -147,7 +147,7 @@ impl Session {
         if may_leave_anything || triggers() { Look::Locks } else { Look::Settings }
     }
 
-    async fn ask_state(&mut self, asked: &[String], look: Look) -> Result<Option<Left>, End> {
+    async fn ask_state(&mut self, asked: &[String], look: Look) -> Result<Option<Box<Left>>, End> {
         let Some(held) = &mut self.held else { return Ok(None) };
         let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
         let Held { lease, flow, .. } = held;

@@ -16,6 +16,8 @@ fn leaves_nothing(label: &str, setup: &str, does: impl Fn(&str) -> Vec<Batch>) {
         for batch in does(way) {
             client.run(&batch).expect("an answer");
         }
+        // By now what came before is settled, and its connection is another's, if it is to be.
+        client.rows("SELECT 1");
         other.rows(SEEN)
     };
     let right = seen("direct", &|| twins.direct());
