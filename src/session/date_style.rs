@@ -65,7 +65,7 @@ impl DateStyle {
     pub fn setting(self) -> Setting {
         let DateStyle { style, order } = self;
         let replay = replay(NAME, &format!("{style}, {order}")).into();
-        Setting { replay, values: vec![style.to_owned(), order.to_owned()] }
+        Setting { replay, values: vec![style.to_owned(), order.to_owned()], role: None }
     }
 }
 

@@ -34,6 +34,9 @@ const LATE: Duration = Duration::from_millis(20);
 /// the server looks anew at which of its schemas the role may use (`assign_search_path` in namespace.c). It takes no right.
 const LOOK_AGAIN: &str = "BEGIN; SET LOCAL search_path = ''; COMMIT";
 
+const ROLE: &str = "role";
+const RESET_ROLE: &str = "RESET ROLE";
+
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text";
 
 impl Session {
@@ -73,25 +76,27 @@ impl Session {
         if let Reason::NoneFit(passed_over) = reason {
             self.shared.telemetry.passed_over(passed_over.label());
         }
-        let mut lease = match self.idle(&server) {
-            Some(lease) => {
-                self.shared.telemetry.pool_wait(Duration::ZERO);
-                lease
+        let (side, is_elsewhere) = loop {
+            let mut lease = match self.idle(&server) {
+                Some(lease) => {
+                    self.shared.telemetry.pool_wait(Duration::ZERO);
+                    lease
+                }
+                None => match Box::pin(self.wait_for_lease(&server, end)).await? {
+                    Some(lease) => lease,
+                    None => return Ok(None),
+                },
+            };
+            // Before anyone asks what the connection has prepared.
+            lease.carried.rename(self.shared.catalog.named().0);
+            let side = self.side(&lease.server);
+            let is_elsewhere = tied.is_none() && !Arc::ptr_eq(&lease.server, &server);
+            self.held = Some(Held::new(lease, side, std::mem::take(&mut self.spare), self.registration.process));
+            if self.carries_settings() || Box::pin(self.take_over()).await? {
+                break (side, is_elsewhere);
             }
-            None => match Box::pin(self.wait_for_lease(&server, end)).await? {
-                Some(lease) => lease,
-                None => return Ok(None),
-            },
         };
-        // Before anyone asks what the connection has prepared.
-        lease.carried.rename(self.shared.catalog.named().0);
-        let side = self.side(&lease.server);
-        let is_elsewhere = tied.is_none() && !Arc::ptr_eq(&lease.server, &server);
         let reason = if is_elsewhere { Reason::NoConnection } else { reason };
-        self.held = Some(Held::new(lease, side, std::mem::take(&mut self.spare), self.registration.process));
-        if !self.carries_settings() {
-            Box::pin(self.put_settings()).await?;
-        }
         if side == Side::Primary && self.is_ahead() {
             Box::pin(self.catch_up()).await?;
         }
@@ -227,36 +232,71 @@ impl Session {
         self.held.as_ref().is_none_or(|held| carries(&held.lease.carried))
     }
 
+    /// Puts this session's settings on a connection that another has left. `false`: what that one had set cannot be taken back by this one
+    /// (it had another role), and the connection is closed.
+    async fn take_over(&mut self) -> Result<bool, End> {
+        let is_new = self.held.as_ref().is_none_or(|held| held.lease.carried.settings.is_empty());
+        match self.try_settings().await? {
+            None => Ok(true),
+            Some(error) if is_new => self.refused(&error).await.map(|()| true),
+            Some(_) => {
+                self.held = None;
+                Ok(false)
+            }
+        }
+    }
+
     /// Puts this session's settings on the held connection, where they differ from what it carries.
     pub(super) async fn put_settings(&mut self) -> Result<(), End> {
-        let Some(held) = &mut self.held else { return Ok(()) };
-        let wanted = self.settings.current();
-        let statements = differences(&held.lease.carried, wanted);
-        if statements.is_empty() {
-            return Ok(());
+        match self.try_settings().await? {
+            None => Ok(()),
+            Some(error) => self.refused(&error).await,
         }
+    }
+
+    /// Direct, the setting would have been refused when it was made; here what it stands on may have gone since.
+    async fn refused(&mut self, error: &[u8]) -> Result<(), End> {
+        self.held = None;
+        put_raised(&mut self.client.output, error.get(HEADER..).unwrap_or_default());
+        self.client.flush().await?;
+        Err(End::Closed)
+    }
+
+    /// Gives the ErrorResponse if a setting is refused.
+    async fn try_settings(&mut self) -> Result<Option<Bytes>, End> {
+        let Some(held) = &self.held else { return Ok(None) };
+        let statements = differences(&held.lease.carried, self.settings.current());
+        if statements.is_empty() {
+            return Ok(None);
+        }
+        let Some(error) = self.run_settings(&statements).await? else { return Ok(None) };
+        match in_their_roles(&statements, self.settings.current()) {
+            Some(statements) => self.run_settings(&statements).await,
+            None => Ok(Some(error)),
+        }
+    }
+
+    async fn run_settings(&mut self, statements: &[String]) -> Result<Option<Bytes>, End> {
+        let Some(held) = &mut self.held else { return Ok(None) };
         let mut round = Round { mute_parameters: true, ..Round::default() };
         let Held { lease, flow, .. } = held;
         let mut composer = Composer::new(flow, &mut lease.carried, 0);
-        for statement in &statements {
+        for statement in statements {
             composer.query_own(statement, Probe::Effect);
         }
         let mut out = composer.out;
         if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
             return Err(self.lost(broken).await);
         }
-        if let Some(error) = round.own_error {
-            // Direct, the setting would have been refused when it was made; here what it stands on may have gone since.
-            self.held = None;
-            put_raised(&mut self.client.output, error.get(HEADER..).unwrap_or_default());
-            self.client.flush().await?;
-            return Err(End::Closed);
+        if round.own_error.is_some() {
+            return Ok(round.own_error);
         }
         held.lease.carried.is_path_old = false;
+        let wanted = self.settings.current().iter();
         held.lease.carried.settings =
-            wanted.iter().map(|(name, setting)| (name.clone(), Arc::clone(&setting.replay))).collect();
+            wanted.map(|(name, setting)| (name.clone(), Arc::clone(&setting.replay))).collect();
         tracing::trace!(changed = statements.len(), "settings put on a connection");
-        Ok(())
+        Ok(None)
     }
 
     /// What the connection has reported, if the unit resets settings that the client's startup message gave: the server
@@ -341,8 +381,19 @@ fn differences(carried: &Carried, wanted: &BTreeMap<String, Setting>) -> Vec<Str
     statements
 }
 
+/// The same, each setting in the role in which it was made, which may have had rights that the user has not. `None`: there was none.
+fn in_their_roles(statements: &[String], wanted: &BTreeMap<String, Setting>) -> Option<Vec<String>> {
+    let role = |statement: &String| {
+        wanted.values().find(|setting| *setting.replay == **statement).and_then(|setting| setting.role.as_ref())
+    };
+    let each = |statement: &String| match role(statement) {
+        Some(role) => vec![role.to_string(), statement.clone(), RESET_ROLE.to_owned()],
+        None => vec![statement.clone()],
+    };
+    statements.iter().any(|statement| role(statement).is_some()).then(|| statements.iter().flat_map(each).collect())
+}
+
 fn changes(carried: &BTreeMap<String, Arc<str>>, wanted: &BTreeMap<String, Setting>) -> Vec<String> {
-    const ROLE: &str = "role";
     let mut statements = Vec::new();
     for name in carried.keys().filter(|name| !wanted.contains_key(*name) && *name != ROLE) {
         statements.push(format!("RESET \"{}\"", name.replace('"', "\"\"")));
@@ -354,7 +405,7 @@ fn changes(carried: &BTreeMap<String, Arc<str>>, wanted: &BTreeMap<String, Setti
     }
     let (had, wants) = (carried.get(ROLE), wanted.get(ROLE).map(|role| &role.replay));
     if had.is_some() && (had != wants || !statements.is_empty()) {
-        statements.insert(0, "RESET ROLE".to_owned());
+        statements.insert(0, RESET_ROLE.to_owned());
     }
     if let Some(role) = wants
         && (had != wants || !statements.is_empty())
@@ -373,7 +424,7 @@ mod tests {
         let settings = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, r)| ((*n).to_owned(), (*r).into())).collect();
         let carried = |pairs: &[(&str, &str)]| Carried { settings: settings(pairs), ..Carried::default() };
         let wanted = |pairs: &[(&str, &str)]| -> BTreeMap<String, Setting> {
-            let setting = |replay: &str| Setting { replay: replay.into(), values: Vec::new() };
+            let setting = |replay: &str| Setting { replay: replay.into(), values: Vec::new(), role: None };
             pairs.iter().map(|(n, r)| ((*n).to_owned(), setting(r))).collect()
         };
         let role = ("role", "SET ROLE bob");

@@ -183,6 +183,13 @@ impl Session {
             // Its value is what PostgreSQL made of the bytes, and would be another under another encoding.
             self.pin(PinReason::Opaque);
         }
+        if let SettingChange::Set { name, values, .. } = change
+            && name == "default_text_search_config"
+            && !values.iter().all(|value| value.contains('.'))
+        {
+            // It is looked up in the path as it is set (`check_default_text_search_config` in ts_cache.c), and the path may change.
+            self.pin(PinReason::Opaque);
+        }
         self.reread(change);
         self.settings.apply(change, true);
         // A connection carries what was set on it, unless a rollback takes it back.

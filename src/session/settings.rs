@@ -16,6 +16,8 @@ pub struct Setting {
     pub replay: Arc<str>,
     /// Its values as PostgreSQL read them.
     pub values: Vec<String>,
+    /// The statement that set the role in which it was made, if one was set.
+    pub role: Option<Arc<str>>,
 }
 
 /// What sessions of one user and database start with.
@@ -123,7 +125,7 @@ impl Settings {
             .map(|(name, value)| {
                 let name = name.to_ascii_lowercase();
                 let values = if name == "search_path" { split_identifiers(value) } else { vec![value.clone()] };
-                let setting = Setting { replay: replay(&name, value).into(), values };
+                let setting = Setting { replay: replay(&name, value).into(), values, role: None };
                 (name.clone(), whole(&name, setting, None, None))
             })
             .collect();
@@ -201,7 +203,9 @@ impl Settings {
         match change {
             SettingChange::Set { name, values, local, text } => {
                 self.own.set(name);
-                let setting = Setting { replay: text.as_str().into(), values: values.clone() };
+                let role = self.effective("role").filter(|_| name != "role");
+                let role = role.and_then(|role| role.values.first()).map(|role| replay("role", role).into());
+                let setting = Setting { replay: text.as_str().into(), values: values.clone(), role };
                 let setting = whole(name, setting, self.effective(name), self.start.get(name));
                 if !local {
                     self.local.remove(name);

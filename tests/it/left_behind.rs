@@ -1,7 +1,8 @@
 //! What functions, triggers and calls leave in a session is that client's alone (R20), though no statement says that they do: whoever comes
 //! after finds a connection as it was.
 
-use crate::harness::wire::{Batch, Wire};
+use crate::harness::eventually;
+use crate::harness::wire::{Batch, Wire, tags};
 use crate::twins::Twins;
 
 /// What a client sees of what others may have left.
@@ -85,5 +86,53 @@ fn r20_what_a_trigger_drops_again_keeps_no_connection() {
     for _ in 0..3 {
         client.rows("INSERT INTO t VALUES (1)");
         assert_eq!(other.value("SELECT count(*) > 0 FROM t"), "t", "on the one connection");
+    }
+}
+
+/// Settings that were made in a role with more rights: who has them is given them again in that role, and a client that may not take them
+/// back gets another connection.
+#[test]
+fn r19_what_was_set_in_a_mightier_role_ends_no_session() {
+    let twins = Twins::with("r19_mighty", "", |builder| builder.no_replicas().flag("--pool-size", "1"));
+    let mut root = twins.cluster.primary.connect_to(&twins.database);
+    let group = format!("g_{}", twins.database);
+    root.rows(&format!("CREATE ROLE {group} SUPERUSER; GRANT {group} TO solo"));
+    let mut direct = twins.cluster.connect("solo", &twins.database);
+    let (mut client, mut other) = (twins.sidecache.connect("solo"), twins.sidecache.connect("solo"));
+    let asked = "SELECT current_user, current_setting('session_replication_role')";
+    let bystander = other.rows(asked);
+    for text in [
+        &format!("SET ROLE {group}") as &str,
+        "SET session_replication_role = replica",
+        asked,
+        "RESET ROLE",
+        asked,
+        &format!("SET ROLE {group}"),
+        "RESET session_replication_role",
+        asked,
+    ] {
+        assert_eq!(client.rows(text), direct.rows(text), "{text}");
+        assert_eq!(other.rows(asked), bystander, "after {text}");
+    }
+    drop((client, other, direct));
+    eventually("the role to be nobody's", || {
+        root.query(&format!("DROP OWNED BY {group}; DROP ROLE {group}")).ok().filter(|f| tags(f) == "CCZ").map(drop)
+    });
+}
+
+/// A text search configuration is looked up in the path of the moment in which it is set.
+#[test]
+fn r19_a_setting_that_was_looked_up_in_another_path_is_kept() {
+    let setup = "CREATE SCHEMA b; CREATE TEXT SEARCH CONFIGURATION b.mine (COPY = pg_catalog.english)";
+    let twins = Twins::with("r19_looked_up", setup, |builder| builder.no_replicas().flag("--pool-size", "2"));
+    let (mut client, mut other, mut direct) = (twins.through(), twins.through(), twins.direct());
+    for text in [
+        "SET search_path = b",
+        "SET default_text_search_config = 'mine'",
+        "SET search_path = public",
+        "SHOW default_text_search_config",
+    ] {
+        assert_eq!(client.rows(text), direct.rows(text), "{text}");
+        assert_eq!(other.value("SHOW default_text_search_config"), "pg_catalog.simple", "after {text}");
     }
 }
