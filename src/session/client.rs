@@ -90,7 +90,8 @@ impl Client {
             let after = at + next.len;
             let open = at > 0;
             match next.tag {
-                b'Q' | b'F' | b'd' | b'c' | b'f' if open => return end(&mut self.scanned, UnitEnd::Open, at),
+                // A COMMIT that is executed has committed, though the client leaves without its Sync.
+                b'Q' | b'F' | b'd' | b'c' | b'f' | b'X' if open => return end(&mut self.scanned, UnitEnd::Open, at),
                 b'X' => return end(&mut self.scanned, UnitEnd::Terminate, after),
                 // As soon as it is seen: its length means nothing.
                 tag if !is_frontend(tag) => return Err(BadFrame::Tag(tag)),
@@ -113,6 +114,12 @@ impl Client {
                 _ => self.scanned = after,
             }
         }
+    }
+
+    /// What the client has asked for before it left, without an end.
+    pub fn last_unit(&mut self) -> Option<Unit> {
+        let len = std::mem::take(&mut self.scanned);
+        (len > 0).then_some(Unit { end: UnitEnd::Open, len })
     }
 
     /// Takes the unit's bytes out of the input.

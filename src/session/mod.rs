@@ -367,7 +367,10 @@ impl Session {
             let Some(unit) = self.client.unit()? else {
                 self.client.flush().await?;
                 if !self.wait().await? {
-                    return Ok(());
+                    return match self.client.last_unit().filter(|_| !self.skipping) {
+                        Some(unit) => Box::pin(self.answer(unit)).await,
+                        None => Ok(()),
+                    };
                 }
                 continue;
             };

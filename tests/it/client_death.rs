@@ -6,7 +6,9 @@ use crate::harness::eventually;
 use crate::harness::proxy::FaultProxy;
 use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Batch, Format, Login, Wire};
+use crate::watched::Watched;
 use std::collections::BTreeSet;
+use std::net::Shutdown;
 use std::time::Duration;
 
 /// All that a client would send after it was greeted: a simple query, an extended one, a transaction in both protocols with a
@@ -143,4 +145,26 @@ fn r21_the_read_of_a_client_that_has_gone_is_cancelled() {
     let frames = half.read_until_ready().expect("an answer");
     assert_eq!(crate::harness::wire::tags(&frames), "TDCZ");
     eventually("the write", || (direct.value("SELECT count(*) FROM w") == "1").then_some(()));
+}
+
+/// What a client has asked for before it leaves is done, though it has not asked for an answer: a COMMIT that is executed has committed.
+#[test]
+fn r21_a_commit_counts_though_the_client_leaves_without_its_sync() {
+    let cluster = Cluster::shared();
+    let watched = Watched::shared("client_leaves", "CREATE TABLE t (way text)");
+    let mut root = watched.beside();
+    for terminates in [true, false] {
+        for (way, mut client) in [("direct", cluster.connect("app", &watched.database)), ("through", watched.client())]
+        {
+            client.rows("BEGIN");
+            client.rows(&format!("INSERT INTO t VALUES ('{way}')"));
+            let commit = Batch::new().parse("", "COMMIT", &[]).bind("", "", &[], Format::Text).execute("", 0);
+            client.send(&if terminates { commit.terminate() } else { commit }).expect("a connection that lives");
+            client.writer().and_then(|stream| stream.shutdown(Shutdown::Write)).expect("a connection that lives");
+            while client.read_frame().is_ok() {}
+            let seen = format!("SELECT count(*) FROM t WHERE way = '{way}'");
+            eventually("the commit", || (root.value(&seen) == "1").then_some(()));
+        }
+        root.rows("TRUNCATE t");
+    }
 }
