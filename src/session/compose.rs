@@ -5,6 +5,7 @@ use super::Session;
 use super::client::{UnitEnd, frames};
 use super::composer::{Composer, Look, server_name};
 use super::flow::{Owner, Step};
+use super::portal::Prepared;
 use super::round::Round;
 use super::shape;
 use super::survey::{Naming, Survey, named};
@@ -120,7 +121,7 @@ impl Session {
                         }
                         continue;
                     };
-                    if survey.reshaped.contains(&statement.number) {
+                    if survey.reshaped.contains(&statement.number) || self.lacks_words(&statement, own, composer) {
                         composer.fail(failure_frame(&shape::reshaped()), round);
                         continue;
                     }
@@ -172,6 +173,15 @@ impl Session {
         }
     }
 
+    /// Whether the connection lacks a statement that it would read in other words now than the client's Parse was read.
+    fn lacks_words(&self, statement: &Prepared, own: Option<Option<&Arc<Prepared>>>, composer: &Composer<'_>) -> bool {
+        let has = match statement.is_named {
+            true => composer.has(statement.number) && !composer.carried.outdated.contains(&statement.number),
+            false => composer.carried.unnamed == Some(statement.number),
+        };
+        own.is_none() && !has && !self.lexes_as_before(statement)
+    }
+
     /// The error of a statement that the protocol does not know by this name. `None`: SQL's PREPARE made it, or may have.
     fn lacks(&self, name: &[u8], survey: &Survey) -> Option<Bytes> {
         if let Some((_, failure)) = survey.by_name.spoiled.iter().find(|(spoiled, _)| spoiled.as_bytes() == name) {
@@ -209,6 +219,11 @@ impl Session {
             return;
         }
         let own = named(&survey.namings[..here], name);
+        if let Some(statement) = own.unwrap_or_else(|| self.statements.get(name))
+            && self.lacks_words(statement, own, composer)
+        {
+            return composer.fail(failure_frame(&shape::reshaped()), round);
+        }
         let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)) else {
             match self.lacks(name, survey) {
                 Some(failure) => composer.fail(failure, round),

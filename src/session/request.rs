@@ -4,10 +4,10 @@
 use super::Session;
 use super::client::{UnitEnd, frames};
 use super::explain::stand_in;
-use super::plans::is_time_word;
+use super::plans::{Names, is_time_word};
 use super::portal::{Prepared, Told};
 use crate::catalog::CatalogVersion;
-use crate::route::plan::{Hint, Plan};
+use crate::route::plan::{Encoding, Hint, Plan};
 use crate::sql::identity::strip;
 use crate::wire::frontend::{self, Bind, Parse, Subject};
 use bytes::Bytes;
@@ -83,7 +83,17 @@ impl Session {
         if self.is_current(&statement.plan, present) && Arc::ptr_eq(&statement.names, &self.names) {
             return Arc::clone(&statement.plan);
         }
-        self.plan(&statement.sql)
+        if self.lexes_as_before(statement) {
+            return self.plan(&statement.sql);
+        }
+        let Names { standard_strings, encoding, .. } = *statement.names;
+        let names = Arc::new(Names { standard_strings, encoding, ..Names::clone(&self.names) });
+        let names = std::mem::replace(&mut self.names, names);
+        let plan = self.plan(&statement.sql);
+        self.names = names;
+        // Nothing was kept for the session's own names.
+        self.recent.clear();
+        plan
     }
 
     /// What a Parse prepares. `moved`: the session may read it by other names than are known.
@@ -134,11 +144,23 @@ impl Session {
         Arc::ptr_eq(&statement.names, &self.names) || *statement.names == *self.names
     }
 
+    /// Whether the session would still take the text for the same words: PostgreSQL keeps them as it has read them, whatever is set later
+    /// (`raw_parse_tree` in plancache.h).
+    pub(super) fn lexes_as_before(&self, statement: &Prepared) -> bool {
+        let (then, now) = (&statement.names, &self.names);
+        (then.standard_strings == now.standard_strings || !statement.sql.contains(&b'\\'))
+            && ((then.encoding == now.encoding && now.encoding != Encoding::Unknown) || statement.sql.is_ascii())
+    }
+
     /// The statement of this name, as the session reads it now: by other names and settings than before it is another one, on whatever
     /// connection. PostgreSQL keeps what it has parsed until it parses it again, by what is set then (`RevalidateCachedQuery` in
     /// plancache.c), which any change of a table's statistics may bring about.
     pub(super) fn known_statement(&mut self, name: &[u8], moved: bool) -> Option<Arc<Prepared>> {
         let statement = self.statements.get(name)?;
+        if !self.lexes_as_before(statement) {
+            // It is never read anew, only understood anew.
+            return Some(Arc::clone(statement));
+        }
         let may_be_shared = statement.is_named && statement.is_alike && !moved && !self.is_uncertain();
         if statement.is_shared == may_be_shared && self.reads_as_before(statement) {
             return Some(Arc::clone(statement));

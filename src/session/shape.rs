@@ -49,13 +49,16 @@ impl Session {
     pub(super) async fn ask_shapes(&mut self, survey: &mut Survey) -> Result<(), End> {
         survey.reshaped.clear();
         for statement in &survey.blind {
-            if self.knows_shape(statement) {
+            if self.knows_shape(statement) || !self.lexes_as_before(statement) {
                 continue;
             }
             let mut statement = Arc::clone(statement);
             let mut shape = self.ask_shape(&statement).await?;
             let told = statement.told.parameters();
-            if !told.is_empty() && shape.is_some_and(|shape| shape.parameters != hash_of(&told)) {
+            if !told.is_empty()
+                && self.lexes_as_before(&statement)
+                && shape.is_some_and(|shape| shape.parameters != hash_of(&told))
+            {
                 // Other types would be inferred now, of columns that have other types.
                 let typed = self.typed(&statement, told);
                 self.statements.replace(&statement, &typed);

@@ -104,6 +104,36 @@ fn c17_a_setting_that_changes_between_parse_and_bind_stays_the_clients_own() {
     );
 }
 
+/// The words of a text are those that its Parse has read: a backslash that was one half of an escape stays that.
+#[test]
+fn c17_what_is_parsed_is_read_once() {
+    let text = r"SELECT 'a\\b', at IS NULL FROM ev";
+    let turns = [
+        (0, set("standard_conforming_strings = off")),
+        (0, parse(text)),
+        (0, run(&[])),
+        (0, set("standard_conforming_strings = on")),
+        (1, parse(text)),
+        (0, run(&[])),
+        (1, run(&[])),
+        (0, Batch::new().describe_statement("s").sync()),
+        (0, run(&[])),
+    ];
+    alike("c17_strings", EVENTS, &turns);
+
+    // A connection that has not read it, and would read it otherwise, is given no chance to.
+    let twins = Twins::with("c17_strings_lost", EVENTS, |builder| {
+        builder.no_replicas().flag("--pool-size", "1").flag("--max-prepared-statements", "1")
+    });
+    let mut client = twins.through();
+    for batch in [set("standard_conforming_strings = off"), parse(text), set("standard_conforming_strings = on")] {
+        client.run(&batch).expect("an answer");
+    }
+    twins.through().run(&parse("SELECT 1")).expect("an answer");
+    let told = client.run(&run(&[])).expect("an answer");
+    assert_eq!(told[0].field(b'C').as_deref(), Some("0A000"), "drivers prepare it again");
+}
+
 /// A constant may be the time of parsing: each Parse has its own.
 #[test]
 fn c22_now_is_when_the_client_has_it_parsed() {
