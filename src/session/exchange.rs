@@ -125,7 +125,9 @@ impl Held {
     pub async fn pump(&mut self, out: &mut BytesMut, client: &mut Client, round: &mut Round) -> Result<(), Broken> {
         loop {
             self.digest(&mut client.output, round)?;
-            if client.is_full() && round.held_back.is_none() {
+            if client.is_full() {
+                // So much is not kept back to be taken back.
+                round.held_back = None;
                 client.flush().await.map_err(Broken::Client)?;
             }
             if self.flow.is_done() && self.passing == 0 && !out.is_empty() {
@@ -401,6 +403,10 @@ impl Held {
                 }
             }
             Verdict::Notice => {
+                if !round.on_replica {
+                    // It runs: the client hears of that when it is so.
+                    round.held_back = None;
+                }
                 output.extend_from_slice(frame);
                 if let Some(capture) = &mut round.capture {
                     capture.spoil("notice");

@@ -205,3 +205,18 @@ fn r15_parameters_keep_the_types_that_the_client_was_told() {
         twins.sidecache.await_stream(twins.cluster);
     }
 }
+
+/// A notice is the client's while its statement runs, also where a batch whose statement was prepared before might have been sent again.
+#[test]
+fn r16_a_notice_is_told_before_the_statement_ends() {
+    let setup = "CREATE FUNCTION slow() RETURNS int LANGUAGE plpgsql AS \
+                 $$BEGIN RAISE NOTICE 'so far'; PERFORM pg_advisory_xact_lock(7); RETURN 1; END$$";
+    let twins = Twins::with("r16_notice", setup, |builder| builder.no_replicas());
+    let (mut holder, mut client) = (twins.direct(), twins.through());
+    client.run(&parse("SELECT slow()")).expect("an answer");
+    holder.rows("BEGIN; SELECT pg_advisory_xact_lock(7)");
+    client.send(&run(&[])).expect("a connection that lives");
+    client.read_until(b'N').expect("a notice, while it waits for the lock");
+    holder.rows("COMMIT");
+    client.read_until_ready().expect("an answer");
+}
