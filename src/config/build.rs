@@ -39,6 +39,7 @@ impl Config {
                 usize::try_from(values::size(text)?).map_err(|_| "larger than memory".to_owned())
             })?,
             staleness: from.required("staleness", values::some_duration)?,
+            max_retained_wal: from.required("max_retained_wal", values::size)?,
             cache: from.required("cache", values::word(CACHE_MODES))?,
             ttl_rules: from.ttl_rules().to_vec(),
             route_rules: from.route_rules().to_vec(),

@@ -197,6 +197,8 @@ pub struct Config {
     /// Bytes of the largest entry.
     pub entry_limit: usize,
     pub staleness: Duration,
+    /// Bytes that the primary may keep for the stream.
+    pub max_retained_wal: u64,
     pub cache: CacheMode,
     pub ttl_rules: Vec<TtlRule>,
     /// The first that matches counts.

@@ -159,6 +159,8 @@ pub static SETTINGS: &[Setting] = &[
         "What a hit promises: session (no older than the bound, never before the session's own last write or read), bounded (no older than the bound), strong (every read goes to the primary).").live(),
     Setting::new("staleness", "staleness", "DURATION", Value("1s"),
         "The freshness bound: when the stream of changes is later than this, hits stop."),
+    Setting::new("max_retained_wal", "max-retained-wal", "SIZE", Value("4GiB"),
+        "How much WAL the primary may have to keep for the stream, which reads from the oldest transaction that holds an xid: past it the stream ends, and hits stop until that transaction has."),
     Setting::new("cache", "cache", "MODE", Value("on"), "on, off, or shadow (does everything but serve)."),
     Setting::new("pool", "pool", "MODE", Value("transaction"),
         "When a client's connection goes back to the pool: after each transaction, or at the session's end."),

@@ -12,6 +12,10 @@ impl Count {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     /// How often it happened.
     pub fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -43,6 +47,8 @@ pub struct Counters {
     pub catalogs: Count,
     /// Streams begun.
     pub streams: Count,
+    /// Bytes of WAL that the primary keeps for the stream, when last looked at: the one that does not only grow.
+    pub retained_wal: Count,
     /// Transactions of our own, made so that the server flushes its WAL's tail.
     pub nudges: Count,
 }

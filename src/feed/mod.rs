@@ -60,7 +60,7 @@ impl Feed {
         let staleness = config.staleness;
         let verify = verify::run(upstream.clone(), hearing.clone(), staleness, versions);
         tokio::spawn(stop.clone().run_until_cancelled_owned(verify));
-        let streams = keep_streaming(upstream, hearing.clone(), staleness, states);
+        let streams = keep_streaming(upstream, hearing.clone(), (staleness, config.max_retained_wal), states);
         let ended = hearing.clone();
         tokio::spawn(async move {
             stop.run_until_cancelled_owned(streams).await;
@@ -135,13 +135,13 @@ impl Doubts {
 async fn keep_streaming(
     upstream: Arc<Upstream>,
     hearing: Arc<Hearing>,
-    staleness: Duration,
+    (staleness, max_retained_wal): (Duration, u64),
     state: watch::Sender<FeedState>,
 ) {
     let mut backoff = SHORTEST_BACKOFF;
     loop {
         let begun = Instant::now();
-        let attempt = Attempt { upstream: &upstream, hearing: &hearing, staleness, state: &state };
+        let attempt = Attempt { upstream: &upstream, hearing: &hearing, staleness, max_retained_wal, state: &state };
         let end = attempt.run().await;
         if begun.elapsed() > LONG_LIFE {
             backoff = SHORTEST_BACKOFF;

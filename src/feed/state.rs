@@ -128,6 +128,9 @@ pub enum Lost {
     /// More was heard and not yet taken in than memory allows.
     #[error("changes came faster than they were taken in")]
     Overflow,
+    /// The slot held back more bytes of WAL than it may.
+    #[error("the slot kept {} MiB of WAL for a transaction that goes on: more than max_retained_wal", .0 >> 20)]
+    RetainedWal(u64),
     /// The stream's text could not be followed.
     #[error("the stream could not be understood")]
     NotUnderstood,
@@ -142,6 +145,7 @@ impl Lost {
             Lost::OtherIncarnation => "other_incarnation",
             Lost::Silent(_) => "silent",
             Lost::Overflow => "overflow",
+            Lost::RetainedWal(_) => "retained_wal",
             Lost::NotUnderstood => "not_understood",
         }
     }

@@ -33,11 +33,16 @@ const BATCH: usize = 256;
 /// cache, and until then freshness has long stopped hits.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// Between two looks at how much WAL the slot keeps.
+const LOOK_AT_SLOT: Duration = Duration::from_secs(5);
+
 /// What a stream needs of the feed.
 pub(super) struct Attempt<'a> {
     pub upstream: &'a Arc<Upstream>,
     pub hearing: &'a Arc<Hearing>,
     pub staleness: Duration,
+    /// Bytes.
+    pub max_retained_wal: u64,
     pub state: &'a watch::Sender<FeedState>,
 }
 
@@ -90,6 +95,34 @@ impl Attempt<'_> {
             ended = prove => ended,
             ended = self.take_in(receiver) => ended,
             lost = silent(&ask) => Err(End::Lost(lost)),
+            lost = self.retaining(&link, &slot) => Err(End::Lost(lost)),
+        }
+    }
+
+    /// Returns once the slot keeps more WAL than it may. However much was heard, it keeps all from the oldest transaction that holds an xid
+    /// on: one that is forgotten fills the disk of the primary.
+    async fn retaining(&self, link: &Link, slot: &SlotName) -> Lost {
+        let kept = format!(
+            "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::int8 FROM pg_replication_slots \
+             WHERE slot_name = '{}'",
+            slot.as_str()
+        );
+        let mut again = None;
+        loop {
+            match again.as_ref().unwrap_or(link).value::<i64>(&kept).await {
+                Ok(kept) => {
+                    let kept = u64::try_from(kept).unwrap_or(0);
+                    self.hearing.counters.retained_wal.set(kept);
+                    if kept > self.max_retained_wal {
+                        return Lost::RetainedWal(kept);
+                    }
+                }
+                Err(broken) => {
+                    tracing::debug!(%broken, "the slot could not be looked at");
+                    again = Link::open(self.upstream).await.ok();
+                }
+            }
+            tokio::time::sleep(LOOK_AT_SLOT).await;
         }
     }
 

@@ -21,6 +21,7 @@
 //! | does it help? | `sidecache_saved_upstream_seconds`; `sidecache_requests_total` by `outcome` |
 //! | why is so little cached? | `sidecache_bypasses_total` and `sidecache_fills_refused_total` by `reason`; `sidecache explain` for one statement |
 //! | how stale can a hit be? | `sidecache_staleness_seconds`, NaN while nothing is served |
+//! | how much WAL does the primary keep for it? | `sidecache_retained_wal_bytes`: past `max_retained_wal` the stream ends |
 //! | are changes heard? | `sidecache_stream_state`; `stream.reason` in `/status` |
 //! | why do replicas get no reads? | `sidecache_replicas_passed_over_total`; `servers` in `/status`; `SHOW REPLICAS` and `SHOW ROUTES` on the console |
 //! | what becomes of this statement? | `EXPLAIN (SIDECACHE) …` in a session like the application's; `SHOW QUERIES` |

@@ -32,6 +32,8 @@ pub struct Picture {
     pub stream_reason: Option<String>,
     pub applied: Lsn,
     pub staleness: Option<Duration>,
+    /// Bytes of WAL that the primary keeps for the stream.
+    pub retained_wal: u64,
     /// How often the catalog was compared with the primary's, and how often it was loaded.
     pub catalog: (u64, u64),
     /// `on`, `off` or `shadow`.
@@ -93,6 +95,7 @@ impl Picture {
             stream: self.stream,
             applied: self.applied.bytes(),
             staleness: self.staleness,
+            retained_wal: self.retained_wal,
             entries: self.entries,
             bytes: self.bytes,
             cache: self.cache.clone(),
@@ -125,6 +128,7 @@ impl Picture {
                 "reason": self.stream_reason,
                 "applied_lsn": self.applied.to_string(),
                 "staleness_ms": self.staleness.map(|s| s.as_secs_f64() * 1e3),
+                "retained_wal_bytes": self.retained_wal,
             },
             "catalog": { "verifications": self.catalog.0, "loads": self.catalog.1 },
             "cache": {
@@ -201,6 +205,7 @@ pub(super) mod tests {
             stream_reason: None,
             applied: Lsn::new(0x16_B374_D848),
             staleness: Some(Duration::from_micros(1500)),
+            retained_wal: 4096,
             catalog: (5, 2),
             mode: "on",
             basis: "stream",
@@ -239,6 +244,7 @@ pub(super) mod tests {
             ("/stream/state", json!("live")),
             ("/stream/applied_lsn", json!("16/B374D848")),
             ("/stream/staleness_ms", json!(1.5)),
+            ("/stream/retained_wal_bytes", json!(4096)),
             ("/cache/hits", json!(4)),
             ("/cache/misses", json!(0)),
             ("/cache/bypasses", json!({"locking": 2})),

@@ -308,6 +308,7 @@ impl Instance {
             }),
             applied: shared.coherence.position(),
             staleness: shared.coherence.staleness(Moment::now()),
+            retained_wal: shared.feed.as_ref().map_or(0, |feed| feed.counters().retained_wal.read()),
             mode: match shared.config.cache {
                 CacheMode::On => "on",
                 CacheMode::Off => "off",

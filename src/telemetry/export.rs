@@ -19,6 +19,8 @@ pub struct Observation {
     pub applied: u64,
     /// How far behind hits may be, if they are served.
     pub staleness: Option<Duration>,
+    /// Bytes of WAL that the primary keeps for the stream.
+    pub retained_wal: u64,
     pub entries: u64,
     pub bytes: u64,
     pub cache: CacheObservation,
@@ -143,6 +145,7 @@ impl Exporter {
         self.state(names::STREAM_STATE, &self.states, seen.stream);
         self.gauge(names::APPLIED, &[], seen.applied as f64);
         self.gauge(names::STALENESS, &[], seen.staleness.map_or(f64::NAN, |s| s.as_secs_f64()));
+        self.gauge(names::RETAINED_WAL, &[], seen.retained_wal as f64);
         self.gauge(names::ENTRIES, &[], seen.entries as f64);
         self.gauge(names::ENTRY_BYTES, &[], seen.bytes as f64);
         self.gauge(names::LISTENING_CONNECTIONS, &[], seen.listening.connections as f64);

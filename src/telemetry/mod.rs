@@ -346,6 +346,7 @@ mod tests {
             stream: "live",
             applied: 0x16_B374_D848,
             staleness: Some(Duration::from_millis(20)),
+            retained_wal: 8192,
             entries: 3,
             bytes: 4096,
             cache: CacheObservation { coalesced: 4, shared_misses: vec![("absent", 2)], ..Default::default() },
@@ -370,6 +371,7 @@ mod tests {
         for line in [
             "sidecache_stream_state{state=\"live\"} 1",
             "sidecache_staleness_seconds 0.02",
+            "sidecache_retained_wal_bytes 8192",
             "sidecache_entries 3",
             "sidecache_entry_bytes 4096",
             "sidecache_server_lag_bytes{server=\"replica-1\"} 12",

@@ -61,6 +61,10 @@ pub const STREAM_STATE: Name = name("sidecache_stream_state", "1 for the state t
 pub const APPLIED: Name = name("sidecache_applied_lsn_bytes", "Up to which WAL position changes have been heard.");
 pub const STALENESS: Name =
     name("sidecache_staleness_seconds", "How far behind the primary hits may be; NaN while nothing is served.");
+pub const RETAINED_WAL: Name = name(
+    "sidecache_retained_wal_bytes",
+    "WAL that the primary keeps for the stream, which needs it from the oldest transaction on that holds an xid.",
+);
 pub const ENTRIES: Name = name("sidecache_entries", "Entries in the memory tier.");
 pub const ENTRY_BYTES: Name = name("sidecache_entry_bytes", "Bytes of the entries in the memory tier.");
 pub const REDIS_STATE: Name = name(
@@ -109,6 +113,7 @@ pub const GAUGES: &[Name] = &[
     STREAM_STATE,
     APPLIED,
     STALENESS,
+    RETAINED_WAL,
     ENTRIES,
     ENTRY_BYTES,
     REDIS_STATE,

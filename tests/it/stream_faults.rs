@@ -203,6 +203,26 @@ fn c8_a_hit_that_a_replica_filled_is_not_unseen_in_its_transaction() {
     write.join().expect("the write is acknowledged");
 }
 
+/// A transaction that is forgotten has the primary keep all WAL from its beginning for the stream: its disk is worth more than a cache.
+#[test]
+fn c5_a_slot_that_keeps_too_much_wal_is_given_up() {
+    let cluster = Cluster::build().replicas(0).start();
+    let watched = Watched::with(&cluster, "c5_retained", TABLE, |builder| builder.flag("--max-retained-wal", "16MiB"));
+    let mut client = watched.client();
+    assert_eq!(watched.warm(&mut client, READ), "0");
+    let mut forgotten = watched.beside();
+    forgotten.rows("BEGIN; SELECT pg_current_xact_id()");
+    let held = cluster.primary.value("SELECT pg_current_wal_lsn()");
+    let mut root = cluster.primary.connect_to(&watched.database);
+    root.rows("SELECT count(pg_logical_emit_message(false, 'x', repeat('x', 1 << 20))) FROM generate_series(1, 32)");
+    let keeps = format!("SELECT count(*) FROM pg_replication_slots WHERE restart_lsn <= '{held}'");
+    eventually("the slot to go", || (root.value(&keeps) == "0").then_some(()));
+    assert_eq!(client.value(READ), "0", "by the primary");
+    forgotten.rows("ROLLBACK");
+    watched.hear();
+    assert_eq!(watched.warm(&mut client, READ), "0");
+}
+
 #[test]
 fn c5_hits_stop_while_the_stream_stands_still_and_nothing_outlives_a_gap() {
     let cluster = Cluster::build().replicas(1).start();
