@@ -11,6 +11,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod timed;
+mod worth;
 
 pub use flight::{Waited, Waiter};
 pub use peek::Peek;
@@ -27,6 +28,7 @@ use flight::{Boarding, Flights};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
+use worth::Worth;
 
 /// Between two rounds of the memory tier's bookkeeping.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(100);
@@ -228,6 +230,7 @@ pub struct Cache {
     flights: Arc<Flights>,
     stats: Stats,
     entry_limit: usize,
+    worth: Worth,
     /// How many writes have passed through: what is kept by the clock is void after each.
     writes: AtomicU64,
 }
@@ -247,6 +250,7 @@ impl Cache {
             memory: Memory::new(options.memory, Entry::weight),
             shared: options.shared.as_ref().map(Shared::new).transpose()?,
             flights: Flights::new(),
+            worth: Worth::default(),
             stats: Stats::default(),
             entry_limit: options.entry_limit,
             writes: AtomicU64::new(0),

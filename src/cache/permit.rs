@@ -86,9 +86,10 @@ impl Permit {
         let entry = Arc::new(Entry::new(Basis::Proven(proof), filled.row_description, filled.body, filled.cost));
         self.cache.memory.insert(self.lead.key().clone(), Arc::clone(&entry));
         self.cache.stats.stored_one();
+        self.cache.worth.filled(entry.cost);
         self.lead.stored();
         if let Some(shared) = &self.cache.shared
-            && worthwhile(shared, Some(entry.cost))
+            && self.cache.worth.is_worthwhile(shared.round_trip(), Some(entry.cost))
         {
             shared.insert(scope, self.lead.key().clone(), entry);
         }
@@ -127,7 +128,7 @@ impl Permit {
         if demand.level == Level::Strong || coherence.staleness(demand.now).is_none() {
             return Err(SharedMiss::NotServing);
         }
-        if !worthwhile(shared, self.cost) {
+        if !self.cache.worth.is_worthwhile(shared.round_trip(), self.cost) {
             return Err(SharedMiss::NotWorthwhile);
         }
         let asked = Instant::now();
@@ -151,9 +152,4 @@ impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit").field("key", self.lead.key()).finish_non_exhaustive()
     }
-}
-
-/// Whether reading from the shared tier is quicker than a fill. A cost that is not known is taken to be worth it.
-fn worthwhile(shared: &Shared, cost: Option<Duration>) -> bool {
-    cost.is_none_or(|cost| cost >= shared.round_trip())
 }
