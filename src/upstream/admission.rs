@@ -12,9 +12,6 @@ use std::time::Duration;
 /// Admissions kept; past it, old ones are forgotten and asked anew.
 const KEPT: usize = 4_096;
 
-/// SQLSTATE `too_many_connections`.
-const TOO_MANY_CONNECTIONS: &str = "53300";
-
 /// When the login that was let in had been begun. Locked while a login is under way, so that of many clients one asks.
 type Admission = Arc<tokio::sync::Mutex<Option<Moment>>>;
 
@@ -57,7 +54,7 @@ impl Upstream {
         match outcome {
             // The role's CONNECTION LIMIT, spent by connections that the pool shares out: PostgreSQL checks it after the
             // proof and after NOLOGIN (InitializeSessionUserId in miscinit.c). Who is beyond it waits for one of those.
-            Err(LeaseError::Refused { sqlstate, proven: true, .. }) if sqlstate == TOO_MANY_CONNECTIONS => {}
+            Err(full @ LeaseError::Refused { proven: true, .. }) if full.is_full() => {}
             outcome => outcome?,
         }
         *admitted = Some(now);

@@ -252,7 +252,15 @@ pub enum LeaseError {
     },
 }
 
+/// SQLSTATE `too_many_connections`.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
 impl LeaseError {
+    /// The server takes no more connections: of this role, or at all.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, LeaseError::Refused { sqlstate, .. } if sqlstate == TOO_MANY_CONNECTIONS)
+    }
+
     /// The name in metrics.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -38,6 +38,8 @@ struct State {
     /// Slots given out, and one for each idle connection.
     taken: usize,
     waiters: VecDeque<oneshot::Sender<Grant>>,
+    /// Those whom the server would take no connection from: they wait for one that is open, and not for a slot.
+    hopeful: VecDeque<oneshot::Sender<Grant>>,
 }
 
 #[derive(Debug)]
@@ -97,7 +99,22 @@ impl Pool {
         }
         let (sender, receiver) = oneshot::channel();
         state.waiters.push_back(sender);
-        Claim::Wait(Waiting { receiver, pool: Some(Arc::clone(self)) })
+        Claim::Wait(Waiting { receiver, pool: Some(Arc::clone(self)), is_hopeful: false })
+    }
+
+    /// An idle connection, or a place in the queue for one that others give back. `None`: there are none.
+    pub(super) fn hope(self: &Arc<Self>) -> Option<Claim> {
+        let mut state = self.state.lock();
+        if let Some(idle) = state.idle.pop() {
+            drop(state);
+            return Some(Claim::Granted(Grant { slot: Slot::of(self), parked: Some(idle.parked) }));
+        }
+        if state.taken == 0 {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        state.hopeful.push_back(sender);
+        Some(Claim::Wait(Waiting { receiver, pool: Some(Arc::clone(self)), is_hopeful: true }))
     }
 
     /// An idle connection, if there is one.
@@ -188,6 +205,11 @@ impl Pool {
         {
             return Next::Waiter(waiter);
         }
+        if parked.is_some()
+            && let Some(hopeful) = state.hopeful.pop_front()
+        {
+            return Next::Waiter(hopeful);
+        }
         match parked.take() {
             // What the reserve gave is not kept once nobody waits.
             Some(parked) if state.taken > live.pool_size || self.terms.gate.is_closed() => Next::Close(parked),
@@ -208,7 +230,7 @@ impl Pool {
 
     pub(super) fn counts(&self) -> PoolCounts {
         let state = self.state.lock();
-        PoolCounts { open: state.taken, idle: state.idle.len(), waiting: state.waiters.len() }
+        PoolCounts { open: state.taken, idle: state.idle.len(), waiting: state.waiters.len() + state.hopeful.len() }
     }
 }
 
@@ -262,6 +284,7 @@ pub(super) struct Waiting {
     receiver: oneshot::Receiver<Grant>,
     /// Nothing once the pool has taken this out of the queue itself.
     pool: Option<Arc<Pool>>,
+    is_hopeful: bool,
 }
 
 impl Waiting {
@@ -269,7 +292,7 @@ impl Waiting {
     pub(super) async fn granted(mut self, deadline: tokio::time::Instant) -> Option<Grant> {
         let reserved = self.pool.as_ref().and_then(|pool| {
             let live = pool.terms.live.load();
-            (live.pool_reserve > 0).then(|| tokio::time::Instant::now() + live.pool_reserve_after)
+            (live.pool_reserve > 0 && !self.is_hopeful).then(|| tokio::time::Instant::now() + live.pool_reserve_after)
         });
         if let Some(reserved) = reserved.filter(|at| *at < deadline) {
             match tokio::time::timeout_at(reserved, &mut self.receiver).await {
@@ -318,7 +341,9 @@ impl Drop for Waiting {
         if let Some(pool) = &self.pool {
             self.receiver.close();
             // A grant still in the channel goes on to the next by its own drop, once this returns.
-            pool.state.lock().waiters.retain(|waiter| !waiter.is_closed());
+            let mut state = pool.state.lock();
+            state.waiters.retain(|waiter| !waiter.is_closed());
+            state.hopeful.retain(|waiter| !waiter.is_closed());
         }
     }
 }

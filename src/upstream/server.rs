@@ -204,15 +204,29 @@ impl Server {
     /// The pool stayed full, the server cannot be reached, or it refuses the login.
     pub async fn lease(self: &Arc<Self>, account: &Account, database: &str) -> Result<Lease, LeaseError> {
         let pool = self.pools.of(account, database);
-        let grant = self.granted(&pool).await?;
-        let slot = match self.usable(grant) {
-            Ok(lease) => return Ok(lease),
-            Err(slot) => slot,
-        };
-        // Seldom needed and large: it would take its room in the future of every statement.
-        let opened = Box::pin(self.open(account, database)).await;
-        pool.prove(opened.is_ok());
-        Ok(self.lend(slot, opened?))
+        let most = self.terms.live.load().pool_timeout;
+        let deadline = Instant::now() + most;
+        let mut grant = self.granted(&pool).await?;
+        loop {
+            let slot = match self.usable(grant) {
+                Ok(lease) => return Ok(lease),
+                Err(slot) => slot,
+            };
+            // Seldom needed and large: it would take its room in the future of every statement.
+            let opened = Box::pin(self.open(account, database)).await;
+            pool.prove(opened.is_ok());
+            // A replica's reads go elsewhere instead.
+            if !opened.as_ref().is_err_and(|error| error.is_full() && self.role() == Role::Primary) {
+                return Ok(self.lend(slot, opened?));
+            }
+            drop(slot);
+            // The server takes no more connections: those that are there are shared.
+            let Some(waiting) = pool.hope() else { return Err(opened.err().expect("it was refused")) };
+            grant = match waiting {
+                Claim::Granted(grant) => grant,
+                Claim::Wait(waiting) => Box::pin(waiting.granted(deadline)).await.ok_or(LeaseError::Saturated(most))?,
+            };
+        }
     }
 
     async fn granted(&self, pool: &Arc<Pool>) -> Result<Grant, LeaseError> {

@@ -4,7 +4,7 @@
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::{Batch, Format, Wire};
+use crate::harness::wire::{Batch, Format, Wire, tags};
 
 /// The connections that `app` has to a database, but for the one that asks.
 fn connections(cluster: &Cluster, database: &str) -> u64 {
@@ -138,4 +138,28 @@ fn silence_ends_sessions_in_postgresqls_words() {
     assert_eq!(ended(&mut sidecache.connect("app")), "57P05");
     busy.rows("COMMIT");
     assert_eq!(ended(&mut busy), "57P05");
+}
+
+/// Where the server takes no more connections of a role, sessions share those that there are, as those beyond a pool's size do.
+#[test]
+fn r24_a_role_at_its_connection_limit_shares_what_it_has() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("r24_limit");
+    let role = format!("r_{database}");
+    cluster.primary.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD '{role}' CONNECTION LIMIT 1"));
+    let builder = Sidecache::build(cluster, &database).no_replicas().users(&format!("sidecache:sidecache\n{role}:{role}"));
+    let sidecache = builder.start();
+    let mut clients: Vec<Wire> = (0..4).map(|_| sidecache.connect(&role)).collect();
+    for round in 0..3 {
+        for client in &mut clients {
+            client.send(&Batch::new().query("SELECT 7 FROM pg_sleep(0.05)")).expect("a connection that lives");
+        }
+        for client in &mut clients {
+            let answer = client.read_until_ready().expect("an answer");
+            assert_eq!(tags(&answer), "TDCZ", "round {round}: {answer:?}");
+        }
+    }
+    drop(clients);
+    drop(sidecache);
+    cluster.primary.sql(&format!("DROP ROLE {role}"));
 }
