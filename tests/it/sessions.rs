@@ -287,6 +287,37 @@ fn r19_settings_of_a_superuser_come_back_under_another_role() {
     }
 }
 
+/// However it is written, another session user keeps the connection: RESET ALL leaves it as it is.
+#[test]
+fn r19_a_session_authorization_is_nobody_elses() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("authorization");
+    let who = "SELECT current_user, session_user";
+    let is = |client: &mut Wire, role: &str| assert_eq!(client.rows(who), [[role, role].map(|v| Some(v.to_owned()))]);
+    for set in [
+        "SET \"session_authorization\" = app",
+        "SET SESSION \"Session_Authorization\" TO 'app'",
+        "SET session_authorization TO app",
+        "SET SESSION AUTHORIZATION app",
+        "SELECT set_config('Session_Authorization', 'app', false)",
+    ] {
+        let sidecache = Sidecache::build(cluster, &database).no_replicas().flag("--pool-size", "2").start();
+        let (mut first, mut second) = (sidecache.connect("postgres"), sidecache.connect("postgres"));
+        is(&mut first, "postgres");
+        first.rows(set);
+        first.rows("RESET ALL");
+        for _ in 0..2 {
+            is(&mut first, "app");
+            is(&mut second, "postgres");
+        }
+        first.rows("RESET \"session_authorization\"");
+        is(&mut first, "postgres");
+        first.rows(set);
+        drop(first);
+        is(&mut sidecache.connect("postgres"), "postgres");
+    }
+}
+
 /// Startup parameters and options are the session's start: RESET and DISCARD ALL return to them, another client does not see them.
 #[test]
 fn r19_startup_options_are_where_reset_returns_to() {

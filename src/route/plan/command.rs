@@ -6,8 +6,8 @@ use super::judge::Judge;
 use super::names::Names;
 use super::set_config::set_config;
 use super::{
-    Draft, Effect, ExplainForm, Kind, PinReason, Place, Refusal, TransactionControl, both, channel, named, settings,
-    transaction,
+    Draft, Effect, ExplainForm, Kind, PinReason, Place, Refusal, SettingChange, TransactionControl, both, channel,
+    named, settings, transaction,
 };
 use crate::catalog::SearchPath;
 use crate::sql::facts::{Facts, Into, Name};
@@ -169,7 +169,6 @@ impl Command<'_> {
 
     fn set(&self) -> Draft {
         let lexed = self.lexed;
-        let scope = usize::from(lexed.is_any(1, &["local", "session"]));
         if lexed.is(1, "transaction") {
             return Draft::new(Kind::Transaction(TransactionControl::Modes), Refusal::NotARead);
         }
@@ -181,29 +180,16 @@ impl Command<'_> {
         if lexed.is(1, "constraints") {
             return unproven();
         }
-        let authorization = lexed.is(1 + scope, "authorization") || lexed.is(1 + scope, "session_authorization");
-        let draft = match settings::set(lexed) {
-            Some(change) => Draft::new(Kind::Setting(change), Refusal::NotARead),
-            None => unproven().pinned(PinReason::Opaque),
-        };
-        // The seed of random() cannot be read back to be replayed.
-        let draft = if lexed.is(1 + scope, "seed") { draft.pinned(PinReason::Opaque) } else { draft };
-        if authorization { draft.pinned(PinReason::SessionAuthorization) } else { draft }
+        setting(settings::set(lexed))
     }
 
     fn reset(&self) -> Draft {
-        let lexed = self.lexed;
-        let draft = match settings::reset(lexed) {
-            Some(change) => Draft::new(Kind::Setting(change), Refusal::NotARead),
-            None => unproven().pinned(PinReason::Opaque),
-        };
-        let authorization = lexed.is(2, "authorization") || lexed.is(1, "session_authorization");
-        if authorization { draft.pinned(PinReason::SessionAuthorization) } else { draft }
+        setting(settings::reset(self.lexed))
     }
 
     fn discard(&self) -> Draft {
         if self.lexed.is(1, "all") && self.lexed.len() == 2 {
-            return Draft::new(Kind::Setting(super::SettingChange::DiscardAll), Refusal::NotARead);
+            return Draft::new(Kind::Setting(SettingChange::DiscardAll), Refusal::NotARead);
         }
         unproven()
     }
@@ -380,6 +366,13 @@ impl Command<'_> {
         let plain = end == to || (lexed.sign(end) == Some('(') && lexed.sign(to - 1) == Some(')'));
         plain.then(|| Facts { relations: vec![name], ..Facts::default() })
     }
+}
+
+/// A change of settings; nothing if it is not certain.
+fn setting(change: Option<SettingChange>) -> Draft {
+    let Some(change) = change else { return unproven().pinned(PinReason::Opaque) };
+    let pin = change.name().and_then(settings::pins);
+    Draft::new(Kind::Setting(change), Refusal::NotARead).also(pin)
 }
 
 fn unproven() -> Draft {

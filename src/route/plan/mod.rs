@@ -138,6 +138,16 @@ pub enum SettingChange {
     DiscardAll,
 }
 
+impl SettingChange {
+    /// Of the one setting that it changes.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            SettingChange::Set { name, .. } | SettingChange::Reset { name, .. } => Some(name),
+            SettingChange::ResetAll | SettingChange::DiscardAll => None,
+        }
+    }
+}
+
 /// Why a session must keep its connection from here on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PinReason {

@@ -1,7 +1,7 @@
 //! `SELECT set_config(name, value, local)`, one or several, and nothing else: what SET does, where values come as parameters. Which
 //! setting gets which value is told once the parameters are.
 
-use super::SettingChange;
+use super::{SettingChange, settings};
 use crate::sql::token::{Lexed, lex};
 
 /// A text that is written in the statement, or comes with its parameters.
@@ -34,8 +34,7 @@ impl SetConfig {
     /// What the call does; `None` if that is not certain. `parameters`: as texts, NULL as `None`.
     pub fn change(&self, parameters: &[Option<&str>]) -> Option<SettingChange> {
         let name = self.name.read(parameters)??.to_ascii_lowercase();
-        // Who the session is decides more than settings do.
-        if name == "session_authorization" {
+        if settings::pins(&name).is_some() {
             return None;
         }
         let local = self.local;

@@ -1,7 +1,7 @@
 //! SET, RESET and SHOW, from their tokens: which setting gets which value, if that is certain. What is not
 //! certain leaves the session opaque.
 
-use super::SettingChange;
+use super::{PinReason, SettingChange};
 use crate::sql::identity::strip;
 use crate::sql::token::Lexed;
 
@@ -44,6 +44,17 @@ pub(super) fn set(lexed: &Lexed<'_>) -> Option<SettingChange> {
         return None;
     }
     assignment(lexed, at, local)
+}
+
+/// Why a change of this setting ties the session to its connection.
+pub(super) fn pins(name: &str) -> Option<PinReason> {
+    match name {
+        // Who the session is decides more than settings do.
+        "session_authorization" => Some(PinReason::SessionAuthorization),
+        // The seed of random() cannot be read back to be replayed.
+        "seed" => Some(PinReason::Opaque),
+        _ => None,
+    }
 }
 
 /// `name TO value, …`.

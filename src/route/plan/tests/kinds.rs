@@ -251,6 +251,11 @@ fn g1_session_authorization_pins() {
         "RESET SESSION AUTHORIZATION",
         "SET SESSION AUTHORIZATION DEFAULT",
         "SET session_authorization = 'bob'",
+        "SET LOCAL session_authorization = 'bob'",
+        "SET \"session_authorization\" = bob",
+        "SET SESSION \"Session_Authorization\" TO bob",
+        "SET \"session_authorization\" TO DEFAULT",
+        "RESET \"Session_Authorization\"",
     ] {
         assert_eq!(plan_of(text).pin, Some(PinReason::SessionAuthorization), "{text}");
         assert!(matches!(plan_of(text).kind, Kind::Setting(_)), "{text}");
@@ -283,6 +288,7 @@ fn r20_session_objects_pin() {
         ("SELECT lastval()", Opaque),
         ("SELECT setseed(0.5)", Opaque),
         ("SET SEED TO 0.5", Opaque),
+        ("SET LOCAL \"seed\" TO 0.5", Opaque),
         ("SELECT dblink_exec('x')", Opaque),
         ("SELECT query_to_xml('x', true, true, '')", Opaque),
         ("DO $$ BEGIN PERFORM 1; END $$", Opaque),
