@@ -3,6 +3,7 @@
 use super::client::UnitEnd;
 use super::deferred::Standing;
 use super::round::{Described, Round};
+use super::settings::is_kept_by_reset_all;
 use super::shape::hash_of;
 use super::survey::{Naming, Survey};
 use super::{Block, Session};
@@ -204,7 +205,7 @@ impl Session {
                 SettingChange::Reset { name, .. } => {
                     carried.remove(name);
                 }
-                SettingChange::ResetAll => carried.retain(|name, _| name == "role"),
+                SettingChange::ResetAll => carried.retain(|name, _| is_kept_by_reset_all(name)),
                 SettingChange::DiscardAll => carried.clear(),
             }
         }

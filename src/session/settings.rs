@@ -55,6 +55,16 @@ const HARMLESS: &[&str] = &[
     "transaction_timeout",
 ];
 
+/// Settings that RESET ALL leaves as they are (`GUC_NO_RESET_ALL` in guc.c).
+const KEPT_BY_RESET_ALL: &[&str] = &[
+    "role",
+    "seed",
+    "session_authorization",
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
+];
+
 /// Settings that decide texts and that names tell by themselves.
 const READ_APART: &[&str] = &["client_encoding", "role", "standard_conforming_strings"];
 
@@ -77,6 +87,11 @@ pub struct Settings {
     /// What every request asks, worked out when something changes.
     is_plain: bool,
     encoding: Encoding,
+}
+
+/// Whether RESET ALL leaves a setting as it is.
+pub(super) fn is_kept_by_reset_all(name: &str) -> bool {
+    KEPT_BY_RESET_ALL.contains(&name)
 }
 
 /// Splits the text of a list setting (`"$user", public`) as `SplitIdentifierString` in varlena.c does.
@@ -227,11 +242,10 @@ impl Settings {
                 };
             }
             SettingChange::ResetAll => {
-                // RESET ALL leaves the role and session authorization alone (guc.c, GUC_NO_RESET_ALL).
-                let role = self.current.remove_entry("role");
-                self.current = self.start.clone();
-                self.current.extend(role);
-                self.local.clear();
+                let mut kept = std::mem::replace(&mut self.current, self.start.clone());
+                kept.retain(|name, _| is_kept_by_reset_all(name));
+                self.current.extend(kept);
+                self.local.retain(|name, _| is_kept_by_reset_all(name));
             }
             SettingChange::DiscardAll => {
                 self.current = self.start.clone();

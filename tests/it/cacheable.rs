@@ -249,6 +249,36 @@ fn c21_a_snapshot_that_stands_still_is_not_mixed_with_hits() {
     }
 }
 
+/// RESET ALL takes back neither the role nor what transactions have of their own (`GUC_NO_RESET_ALL` in guc.c), be it local.
+#[test]
+fn c15_c21_reset_all_leaves_role_and_isolation_as_they_are() {
+    let watched = Watched::shared("c15_reset_all", TABLE);
+    watched.cluster.primary.sql("GRANT solo TO app");
+    let (mut client, mut other) = (watched.client(), watched.client());
+    for set in ["SET LOCAL ROLE solo", "SET ROLE solo", "SELECT set_config('role', 'solo', true)"] {
+        assert_eq!(watched.warm(&mut other, READ), "1;2");
+        ["BEGIN", set, "RESET ALL"].iter().for_each(|sql| drop(client.rows(sql)));
+        refused(&mut client, READ, "42501");
+        client.rows("ROLLBACK");
+        assert_eq!(text(&client.rows(READ)), "1;2", "{set}: afterwards");
+    }
+    let mut rows = "1;2".to_owned();
+    let sets = ["SET LOCAL transaction_isolation = 'repeatable read'", "SET transaction_isolation = 'serializable'"];
+    for (n, set) in sets.into_iter().enumerate() {
+        assert_eq!(watched.warm(&mut other, READ), rows);
+        ["BEGIN", set, "RESET ALL"].iter().for_each(|sql| drop(client.rows(sql)));
+        assert_eq!(text(&client.rows(READ)), rows, "{set}");
+        watched.beside().rows(&format!("INSERT INTO t VALUES ({})", n + 3));
+        watched.hear();
+        let after = format!("{rows};{}", n + 3);
+        assert_eq!(watched.warm(&mut other, READ), after);
+        assert_eq!(text(&client.rows(READ)), rows, "{set}: one transaction, one snapshot");
+        client.rows("COMMIT");
+        assert_eq!(text(&client.rows(READ)), after, "{set}: afterwards");
+        rows = after;
+    }
+}
+
 #[test]
 fn c22_c23_what_does_not_depend_on_tables_alone_is_never_stored() {
     let watched = Watched::shared(
