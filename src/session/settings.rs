@@ -94,6 +94,19 @@ pub(super) fn is_kept_by_reset_all(name: &str) -> bool {
     KEPT_BY_RESET_ALL.contains(&name)
 }
 
+/// As `parse_bool` in bool.c: any beginning of a word that no other word has.
+fn boolean(text: &str) -> Option<bool> {
+    let begins = |word: &str| word.get(..text.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(text));
+    match text {
+        "" => None,
+        "1" => Some(true),
+        "0" => Some(false),
+        _ if begins("true") || begins("yes") || text.eq_ignore_ascii_case("on") => Some(true),
+        _ if begins("false") || begins("no") || text.len() > 1 && begins("off") => Some(false),
+        _ => None,
+    }
+}
+
 /// Splits the text of a list setting (`"$user", public`) as `SplitIdentifierString` in varlena.c does.
 pub fn split_identifiers(text: &str) -> Vec<String> {
     let mut all = Vec::new();
@@ -273,8 +286,8 @@ impl Settings {
     }
 
     fn changed(&mut self) {
-        self.is_plain = self.is("default_transaction_isolation", &["read committed"], self.baseline.read_committed)
-            && self.is("default_transaction_read_only", &["off", "false", "no", "0"], self.baseline.read_write)
+        self.is_plain = self.is("default_transaction_isolation", "read committed", self.baseline.read_committed)
+            && !self.is_on("default_transaction_read_only", !self.baseline.read_write)
             && self.effective("transaction_isolation").is_none()
             && self.effective("session_authorization").is_none();
         self.encoding = match self.effective("client_encoding").map(|setting| setting.values.as_slice()) {
@@ -309,11 +322,17 @@ impl Settings {
         self.own.sure = Some(BTreeSet::new());
     }
 
-    fn is(&self, name: &str, values: &[&str], otherwise: bool) -> bool {
+    fn is(&self, name: &str, value: &str, otherwise: bool) -> bool {
         self.effective(name).map_or(otherwise, |setting| match setting.values.as_slice() {
-            [value] => values.iter().any(|v| v.eq_ignore_ascii_case(value)),
+            [given] => given.eq_ignore_ascii_case(value),
             _ => false,
         })
+    }
+
+    /// Of a boolean.
+    fn is_on(&self, name: &str, otherwise: bool) -> bool {
+        let values = self.effective(name).map(|setting| setting.values.as_slice());
+        values.map_or(otherwise, |values| values.first().and_then(|value| boolean(value)).unwrap_or(otherwise))
     }
 
     /// The role whose privileges count.
@@ -336,7 +355,7 @@ impl Settings {
 
     /// Whether a backslash is an ordinary character in a string.
     pub fn standard_strings(&self) -> bool {
-        self.is("standard_conforming_strings", &["on", "true", "yes", "1"], self.baseline.standard_strings)
+        self.is_on("standard_conforming_strings", self.baseline.standard_strings)
     }
 
     /// The schemas that names are looked up in.
@@ -432,6 +451,21 @@ mod tests {
         assert_eq!(s.role(), "bob", "RESET ALL keeps the role");
         s.apply(&set("role", "none", false), false);
         assert_eq!(s.role(), "app");
+    }
+
+    #[test]
+    fn c17_booleans_are_read_as_postgresql_reads_them() {
+        for (text, value) in [("on", true), ("of", false), ("off", false)] {
+            assert_eq!(boolean(text), Some(value), "{text}");
+            assert_eq!(boolean(&text.to_uppercase()), Some(value), "{text}");
+        }
+        for (word, value) in [("true", true), ("yes", true), ("1", true), ("false", false), ("no", false), ("0", false)]
+        {
+            (1..=word.len()).for_each(|end| assert_eq!(boolean(&word[..end]), Some(value), "{word}"));
+        }
+        for text in ["", "o", "offs", "onn", "truee", "10", " on", "ja", "\u{e9}"] {
+            assert_eq!(boolean(text), None, "{text}");
+        }
     }
 
     #[test]

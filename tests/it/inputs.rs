@@ -167,3 +167,27 @@ fn c17_what_a_trigger_set_is_not_stored_for_others_however_long_its_connection_i
         assert_eq!(watched.warm(&mut other, read), plain, "{pool}: and for nobody else");
     }
 }
+
+/// PostgreSQL takes any beginning of a boolean's words that stands for one of them: what a string is hangs on it.
+#[test]
+fn c17_strings_are_read_as_the_server_reads_them_however_the_setting_is_written() {
+    let watched = Watched::shared(
+        "c17_strings",
+        "CREATE TABLE t(x int); INSERT INTO t VALUES (1); CREATE TABLE u(y int); INSERT INTO u VALUES (0)",
+    );
+    // With a backslash as an ordinary character two strings and a subquery, else one string.
+    let read = "SELECT x, '\\', (SELECT max(y) FROM u), '' --'\n FROM t";
+    let (mut direct, mut last) = (watched.beside(), 0);
+    for value in ["on", "t", "TR", "'true'", "y", "Ye", "yes", "1", "off", "of", "f", "'fAls'", "n", "no", "0"] {
+        let set = format!("SET standard_conforming_strings = {value}");
+        let mut client = watched.client();
+        client.rows(&set);
+        direct.rows(&set);
+        // With an escape in it, it may not be cached at all.
+        (0..3).for_each(|_| assert_eq!(text(&client.rows(read)), text(&direct.rows(read)), "{set}"));
+        last += 1;
+        watched.beside().rows(&format!("UPDATE u SET y = {last}"));
+        watched.hear();
+        assert_eq!(text(&client.rows(read)), text(&direct.rows(read)), "{set}");
+    }
+}
