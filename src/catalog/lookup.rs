@@ -105,6 +105,12 @@ impl Catalog {
         self.types.get(&oid)
     }
 
+    /// Whether values of this type hang on more than themselves: on the present day (a time with time zone) or on the catalog (a relation's
+    /// name), or on a part that does.
+    pub fn is_unsteady(&self, oid: u32) -> bool {
+        self.unsteady_types.contains(&oid)
+    }
+
     /// Whether anything that users made, runs without being named in a statement (casts, input and output of
     /// types, constraints of domains, operators behind ORDER BY and DISTINCT) and may not be immutable.
     pub fn has_unsafe_casts(&self) -> bool {

@@ -18,7 +18,7 @@ pub use rows::BuildError;
 pub use versions::{Version, Versions};
 
 use crate::types::RelationId;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Of the settings that policies, views and functions ask for, as many are told.
@@ -180,6 +180,8 @@ pub struct Parts {
     pub functions: Vec<(String, Function)>,
     pub operators: Vec<Operator>,
     pub types: Vec<Type>,
+    /// Those whose values hang on more than themselves, or that are made of such.
+    pub unsteady_types: HashSet<u32>,
     /// What users made that runs unnamed and is not immutable: its kind and its name.
     pub unsafe_casts: Vec<String>,
     pub writes: Writes,
@@ -217,6 +219,7 @@ pub struct Catalog {
     schemas: HashMap<String, Names>,
     functions: HashMap<String, Vec<Function>>,
     types: HashMap<u32, Type>,
+    unsteady_types: HashSet<u32>,
     unsafe_casts: Vec<String>,
     pub writes: Writes,
     default_settings: Vec<DefaultSetting>,
@@ -291,6 +294,7 @@ impl Catalog {
             schemas,
             functions,
             types: parts.types.into_iter().map(|r#type| (r#type.oid, r#type)).collect(),
+            unsteady_types: parts.unsteady_types,
             unsafe_casts: parts.unsafe_casts,
             writes: parts.writes,
             default_settings: parts.default_settings,

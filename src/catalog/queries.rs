@@ -145,11 +145,12 @@ FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l 
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
 );
 
-/// Operators, a row a name: schema, name, worst volatility, where one of users that is not immutable counts as
-/// volatile.
+/// Operators, a row a name: schema, name, worst volatility, where one of users that is not immutable, or that takes a time with time zone
+/// or a relation's name and may make it of another type unseen, counts as volatile.
 const OPERATORS: &str = concat!(
     "SELECT o.oprnamespace, o.oprname, max(CASE WHEN ",
     unproven!(),
+    " OR o.oid >= 16384 AND (o.oprleft IN (1266, 1270, 2205, 2210) OR o.oprright IN (1266, 1270, 2205, 2210))",
     " THEN 'v' ELSE f.provolatile::text END)
 FROM pg_operator o JOIN pg_proc f ON f.oid = o.oprcode
 JOIN pg_namespace n ON n.oid = o.oprnamespace
@@ -163,6 +164,23 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_type e ON e.oid = t.typelem
 LEFT JOIN pg_class c ON c.oid = coalesce(nullif(t.typrelid, 0), e.typrelid)
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!' AND (c.oid IS NULL OR c.relkind = 'c')";
+
+/// Types whose values hang on more than themselves, and what is made of them (domains, arrays, ranges, rows): a time with time zone on
+/// the present day, and what is written with names (`regclass` and its kin, `aclitem`) on the catalog. `pg_range` names no
+/// multiranges before PostgreSQL 14.
+const UNSTEADY_TYPES: &str = "WITH RECURSIVE part AS MATERIALIZED (
+    SELECT oid AS whole, typbasetype AS part FROM pg_type WHERE typtype = 'd'
+    UNION ALL SELECT typarray, oid FROM pg_type WHERE typarray <> 0
+    UNION ALL SELECT rngtypid, rngsubtype FROM pg_range
+    UNION ALL SELECT (to_jsonb(r) ->> 'rngmultitypid')::oid, rngtypid FROM pg_range r
+    UNION ALL SELECT DISTINCT c.reltype, a.atttypid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.reltype <> 0 AND a.attnum > 0 AND NOT a.attisdropped
+), unsteady AS (
+    SELECT oid FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND oid < 16384 AND typtype = 'b'
+        AND (typname IN ('timetz', 'aclitem') OR typname LIKE 'reg%')
+    UNION SELECT p.whole FROM unsteady u JOIN part p ON p.part = u.oid
+)
+SELECT oid FROM unsteady WHERE oid <> 0";
 
 /// Functions that run unnamed and are not proven: kind, where. Empty in almost every database.
 const UNSAFE_CASTS: &str = concat!(
@@ -198,4 +216,5 @@ pub const QUERIES: &[&str] = &[
     UNSAFE_CASTS,
     DEFAULT_SETTINGS,
     VERSIONS,
+    UNSTEADY_TYPES,
 ];

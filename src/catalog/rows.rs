@@ -168,6 +168,10 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         parts.versions.insert(row.oid(0)?, Version { is: sum(1)?, stores: sum(2)? });
         Ok(())
     })?;
+    results.each(1, |row| {
+        parts.unsteady_types.insert(row.oid(0)?);
+        Ok(())
+    })?;
     Ok(parts)
 }
 

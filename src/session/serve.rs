@@ -9,7 +9,7 @@ use crate::cache::key::{KeyParts, compose};
 use crate::cache::{Answer, Basis, Entry, Permit, Tier, TimedAnswer, TimedPermit, Waiter};
 use crate::coherence::{Demand, StreamState};
 use crate::config::CacheMode;
-use crate::route::plan::{Encoding, PinReason, Plan, Recipe, names_relations};
+use crate::route::plan::{Encoding, PinReason, Plan, Recipe, is_steady};
 use crate::telemetry::{KIND_TTL, Outcome, Record};
 use crate::types::{Level, Moment};
 use crate::wire::backend::{BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE, put_ready, shape};
@@ -228,8 +228,8 @@ impl Session {
         if self.rule(plan).is_some_and(|rule| rule.is_uncached()) {
             return Some("rule");
         }
-        if request.types().iter().any(|oid| names_relations(*oid)) {
-            return Some("relation_parameter");
+        if request.types().iter().any(|oid| self.is_unsteady(*oid)) {
+            return Some("unsteady_parameter");
         }
         if self.is_uncertain() {
             return Some("pinned");
@@ -259,6 +259,11 @@ impl Session {
             return Some("time_parameter");
         }
         None
+    }
+
+    /// Whether a parameter of this type hangs on more than what is bound: on the present day, or on the catalog.
+    fn is_unsteady(&self, oid: u32) -> bool {
+        !is_steady(oid) && self.shared.catalog.load().is_unsteady(oid)
     }
 
     /// Whether something in the session is not known that can decide an answer.

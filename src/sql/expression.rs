@@ -212,7 +212,8 @@ impl Walk {
                 _ => Err(Refused::UncertainSyntax),
             },
             Expr::AtTimeZone { timestamp, time_zone } => {
-                self.call(Name::built_in("timezone"), 2, None);
+                let moment = self.operand(timestamp)?;
+                self.call(Name::built_in("timezone"), 2, Some(moment));
                 self.exprs([&**timestamp, &**time_zone])
             }
             Expr::Extract { expr, .. } => {
@@ -406,11 +407,27 @@ impl Walk {
                 _ => Operand::Other,
             },
             Expr::Cast { data_type, .. } => Operand::Cast(self.type_name(data_type)?),
-            Expr::BinaryOp { op: BinaryOperator::Plus | BinaryOperator::Minus, .. } => Operand::Arithmetic,
+            Expr::TypedString(typed) => Operand::Cast(self.type_name(&typed.data_type)?),
+            Expr::Interval(_) => {
+                Operand::Cast(super::facts::TypeName { name: Name::built_in("interval"), array: false })
+            }
+            Expr::BinaryOp { op: BinaryOperator::Plus | BinaryOperator::Minus, .. } => return self.arithmetic(expr),
             Expr::AtTimeZone { .. } => Operand::Result(Name::built_in("timezone")),
             Expr::Extract { .. } => Operand::Result(Name::built_in("date_part")),
             Expr::Function(function) => return self.function_operand(function),
             _ => Operand::Other,
         })
+    }
+
+    /// A chain of `+` and `-` may be as long as the text: its left sides are no levels.
+    fn arithmetic(&mut self, expr: &Expr) -> Result<Operand, Refused> {
+        let mut operands = Vec::new();
+        let mut expr = expr;
+        while let Expr::BinaryOp { left, op: BinaryOperator::Plus | BinaryOperator::Minus, right } = expr {
+            operands.push(self.descend(|walk| walk.operand(right))?);
+            expr = left;
+        }
+        operands.push(self.descend(|walk| walk.operand(expr))?);
+        Ok(Operand::Arithmetic(operands))
     }
 }

@@ -25,7 +25,7 @@ pub struct FunctionCall {
     pub name: Name,
     /// How many arguments are written.
     pub arguments: usize,
-    /// The argument, if it is the only one: `date(x)` is a cast.
+    /// The argument, if it is the only one: `date(x)` is a cast. Of `timezone` the moment.
     pub operand: Option<Operand>,
 }
 
@@ -42,8 +42,8 @@ pub enum Operand {
     },
     /// Itself a cast to this type.
     Cast(TypeName),
-    /// `+` or `-`, which PostgreSQL has for no kind of text.
-    Arithmetic,
+    /// `+` or `-`, which PostgreSQL has for no kind of text, between these.
+    Arithmetic(Vec<Operand>),
     /// What this function gives.
     Result(Name),
     /// One of these (COALESCE, max).

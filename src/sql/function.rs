@@ -57,6 +57,9 @@ impl Walk {
                 let name = name_of(&function.name)?;
                 let operand = match arguments {
                     [FunctionArg::Unnamed(FunctionArgExpr::Expr(only))] => Some(self.operand(only)?),
+                    [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(moment))] if name.name == "timezone" => {
+                        Some(self.operand(moment)?)
+                    }
                     _ => None,
                 };
                 self.call(name, arguments.len(), operand);

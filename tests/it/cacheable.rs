@@ -352,6 +352,70 @@ fn c22_c23_what_does_not_depend_on_tables_alone_is_never_stored() {
     eventually("a hit", || watched.look(|| said(&mut client, &since("2020-01-01"))).0.then_some(()));
 }
 
+/// A time of day becomes one with time zone by the offset of the present day, and a relation's name is what the catalog says: neither is
+/// stored, nor what is made of it.
+#[test]
+fn c22_what_hangs_on_the_day_or_on_the_catalog_is_never_stored() {
+    let watched = Watched::shared(
+        "c22_unsteady",
+        "CREATE DOMAIN daytime AS timetz; CREATE DOMAIN kind AS regclass; CREATE DOMAIN later AS daytime;\
+         CREATE DOMAIN plain AS int; CREATE TYPE pair AS (a int, t later); CREATE TYPE span AS RANGE (subtype = timetz);\
+         CREATE TABLE t(x int, opens time, made timestamptz, n plain); INSERT INTO t VALUES (1, '10:00', now(), 1);\
+         CREATE TABLE times(x timetz); CREATE TABLE daytimes(x daytime); CREATE TABLE laters(x later[]);\
+         CREATE TABLE kinds(x kind); CREATE TABLE pairs(x pair); CREATE TABLE deep(x pairs); CREATE TABLE spans(x span);\
+         CREATE FUNCTION hour_of(timetz) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT extract(hour FROM $1)::int';\
+         CREATE FUNCTION later_of(later) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';\
+         CREATE OPERATOR === (LEFTARG = timetz, RIGHTARG = timetz, FUNCTION = timetz_eq)",
+    );
+    let mut client = watched.client();
+    client.rows("SET timezone = 'Europe/Berlin'");
+    for read in ["SELECT x, n, opens FROM t", "SELECT x FROM t WHERE made AT TIME ZONE 'UTC' > '2020-01-01'"] {
+        watched.warm(&mut client, read);
+    }
+    for read in [
+        "SELECT opens AT TIME ZONE 'UTC' FROM t",
+        "SELECT opens AT TIME ZONE interval '1 hour' FROM t",
+        "SELECT timezone('UTC', opens) FROM t",
+        "SELECT q.o AT TIME ZONE 'UTC' FROM (SELECT opens AS o FROM t) q",
+        "SELECT hour_of(opens) FROM t",
+        "SELECT later_of(opens) FROM t",
+        "SELECT opens === opens FROM t",
+        "SELECT '10:00'::daytime, x FROM t",
+        "SELECT '10:00'::later, x FROM t",
+        "SELECT '(1,10:00)'::pair, x FROM t",
+        "SELECT '{10:00}'::daytime[], x FROM t",
+        "SELECT 't'::kind, x FROM t",
+        "SELECT x FROM times",
+        "SELECT x FROM daytimes",
+        "SELECT x FROM laters",
+        "SELECT x FROM kinds",
+        "SELECT x FROM pairs",
+        "SELECT x FROM deep",
+        "SELECT x FROM spans",
+    ] {
+        watched.never_cached(&mut client, read);
+    }
+    let oid = |name: &str| watched.beside().value(&format!("SELECT '{name}'::regtype::oid")).parse().expect("an oid");
+    for (name, value, cached) in [
+        ("timetz", "10:00", false),
+        ("later", "10:00", false),
+        ("regclass", "t", false),
+        ("plain", "1", true),
+        ("int", "1", true),
+    ] {
+        let read = format!("SELECT x, $1 AS {name} FROM t");
+        let batch = Batch::new().parse("", &read, &[oid(name)]).bind("", "", &[Some(value)], Format::Text);
+        let batch = batch.execute("", 0).sync();
+        let stored = watched.stored();
+        let mut look = || watched.look(|| drop(said(&mut client, &batch))).0;
+        if cached {
+            eventually("a hit", || look().then_some(()));
+        } else {
+            assert!((0..3).all(|_| !look()) && watched.stored() == stored, "{name}");
+        }
+    }
+}
+
 #[test]
 fn g15_a_materialized_view_and_what_becomes_uncacheable() {
     let watched = Watched::shared("g15_changes", &format!("{TABLE}; CREATE TABLE w(y int)"));

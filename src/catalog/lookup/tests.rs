@@ -56,6 +56,7 @@ fn catalog() -> Catalog {
             writes: Default::default(),
             default_settings: Vec::new(),
             versions: Default::default(),
+            unsteady_types: Default::default(),
             schemas: vec![open("pg_catalog"), open("a"), open("b"), closed],
             relations: vec![
                 relation(1259, "pg_catalog", "pg_class"),

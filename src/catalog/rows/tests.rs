@@ -40,6 +40,7 @@ fn results() -> Vec<Rows> {
         rows(&[&["cast", "mood to integer"]]),
         rows(&[&["alice", "App.Tenant=a=b"], &["", "app.tenant=everybody's"]]),
         rows(&[&["101", "-5", "36893488147419103232"], &["0", "7", "0"]]),
+        rows(&[&["1266"], &["20002"]]),
     ]
 }
 
@@ -103,6 +104,7 @@ fn c12_rows_become_functions_operators_and_types() {
     assert_eq!(catalog.operator(None, "=", &path), Some(Volatility::Immutable));
     assert_eq!(catalog.type_of(20_001).unwrap().kind, TypeKind::Domain { base: 23 });
     assert_eq!(catalog.type_of(1007).unwrap().kind, TypeKind::Array { element: 23 });
+    assert_eq!([1266, 20_002, 23].map(|oid| catalog.is_unsteady(oid)), [true, true, false]);
     assert!(catalog.has_unsafe_casts());
     assert_eq!(catalog.unsafe_casts(), ["cast mood to integer"]);
     let mut safe = results();

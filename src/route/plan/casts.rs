@@ -1,11 +1,13 @@
 //! Which conversions depend on more than their operand. Text that becomes a date may say `now`; a `reg…` type reads the
 //! catalog; a time with time zone reads the present day.
 
-use super::Refusal;
 use super::judge::{Case, Judge, Proof, has_column};
+use super::{Refusal, functions};
 use crate::catalog::Relation;
-use crate::sql::facts::{Cast, Operand, SourceKind, TypeName};
+use crate::sql::facts::{Cast, Name, Operand, SourceKind, TypeName};
 
+/// `time`, which PostgreSQL takes for a `timetz` by the offset of the present day wherever it needs one.
+pub(super) const TIME: u32 = 1083;
 /// `timetz`.
 pub(super) const TIMETZ: u32 = 1266;
 const TIMETZ_ARRAY: u32 = 1270;
@@ -83,14 +85,14 @@ fn is_catalog_name(oid: u32) -> bool {
     )
 }
 
-/// Whether values of this type are read or written by more than themselves: a table with such a column is not cached.
-pub(super) fn is_unsteady(oid: u32) -> bool {
-    class(oid) == Class::Unsteady
+/// Whether this is a type of PostgreSQL's own whose values hang on nothing but themselves, or no type at all.
+pub fn is_steady(oid: u32) -> bool {
+    oid == 0 || matches!(class(oid), Class::Plain | Class::Text | Class::Time)
 }
 
 /// Whether a value of this type is a relation's name, so that what it is hangs on which relations there are (`regclass`, `regtype`,
 /// their arrays).
-pub fn names_relations(oid: u32) -> bool {
+pub(super) fn names_relations(oid: u32) -> bool {
     matches!(oid, 2205 | 2206 | 2210 | 2211)
 }
 
@@ -116,7 +118,7 @@ impl Judge<'_> {
             Class::Time | Class::Unknown => self.is_never_stored_text(operand, case),
             Class::Unsteady => false,
         };
-        if !steady {
+        if !steady || self.names().is_unsteady(oid) {
             self.refuse(Refusal::UnprovenCast, Proof::Harmless);
         }
     }
@@ -128,33 +130,57 @@ impl Judge<'_> {
             Operand::Literal => true,
             // What a function is called with is not seen.
             Operand::Parameter => self.bodies == 0,
-            Operand::Column { qualifier, name } => self.is_column_without_text(qualifier.as_deref(), name, case),
-            Operand::Cast(target) => self.is_type_without_text(target, case),
-            Operand::Arithmetic => ["+", "-"].into_iter().all(|operator| self.has_only_built_in(operator, case)),
-            Operand::Result(name) => {
-                let overloads = self.names().functions(name, case.path);
-                functions_give_no_text(&name.name) && !overloads.is_empty() && overloads.iter().all(|f| f.built_in)
-            }
+            Operand::Column { qualifier, name } => self.is_column(qualifier.as_deref(), name, case, is_without_text),
+            Operand::Cast(target) => self.is_type(target, case, is_without_text),
+            Operand::Arithmetic(_) => self.has_arithmetic_alone(case),
+            Operand::Result(name) => self.gives_no_text(name, case),
             Operand::OneOf(list) => list.iter().all(|operand| self.is_never_stored_text(operand, case)),
             Operand::Other => false,
         }
     }
 
-    fn is_type_without_text(&self, target: &TypeName, case: &Case<'_>) -> bool {
-        let oid = self.names().type_oid(&target.name, case.path);
-        oid.is_some_and(|oid| matches!(class(oid), Class::Plain | Class::Time))
+    /// Whether what is taken to another time zone is a moment, and no time of day.
+    pub(super) fn is_never_time(&self, operand: &Operand, case: &Case<'_>) -> bool {
+        match operand {
+            // PostgreSQL prefers a moment.
+            Operand::Literal => true,
+            Operand::Column { qualifier, name } => self.is_column(qualifier.as_deref(), name, case, is_without_time),
+            Operand::Cast(target) => self.is_type(target, case, is_without_time),
+            // A time of day comes of another alone.
+            Operand::Arithmetic(list) => {
+                self.has_arithmetic_alone(case) && list.iter().all(|operand| self.is_never_time(operand, case))
+            }
+            Operand::OneOf(list) => list.iter().all(|operand| self.is_never_time(operand, case)),
+            // Nor do these give a time of day.
+            Operand::Result(name) => self.gives_no_text(name, case),
+            // The client may have said that it is one.
+            Operand::Parameter | Operand::Other => false,
+        }
+    }
+
+    fn is_type(&self, target: &TypeName, case: &Case<'_>, is: impl Fn(u32) -> bool) -> bool {
+        self.names().type_oid(&target.name, case.path).is_some_and(is)
+    }
+
+    fn gives_no_text(&self, name: &Name, case: &Case<'_>) -> bool {
+        let overloads = self.names().functions(name, case.path);
+        functions::gives_no_text(&name.name) && !overloads.is_empty() && overloads.iter().all(|f| f.built_in)
+    }
+
+    fn has_arithmetic_alone(&self, case: &Case<'_>) -> bool {
+        ["+", "-"].into_iter().all(|operator| self.has_only_built_in(operator, case))
     }
 
     fn has_only_built_in(&self, operator: &str, case: &Case<'_>) -> bool {
         let in_schema = |schema: &String| {
-            let name = crate::sql::facts::Name { schema: Some(schema.clone()), name: operator.to_owned() };
+            let name = Name { schema: Some(schema.clone()), name: operator.to_owned() };
             self.names().operator(&name, case.path)
         };
         !case.path.0.iter().filter(|schema| *schema != "pg_catalog").any(|schema| in_schema(schema).is_some())
     }
 
     /// Every relation that could have the column has it with such a type, and the query makes up no column of that name.
-    fn is_column_without_text(&self, qualifier: Option<&str>, name: &str, case: &Case<'_>) -> bool {
+    fn is_column(&self, qualifier: Option<&str>, name: &str, case: &Case<'_>, is_such: impl Fn(u32) -> bool) -> bool {
         if case.facts.aliases.iter().any(|alias| alias == name) {
             return false;
         }
@@ -177,15 +203,15 @@ impl Judge<'_> {
         let mut having = candidates.into_iter().filter(|relation| has_column(relation, name)).peekable();
         having.peek().is_some()
             && having.all(|relation| {
-                relation
-                    .columns
-                    .iter()
-                    .filter(|column| column.name == name)
-                    .all(|column| matches!(class(column.type_oid), Class::Plain | Class::Time))
+                relation.columns.iter().filter(|column| column.name == name).all(|column| is_such(column.type_oid))
             })
     }
 }
 
-fn functions_give_no_text(name: &str) -> bool {
-    super::functions::gives_no_text(name)
+fn is_without_text(oid: u32) -> bool {
+    matches!(class(oid), Class::Plain | Class::Time)
+}
+
+fn is_without_time(oid: u32) -> bool {
+    oid != TIME && matches!(class(oid), Class::Plain | Class::Text | Class::Time)
 }

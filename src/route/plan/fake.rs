@@ -12,6 +12,11 @@ const TEXT: u32 = 25;
 const DATE: u32 = 1082;
 const TIMESTAMPTZ: u32 = 1184;
 const ANY: u32 = 2276;
+const TIME: u32 = 1083;
+const TIMETZ: u32 = 1266;
+const REGCLASS: u32 = 2205;
+/// A domain over `timetz`.
+const DAYTIME: u32 = 20_002;
 
 pub(super) struct Fake {
     pub relations: Vec<Relation>,
@@ -59,8 +64,10 @@ impl Fake {
                 relation(115, "public", "secret", Table, &one),
                 relation(116, "public", "orders_pkey", Index, &one),
                 relation(117, "public", "composite", Other, &one),
-                relation(118, "public", "clock", Table, &[("id", INT), ("t", 1266)]),
-                relation(119, "public", "registry", Table, &[("id", INT), ("class", 2205)]),
+                relation(118, "public", "clock", Table, &[("id", INT), ("t", TIMETZ)]),
+                relation(119, "public", "registry", Table, &[("id", INT), ("class", REGCLASS)]),
+                relation(121, "public", "shifts", Table, &[("id", INT), ("t", DAYTIME)]),
+                relation(122, "public", "shops", Table, &[("id", INT), ("opens", TIME), ("made", TIMESTAMPTZ)]),
                 relation(120, "public", "logs", Partitioned, &one),
                 relation(1259, "pg_catalog", "pg_class", Table, &[("oid", 26), ("relname", 19)]),
                 relation(1260, "pg_catalog", "pg_settings", View, &[("name", TEXT), ("setting", TEXT)]),
@@ -82,14 +89,15 @@ impl Fake {
                 ("pg_catalog", "jsonb", 3802),
                 ("pg_catalog", "interval", 1186),
                 ("pg_catalog", "date", DATE),
-                ("pg_catalog", "time", 1083),
-                ("pg_catalog", "timetz", 1266),
+                ("pg_catalog", "time", TIME),
+                ("pg_catalog", "timetz", TIMETZ),
                 ("pg_catalog", "timestamp", 1114),
                 ("pg_catalog", "timestamptz", TIMESTAMPTZ),
                 ("pg_catalog", "daterange", 3912),
-                ("pg_catalog", "regclass", 2205),
+                ("pg_catalog", "regclass", REGCLASS),
                 ("pg_catalog", "point", 600),
                 ("public", "mood", 20_001),
+                ("public", "daytime", DAYTIME),
             ],
             unsafe_casts: false,
         };
@@ -184,14 +192,16 @@ impl Fake {
                 self.function("pg_catalog", name, volatility, arguments);
             }
         }
-        self.function("pg_catalog", "timezone", Volatile, &[TEXT, super::casts::TIMETZ]);
+        self.function("pg_catalog", "timezone", Volatile, &[TEXT, TIMETZ]);
+        self.function("pg_catalog", "timetz_hash", Immutable, &[TIMETZ]);
         self.function("pg_catalog", "length", Stable, &[17, 19]);
     }
 
     fn user_functions(&mut self) {
         use Volatility::{Immutable, Stable, Volatile};
         self.function("public", "twice", Immutable, &[INT]);
-        self.function("public", "root_of", Immutable, &[INT, 2205]);
+        self.function("public", "root_of", Immutable, &[INT, REGCLASS]);
+        self.function("public", "hour_of", Immutable, &[TIMETZ]);
         self.function("public", "items", Immutable, &[INT]);
         self.function("public", "rate", Stable, &[INT]);
         let mine = "SELECT $1 IN (SELECT id FROM items WHERE name = current_setting('app.user', true))";
@@ -264,6 +274,10 @@ impl Names for Fake {
 
     fn is_row_type(&self, name: &Name, path: &SearchPath) -> bool {
         self.relation(name, path).is_some()
+    }
+
+    fn is_unsteady(&self, oid: u32) -> bool {
+        [TIMETZ, REGCLASS, DAYTIME].contains(&oid)
     }
 
     fn has_unsafe_casts(&self) -> bool {

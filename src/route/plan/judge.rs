@@ -1,6 +1,7 @@
 //! Puts the facts of a query before the catalog: what do its names mean, may it be cached, may it run on a replica?
 //! Views are judged by their definitions, down to tables and functions.
 
+use super::casts::{TIME, TIMETZ, names_relations, takes_rows};
 use super::names::Names;
 use super::unwritten::settings_read;
 use super::{Draft, Kind, PinReason, Place, Recipe, Refusal, both, functions};
@@ -194,7 +195,7 @@ impl<'n> Judge<'n> {
             RelationKind::Sequence => self.refuse(Refusal::Sequence, Proof::OnPrimary),
             RelationKind::Index | RelationKind::Other => self.refuse(Refusal::OtherRelationKind, Proof::Unproven),
         }
-        if relation.columns.iter().any(|column| super::casts::is_unsteady(column.type_oid)) {
+        if relation.columns.iter().any(|column| self.names.is_unsteady(column.type_oid)) {
             self.refuse(Refusal::UnprovenCast, Proof::Harmless);
         }
     }
@@ -251,7 +252,23 @@ impl<'n> Judge<'n> {
             Some(settings) if call.name.name == "current_setting" && built_in => {
                 self.settings.extend(settings.iter().cloned());
             }
-            _ => overloads.into_iter().for_each(|f| self.overload(&call.name.name, call.arguments, f)),
+            _ => overloads.iter().for_each(|f| self.overload(&call.name.name, call.arguments, f)),
+        }
+        self.takes_time(call, &overloads, case);
+    }
+
+    /// A time of day is given where one with time zone is wanted, unless another function of the name takes it as it is.
+    fn takes_time(&mut self, call: &FunctionCall, overloads: &[&Function], case: &Case<'_>) {
+        let has_own = |function: &Function| {
+            let own = |oid: &u32| if *oid == TIMETZ { TIME } else { *oid };
+            let own: Vec<u32> = function.argument_types.iter().map(own).collect();
+            overloads.iter().any(|other| other.argument_types == own)
+        };
+        let takes = |function: &&&Function| function.built_in && function.argument_types.contains(&TIMETZ);
+        let is_moment = || call.operand.as_ref().is_some_and(|moment| self.is_never_time(moment, case));
+        let mut taking = overloads.iter().filter(takes).filter(|function| !has_own(function)).peekable();
+        if taking.peek().is_some() && !(call.name.name == "timezone" && is_moment()) {
+            self.refuse(Refusal::UnprovenCast, Proof::Harmless);
         }
     }
 
@@ -260,14 +277,19 @@ impl<'n> Judge<'n> {
             true => self.built_in(name, arguments, function),
             false => self.user_function(function),
         }
-        if function.argument_types.iter().any(|oid| super::casts::names_relations(*oid)) {
+        // An argument becomes one unseen.
+        let is_unsteady = |oid: &u32| match function.built_in {
+            true => names_relations(*oid),
+            false => self.names.is_unsteady(*oid),
+        };
+        if function.argument_types.iter().any(is_unsteady) {
             self.refuse(Refusal::UnprovenCast, Proof::Harmless);
         }
     }
 
     fn built_in(&mut self, name: &str, arguments: usize, function: &Function) {
-        // Two of its overloads take a time with time zone, of which no other rule lets one come into being.
-        let of_time_zone = name == "timezone" && function.argument_types.contains(&super::casts::TIMETZ);
+        // Two of its overloads take a time with time zone: whether one is given is asked of each call.
+        let of_time_zone = name == "timezone" && function.argument_types.contains(&TIMETZ);
         if of_time_zone {
             return;
         }
@@ -320,7 +342,7 @@ impl<'n> Judge<'n> {
         let rows_only = !sources.is_empty() && !sources.contains(&SourceKind::Function);
         let names = self.names;
         for function in names.functions(&Name::plain(&attribute.name), case.path) {
-            let takes = |oid: &u32| !rows_only || super::casts::takes_rows(*oid);
+            let takes = |oid: &u32| !rows_only || takes_rows(*oid);
             if function.argument_types.first().is_some_and(takes) {
                 self.overload(&attribute.name, 1, function);
             }

@@ -40,7 +40,7 @@ use names::Names;
 use std::sync::Arc;
 
 pub use crate::sql::identity::Hint;
-pub use casts::names_relations;
+pub use casts::is_steady;
 pub use encoding::Encoding;
 pub use set_config::{SetConfig, replay};
 

@@ -13,6 +13,7 @@ pub(super) trait Names {
     fn operator(&self, name: &Name, path: &SearchPath) -> Option<Volatility>;
     fn type_oid(&self, name: &Name, path: &SearchPath) -> Option<u32>;
     fn is_row_type(&self, name: &Name, path: &SearchPath) -> bool;
+    fn is_unsteady(&self, oid: u32) -> bool;
     fn has_unsafe_casts(&self) -> bool;
 }
 
@@ -43,6 +44,10 @@ impl Names for Catalog {
 
     fn is_row_type(&self, name: &Name, path: &SearchPath) -> bool {
         Catalog::is_row_type(self, name.schema.as_deref(), &name.name, path)
+    }
+
+    fn is_unsteady(&self, oid: u32) -> bool {
+        Catalog::is_unsteady(self, oid)
     }
 
     fn has_unsafe_casts(&self) -> bool {

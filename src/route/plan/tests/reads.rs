@@ -381,12 +381,52 @@ fn casts_that_depend_on_more_than_their_operand() {
             "SELECT x.a FROM orders, jsonb_to_recordset(note) AS x(a int, b date)",
             "SELECT * FROM clock",
             "SELECT * FROM registry",
+            "SELECT * FROM shifts",
+            "SELECT '10:00'::daytime FROM orders",
+            "SELECT id::daytime FROM orders",
         ],
     );
     let mut unsafe_casts = Fake::shop();
     unsafe_casts.unsafe_casts = true;
     let plan = plan_with(b"SELECT * FROM orders", &path(&["public"]), true, &unsafe_casts);
     assert_eq!(plan.cache, Err(Refusal::UnprovenCast));
+}
+
+/// A time of day becomes one with time zone by the offset of the present day.
+#[test]
+fn c22_a_time_of_day_has_no_time_zone() {
+    for text in [
+        "SELECT made AT TIME ZONE 'utc', timezone('utc', s.made), id::text FROM shops s",
+        "SELECT made AT TIME ZONE 'utc' AT TIME ZONE note FROM shops, orders",
+        "SELECT (made + interval '1 day') AT TIME ZONE 'utc', (made - '1 day'::interval) AT TIME ZONE 'utc' FROM shops",
+        "SELECT opens::timestamp AT TIME ZONE 'utc', timestamp '2026-01-01 10:00' AT TIME ZONE 'utc' FROM shops",
+        "SELECT date_trunc('day', made) AT TIME ZONE 'utc', coalesce(made, due) AT TIME ZONE 'utc' FROM shops, orders",
+        "SELECT x.made AT TIME ZONE $1 FROM (SELECT made FROM shops) x",
+        "SELECT extract(hour FROM opens), max(opens) FROM shops",
+    ] {
+        assert!(reads(text).is_ok(), "{text}: {:?}", reads(text));
+    }
+    all_refused(
+        Refusal::UnprovenCast,
+        &Kind::Read,
+        &[
+            "SELECT opens AT TIME ZONE 'utc' FROM shops",
+            "SELECT opens AT TIME ZONE interval '1 hour' FROM shops",
+            "SELECT timezone('utc', opens) FROM shops",
+            "SELECT id FROM shops WHERE (s.opens + interval '1 hour') AT TIME ZONE 'utc' = made",
+            "SELECT made::time AT TIME ZONE 'utc' FROM shops",
+            "SELECT time '10:00' AT TIME ZONE 'utc' FROM shops",
+            "SELECT max(opens) AT TIME ZONE 'utc' FROM shops",
+            "SELECT coalesce(opens, '10:00') AT TIME ZONE 'utc' FROM shops",
+            "SELECT $1 AT TIME ZONE 'utc' FROM shops",
+            "SELECT x.made AT TIME ZONE 'utc' FROM (SELECT opens AS made FROM shops) x",
+            "SELECT x AT TIME ZONE 'utc' FROM shops, unnest(ARRAY[opens]) x",
+            "SELECT (SELECT opens) AT TIME ZONE 'utc' FROM shops",
+            "SELECT x.t FROM shops, timezone('utc', opens) AS x(t)",
+            "SELECT hour_of(opens) FROM shops",
+            "SELECT timetz_hash(opens) FROM shops",
+        ],
+    );
 }
 
 #[test]
