@@ -39,6 +39,29 @@ macro_rules! impure {
     };
 }
 
+/// `made`: types of PostgreSQL's own with these names, those that begin with `reg`, and what is made of them (domains, arrays, ranges,
+/// rows). `pg_range` names no multiranges before PostgreSQL 14.
+macro_rules! made_of {
+    ($names:literal) => {
+        concat!(
+            "WITH RECURSIVE part AS MATERIALIZED (
+    SELECT oid AS whole, typbasetype AS part FROM pg_type WHERE typtype = 'd'
+    UNION ALL SELECT typarray, oid FROM pg_type WHERE typarray <> 0
+    UNION ALL SELECT rngtypid, rngsubtype FROM pg_range
+    UNION ALL SELECT (to_jsonb(r) ->> 'rngmultitypid')::oid, rngtypid FROM pg_range r
+    UNION ALL SELECT DISTINCT c.reltype, a.atttypid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.reltype <> 0 AND a.attnum > 0 AND NOT a.attisdropped
+), made AS (
+    SELECT oid FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND oid < 16384 AND typtype = 'b'
+        AND (typname IN ",
+            $names,
+            " OR typname LIKE 'reg%')
+    UNION SELECT p.whole FROM made m JOIN part p ON p.part = m.oid
+)"
+        )
+    };
+}
+
 /// Schemas: oid, name, whether every role has USAGE.
 const SCHEMAS: &str = "SELECT n.oid, n.nspname,
     EXISTS (SELECT FROM aclexplode(n.nspacl) a WHERE a.grantee = 0 AND a.privilege_type = 'USAGE')
@@ -165,26 +188,17 @@ LEFT JOIN pg_type e ON e.oid = t.typelem
 LEFT JOIN pg_class c ON c.oid = coalesce(nullif(t.typrelid, 0), e.typrelid)
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!' AND (c.oid IS NULL OR c.relkind = 'c')";
 
-/// Types whose values hang on more than themselves, and what is made of them (domains, arrays, ranges, rows): a time with time zone on
-/// the present day, and what is written with names (`regclass` and its kin, `aclitem`) on the catalog. `pg_range` names no
-/// multiranges before PostgreSQL 14.
-const UNSTEADY_TYPES: &str = "WITH RECURSIVE part AS MATERIALIZED (
-    SELECT oid AS whole, typbasetype AS part FROM pg_type WHERE typtype = 'd'
-    UNION ALL SELECT typarray, oid FROM pg_type WHERE typarray <> 0
-    UNION ALL SELECT rngtypid, rngsubtype FROM pg_range
-    UNION ALL SELECT (to_jsonb(r) ->> 'rngmultitypid')::oid, rngtypid FROM pg_range r
-    UNION ALL SELECT DISTINCT c.reltype, a.atttypid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-        WHERE c.reltype <> 0 AND a.attnum > 0 AND NOT a.attisdropped
-), unsteady AS (
-    SELECT oid FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND oid < 16384 AND typtype = 'b'
-        AND (typname IN ('timetz', 'aclitem') OR typname LIKE 'reg%')
-    UNION SELECT p.whole FROM unsteady u JOIN part p ON p.part = u.oid
-)
-SELECT oid FROM unsteady WHERE oid <> 0";
+/// Types whose values hang on more than themselves, and what is made of them: a time with time zone on the present day, and what is
+/// written with names (`aclitem`, `regclass` and its kin) on the catalog.
+const UNSTEADY_TYPES: &str = concat!(made_of!("('timetz', 'aclitem')"), " SELECT oid FROM made WHERE oid <> 0");
 
-/// Functions that run unnamed and are not proven: kind, where. Empty in almost every database.
+/// Functions that run unnamed and are not proven, and casts by the text that make a date of what may say `now`: kind, where. Empty in almost
+/// every database.
 const UNSAFE_CASTS: &str = concat!(
-    "SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL)
+    made_of!("('date', 'time', 'timestamp', 'timestamptz', 'timetz', 'aclitem')"),
+    " SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL)
+FROM pg_cast k WHERE k.oid >= 16384 AND k.castmethod = 'i' AND k.castcontext = 'i' AND k.casttarget IN (SELECT oid FROM made)
+UNION ALL SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL)
 FROM pg_cast k JOIN pg_proc f ON f.oid = k.castfunc WHERE ",
     unproven!(),
     " UNION ALL SELECT DISTINCT 'type', format_type(t.oid, NULL)

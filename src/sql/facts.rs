@@ -72,8 +72,8 @@ pub enum SourceKind {
     Relation(usize),
     /// A subquery, CTE, VALUES or join.
     Derived,
-    /// A function in FROM.
-    Function,
+    /// In FROM: `Facts::functions[n]`.
+    Function(usize),
 }
 
 /// `a.b` in an expression: a column, or the function `b` applied to `a`.

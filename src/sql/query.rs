@@ -234,7 +234,8 @@ impl Walk {
                 plain(options)?;
                 match kind {
                     SelectItemQualifiedWildcardKind::ObjectName(name) => super::expression::name_of(name).map(drop),
-                    SelectItemQualifiedWildcardKind::Expr(expr) => self.expr(expr),
+                    // Whose columns are not told.
+                    SelectItemQualifiedWildcardKind::Expr(_) => Err(Refused::UncertainSyntax),
                 }
             }
             SelectItem::ExprWithAliases { .. } => Err(Refused::UncertainSyntax),

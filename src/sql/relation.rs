@@ -77,9 +77,10 @@ impl Walk {
             }
             TableFactor::Function { name, args, alias, .. } => self.table_function(name, args, alias.as_ref()),
             TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, .. } => {
+                let kind = SourceKind::Function(self.facts.functions.len());
                 self.call(Name::plain("unnest"), array_exprs.len(), None);
                 self.exprs(array_exprs)?;
-                self.function_alias("unnest", alias.as_ref())
+                self.function_alias("unnest", alias.as_ref(), kind)
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 self.descend(|walk| walk.joined(table_with_joins))?;
@@ -97,17 +98,18 @@ impl Walk {
     ) -> Result<(), Refused> {
         let name = name_of(name)?;
         let known_as = name.name.clone();
+        let kind = SourceKind::Function(self.facts.functions.len());
         self.call(name, arguments.len(), None);
         self.arguments(arguments)?;
-        self.function_alias(&known_as, alias)
+        self.function_alias(&known_as, alias, kind)
     }
 
     /// A function's result is a source, and a scalar one is a column of the same name.
-    fn function_alias(&mut self, name: &str, alias: Option<&TableAlias>) -> Result<(), Refused> {
+    fn function_alias(&mut self, name: &str, alias: Option<&TableAlias>, kind: SourceKind) -> Result<(), Refused> {
         let known_as = alias.map_or(name, |alias| &alias.name.value).to_owned();
         self.facts.aliases.push(known_as.clone());
-        self.facts.sources.push((known_as, SourceKind::Function));
-        self.alias(alias, SourceKind::Function)
+        self.facts.sources.push((known_as, kind));
+        self.alias(alias, kind)
     }
 
     fn relation(&mut self, name: &ObjectName, alias: Option<&TableAlias>) -> Result<(), Refused> {

@@ -162,7 +162,7 @@ fn sources_and_aliases_are_named() {
     assert_eq!(source("a"), Some(SourceKind::Relation(0)));
     assert_eq!(source("u"), Some(SourceKind::Relation(1)));
     assert_eq!(source("b"), Some(SourceKind::Derived));
-    assert_eq!(source("c"), Some(SourceKind::Function));
+    assert_eq!(source("c"), Some(SourceKind::Function(1)));
     assert_eq!(source("t"), None);
     for made_up in ["z", "lower", "w", "c"] {
         assert!(facts.aliases.iter().any(|a| a == made_up), "{made_up}");

@@ -416,6 +416,38 @@ fn c22_what_hangs_on_the_day_or_on_the_catalog_is_never_stored() {
     }
 }
 
+/// Text that was stored may say `now` and become a date where no cast shows it.
+#[test]
+fn c22_stored_text_that_becomes_a_date_unseen_is_never_stored() {
+    let watched = Watched::shared(
+        "c22_unseen",
+        "CREATE TABLE docs(id int, doc jsonb); INSERT INTO docs VALUES (1, '{\"a\": \"now\"}');\
+         CREATE TABLE dates(id int, value timestamptz); INSERT INTO dates VALUES (1, '2026-01-01');\
+         CREATE TABLE texts(id int, at text); INSERT INTO texts VALUES (1, 'now');\
+         CREATE TYPE mood AS ENUM ('sad', 'glad')",
+    );
+    let mut client = watched.client();
+    watched.warm(&mut client, "SELECT dates.value::date FROM dates, docs, jsonb_each_text(docs.doc) x");
+    for read in [
+        "SELECT docs.id, x.value::timestamptz(0) FROM docs, jsonb_each_text(docs.doc) x, dates WHERE dates.id = docs.id",
+        "SELECT (SELECT value::timestamptz(0) FROM jsonb_each_text(doc) x) FROM docs, dates",
+        "SELECT q.value::timestamptz(0) FROM dates, docs, LATERAL (SELECT * FROM jsonb_each_text(doc)) q",
+        "SELECT q.value::timestamptz(0) FROM dates, LATERAL (SELECT (jsonb_each_text(doc)).* FROM docs) q",
+    ] {
+        assert_eq!(client.rows(read).len(), 1, "{read}");
+        watched.never_cached(&mut client, read);
+    }
+    let mut root = watched.cluster.primary.connect_to(&watched.database);
+    let read = "SELECT count(*) FROM texts, dates WHERE value < at";
+    root.rows("CREATE CAST (text AS mood) WITH INOUT AS IMPLICIT");
+    watched.hear();
+    watched.warm(&mut client, "SELECT at FROM texts");
+    root.rows("CREATE CAST (text AS timestamptz) WITH INOUT AS IMPLICIT");
+    watched.hear();
+    eventually("the cast to be known", || (client.rows(read).len() == 1).then_some(()));
+    watched.never_cached(&mut client, read);
+}
+
 #[test]
 fn g15_a_materialized_view_and_what_becomes_uncacheable() {
     let watched = Watched::shared("g15_changes", &format!("{TABLE}; CREATE TABLE w(y int)"));

@@ -179,26 +179,40 @@ impl Judge<'_> {
         !case.path.0.iter().filter(|schema| *schema != "pg_catalog").any(|schema| in_schema(schema).is_some())
     }
 
+    /// Whether a function in FROM may have columns that the query does not name: all but those that give one value a row have.
+    fn has_untold_columns(&self, case: &Case<'_>) -> bool {
+        let is_untold = |n: usize| {
+            let name = &case.facts.functions[n].name;
+            let overloads = self.names().functions(name, case.path);
+            !functions::gives_one_column(&name.name) || !overloads.iter().all(|f| f.built_in)
+        };
+        let mut functions = case.facts.sources.iter().filter_map(|(_, kind)| match kind {
+            SourceKind::Function(n) => Some(*n),
+            _ => None,
+        });
+        functions.any(is_untold)
+    }
+
     /// Every relation that could have the column has it with such a type, and the query makes up no column of that name.
     fn is_column(&self, qualifier: Option<&str>, name: &str, case: &Case<'_>, is_such: impl Fn(u32) -> bool) -> bool {
         if case.facts.aliases.iter().any(|alias| alias == name) {
             return false;
         }
-        let candidates: Vec<&Relation> = match qualifier {
-            None => case.relations.iter().flatten().copied().collect(),
-            Some(qualifier) => {
-                let mut relations = Vec::new();
-                for (_, kind) in case.facts.sources.iter().filter(|(source, _)| source == qualifier) {
-                    match kind {
-                        SourceKind::Relation(n) => relations.extend(case.relations[*n]),
-                        // Its columns are those of the relations below it, since it makes up none of this name.
-                        SourceKind::Derived | SourceKind::Function => {
-                            relations.extend(case.relations.iter().flatten().copied());
-                        }
-                    }
-                }
-                relations
-            }
+        let sources = || case.facts.sources.iter().filter(|(source, _)| Some(source.as_str()) == qualifier);
+        let is_relation = |kind: &SourceKind| matches!(kind, SourceKind::Relation(_));
+        // Its columns are those of the relations below it, if the query makes up none of this name.
+        let is_beneath = qualifier.is_none() || sources().any(|(_, kind)| !is_relation(kind));
+        if is_beneath && self.has_untold_columns(case) {
+            return false;
+        }
+        let candidates: Vec<&Relation> = match is_beneath {
+            true => case.relations.iter().flatten().copied().collect(),
+            false => sources()
+                .filter_map(|(_, kind)| match kind {
+                    SourceKind::Relation(n) => case.relations[*n],
+                    _ => None,
+                })
+                .collect(),
         };
         let mut having = candidates.into_iter().filter(|relation| has_column(relation, name)).peekable();
         having.peek().is_some()

@@ -124,6 +124,20 @@ pub(super) fn gives_no_text(name: &str) -> bool {
     )
 }
 
+/// Functions that stand in FROM as one column, which has their name or their alias.
+pub(super) fn gives_one_column(name: &str) -> bool {
+    matches!(
+        name,
+        "generate_series"
+            | "generate_subscripts"
+            | "json_object_keys"
+            | "jsonb_object_keys"
+            | "regexp_matches"
+            | "regexp_split_to_table"
+            | "string_to_table"
+    )
+}
+
 /// Why a call of this function ties the session to its connection.
 pub(super) fn pins(name: &str) -> Option<PinReason> {
     match name {

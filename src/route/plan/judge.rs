@@ -333,13 +333,13 @@ impl<'n> Judge<'n> {
         let sources: Vec<SourceKind> = sources.map(|(_, kind)| *kind).collect();
         let is_column = |kind: &SourceKind| match kind {
             SourceKind::Relation(n) => case.relations[*n].is_some_and(|relation| has_column(relation, &attribute.name)),
-            SourceKind::Derived | SourceKind::Function => false,
+            SourceKind::Derived | SourceKind::Function(_) => false,
         };
         if !sources.is_empty() && sources.iter().all(is_column) {
             return;
         }
         // The row of a table or subquery is a composite type, that of a function or expression may be any type.
-        let rows_only = !sources.is_empty() && !sources.contains(&SourceKind::Function);
+        let rows_only = !sources.is_empty() && !sources.iter().any(|kind| matches!(kind, SourceKind::Function(_)));
         let names = self.names;
         for function in names.functions(&Name::plain(&attribute.name), case.path) {
             let takes = |oid: &u32| !rows_only || takes_rows(*oid);

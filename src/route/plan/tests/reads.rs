@@ -345,6 +345,8 @@ fn casts_that_depend_on_more_than_their_operand() {
         "SELECT note::interval, '1 day'::interval, 'happy'::mood FROM orders",
         "SELECT note::point FROM orders",
         "SELECT x.a FROM orders, jsonb_to_recordset(note) AS x(a int, b text)",
+        "SELECT orders.placed::date FROM orders, jsonb_to_recordset(note) AS x(a int, b text)",
+        "SELECT placed::date FROM orders, generate_series(1, 3) AS n",
     ] {
         assert!(reads(text).is_ok(), "{text}: {:?}", reads(text));
     }
@@ -369,6 +371,10 @@ fn casts_that_depend_on_more_than_their_operand() {
             "SELECT x.placed::date FROM (SELECT note FROM orders) x(placed)",
             "WITH x(placed) AS (SELECT note FROM orders) SELECT placed::date FROM x",
             "SELECT due::date FROM orders, unnest(ARRAY[note]) AS due",
+            // Or one that a function has, whatever it calls it.
+            "SELECT x.placed::date FROM orders, jsonb_to_recordset(note) x",
+            "SELECT (SELECT placed::date FROM jsonb_to_recordset(note) x) FROM orders",
+            "SELECT x.placed::date FROM orders, (SELECT * FROM jsonb_to_recordset('1')) x",
             "SELECT id::regclass FROM orders",
             "SELECT 'orders'::regclass FROM orders",
             // Which table it is hangs on which others there are.
