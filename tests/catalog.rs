@@ -148,6 +148,14 @@ const SCHEMA: &str = "
     CREATE FUNCTION app.caller() RETURNS text STABLE LANGUAGE plpgsql AS 'BEGIN RETURN \"Caller''s +\"(); END';
     CREATE FUNCTION app.atomic() RETURNS text STABLE BEGIN ATOMIC SELECT set_config('app.tenant', '1', false); END;
     CREATE FUNCTION app.locks() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_lock_shared(1)';
+    CREATE FUNCTION app.unlocks() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_unlock_all()';
+    CREATE FUNCTION app.seeds() RETURNS void LANGUAGE sql AS 'SELECT setseed(0.5)';
+    CREATE FUNCTION app.slots() RETURNS void LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_create_physical_replication_slot(''s'', false, true); END';
+    CREATE FUNCTION app.temporary() RETURNS void LANGUAGE plpgsql AS 'BEGIN CREATE TABLE pg_temp.made (a int); END';
+    CREATE FUNCTION app.by_path() RETURNS void LANGUAGE plpgsql SET search_path = pg_temp AS 'BEGIN CREATE TABLE made (a int); END';
+    CREATE FUNCTION app.creates() RETURNS void LANGUAGE plpgsql AS 'BEGIN CREATE TABLE app.made (a int); END';
+    CREATE FUNCTION app.transaction_locks() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_xact_lock(1)';
     CREATE FUNCTION app.tenant_of() RETURNS text STABLE LANGUAGE sql AS 'SELECT current_setting(''app.tenant'', true)';
     CREATE FUNCTION app.updates() RETURNS void LANGUAGE sql AS 'UPDATE app.t SET a = 1';
     CREATE FUNCTION app.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
@@ -444,10 +452,23 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     assert_eq!(columns, ["id", "a", "B,\"\n", "m"]);
     assert_eq!(relation("t").descendants, ids(&["child"]), "temporary heirs belong to others");
     let state = |name: &str| catalog.functions(Some("app"), name, &path(&[]))[0].session_state;
-    for moves in ["tenant", "sets", "stable", "caller", "Caller's +", "atomic", "locks"] {
+    for moves in [
+        "tenant",
+        "sets",
+        "stable",
+        "caller",
+        "Caller's +",
+        "atomic",
+        "locks",
+        "unlocks",
+        "seeds",
+        "slots",
+        "temporary",
+        "by_path",
+    ] {
         assert_eq!(state(moves), SessionState::MayMove, "{moves}");
     }
-    for keeps in ["updates", "step", "tenant_of"] {
+    for keeps in ["updates", "step", "tenant_of", "creates", "transaction_locks"] {
         assert_eq!(state(keeps), SessionState::Kept, "{keeps}");
     }
 

@@ -136,7 +136,9 @@ const FUNCTIONS: &str = concat!(
     SELECT p.oid, p.proname, CASE WHEN p.prosrc = '' AND p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END AS text
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c')
 ), moving AS (
-    SELECT s.oid, s.proname FROM source s WHERE s.text ~* '\\m(set_config|pg_(try_)?advisory_lock(_shared)?)\\M'
+    SELECT s.oid, s.proname FROM source s WHERE s.text ~* '\\m(set_config|set_limit|setseed|pg_(try_)?advisory_(un)?lock\\w*|'
+        'pg_(create|copy)_(logical|physical)_replication_slot|pg_backup_start|pg_start_backup|'
+        'pg_replication_origin_session_\\w+|dblink_connect\\w*)\\M'
     UNION
     SELECT s.oid, s.proname FROM moving m
     JOIN source s ON s.text ~* ('(^|\\W)' || regexp_replace(m.proname, '(\\W)', '\\\\\\1', 'g') || '\"?\\s*\\(')
@@ -158,7 +160,8 @@ SELECT p.oid, p.pronamespace, p.proname,
     p.proargtypes,
     p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c') AND (p.oid IN (SELECT oid FROM moving)
         OR p.provolatile = 'v' AND (l.lanname NOT IN ('sql', 'plpgsql')
-            OR coalesce(p.prosrc, '') ~* '\\m(listen|unlisten|discard|reset|load|execute|temp|temporary)\\M'
+            OR coalesce(p.prosrc, '') ~* '\\m(listen|unlisten|discard|reset|load|execute|temp|temporary|pg_temp\\w*)\\M'
+            OR coalesce(p.proconfig::text, '') ~* 'pg_temp' AND coalesce(p.prosrc, '') ~* '\\mcreate\\M'
             OR coalesce(p.prosrc, '') ~* '(^|;|\\m(begin|then|else|loop))\\s*set\\s')),
     p.oid IN (SELECT d.refobjid FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass AND d.classid IN (
         'pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_rewrite'::regclass)),

@@ -439,6 +439,11 @@ fn r20_what_lives_on_a_connection_stays_with_its_client() {
 #[test]
 fn r20_nothing_is_left_for_the_next_client_of_a_single_connection() {
     let twins = on_one_connection("leftovers");
+    twins.direct().rows(
+        "CREATE FUNCTION makes() RETURNS void LANGUAGE plpgsql AS 'BEGIN CREATE TABLE pg_temp.mine (v int); END';
+         CREATE FUNCTION made() RETURNS void LANGUAGE plpgsql SET search_path = pg_temp AS 'BEGIN CREATE TABLE mine (v int); END'",
+    );
+    // `;;` stands between statements that are sent one by one.
     let leave = [
         "CREATE TEMP TABLE mine (v int)",
         "PREPARE p AS SELECT 1",
@@ -449,6 +454,18 @@ fn r20_nothing_is_left_for_the_next_client_of_a_single_connection() {
         "SET work_mem = '5MB'; SET timezone = 'Asia/Tokyo'",
         "BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; COMMIT",
         "SET SESSION AUTHORIZATION app",
+        "SELECT 1 AS v INTO LOCAL TEMP mine FROM ONLY stamps",
+        "SELECT 1 AS v INTO TEMPORARY TABLE mine FROM ONLY stamps",
+        "SELECT 1 AS v INTO pg_temp.mine FROM ONLY stamps",
+        "EXPLAIN (\"analyze\", costs off) CREATE TEMP TABLE mine AS SELECT 1 AS v",
+        "EXPLAIN (costs off, \"analyze\" on) SELECT 1 AS v INTO TEMP mine",
+        "SET search_path = pg_temp, public;;CREATE TABLE mine (v int)",
+        "SET search_path = nowhere, pg_temp;;CREATE TABLE mine AS SELECT 1 AS v",
+        "SET search_path = pg_temp;;SELECT 1 AS v INTO mine",
+        "SET search_path = pg_temp;;CREATE VIEW mine AS SELECT 1 AS v",
+        "SET search_path = pg_temp;;CREATE SEQUENCE mine",
+        "SELECT makes()",
+        "SELECT made()",
     ];
     let look =
         "SELECT current_setting('work_mem'), current_setting('timezone'), current_setting('transaction_isolation'),
@@ -458,7 +475,7 @@ fn r20_nothing_is_left_for_the_next_client_of_a_single_connection() {
     let clean = twins.direct().rows(look);
     for left in leave {
         let mut first = twins.through();
-        first.rows(left);
+        left.split(";;").for_each(|sql| drop(first.rows(sql)));
         drop(first);
         assert_eq!(twins.through().rows(look), clean, "after {left}");
     }

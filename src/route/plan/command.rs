@@ -14,6 +14,31 @@ use crate::sql::facts::{Facts, Into, Name};
 use crate::sql::query;
 use crate::sql::token::Lexed;
 
+/// Options of EXPLAIN by which it does not run the statement, and what they are set to.
+const EXPLAIN_OPTIONS: &[&str] = &[
+    "verbose",
+    "costs",
+    "settings",
+    "generic_plan",
+    "buffers",
+    "wal",
+    "timing",
+    "summary",
+    "memory",
+    "serialize",
+    "format",
+    "on",
+    "off",
+    "true",
+    "false",
+    "none",
+    "text",
+    "binary",
+    "xml",
+    "json",
+    "yaml",
+];
+
 /// One statement.
 pub(super) fn draft(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> Draft {
     Command { lexed, path, names }.draft()
@@ -88,9 +113,9 @@ impl Command<'_> {
             "notify" | "lock" | "fetch" | "move" | "close" | "vacuum" | "analyze" | "analyse" | "checkpoint" => {
                 unproven()
             }
-            "create" => self.create(),
+            "create" | "import" => self.create(),
             "alter" | "drop" | "comment" | "grant" | "revoke" | "refresh" | "cluster" | "reindex" | "security"
-            | "import" | "reassign" => self.with_calls(Draft::new(Kind::Ddl, Refusal::NotARead)),
+            | "reassign" => self.with_calls(Draft::new(Kind::Ddl, Refusal::NotARead)),
             // A block may do anything, to the session too.
             "do" => Draft::unknown(Refusal::NotARead).pinned(PinReason::Opaque),
             "call" => self.with_calls(Draft::unknown(Refusal::NotARead)),
@@ -125,7 +150,8 @@ impl Command<'_> {
                 let calls = self.calls();
                 let refusal = if self.locks() { Refusal::Locking } else { refused.into() };
                 let may_change_catalog = calls.user_volatile || calls.unknown || self.may_write();
-                Draft { may_change_catalog, ..unproven() }.also(calls.pin).because(refusal)
+                let draft = Draft { may_change_catalog, ..unproven() }.also(calls.pin).because(refusal);
+                if self.selects_into_temporary() { draft.pinned(PinReason::TemporaryObject) } else { draft }
             }
         }
     }
@@ -133,13 +159,32 @@ impl Command<'_> {
     fn understood(&self, facts: &Facts) -> Draft {
         if let Some(into) = facts.into {
             let draft = self.with_calls(Draft::new(Kind::Ddl, Refusal::Into));
-            return if into == Into::Temporary { draft.pinned(PinReason::TemporaryObject) } else { draft };
+            let temporary = into == Into::Temporary || self.creates_temporary();
+            return if temporary { draft.pinned(PinReason::TemporaryObject) } else { draft };
         }
         if facts.modifies {
             let refusal = if facts.modifying_cte { Refusal::DataModifyingCte } else { Refusal::NotARead };
             return self.write(refusal);
         }
         Judge::query(self.names, self.lexed, facts, self.path)
+    }
+
+    /// Whether what a statement creates by name may be temporary by its schema: one that it names, or one of the path, since those before it
+    /// may not exist.
+    fn creates_temporary(&self) -> bool {
+        let is_temporary = |schema: &str| schema.starts_with("pg_temp");
+        let is_named = |at| self.lexed.name(at).is_some_and(|name| is_temporary(&name));
+        self.path.0.iter().any(|schema| is_temporary(schema)) || (0..self.lexed.len()).any(is_named)
+    }
+
+    /// SELECT INTO a temporary table, in a query that the parser did not understand.
+    fn selects_into_temporary(&self) -> bool {
+        let lexed = self.lexed;
+        let is_temporary = |at: usize| {
+            let at = at + usize::from(lexed.is_any(at, &["local", "global"]));
+            lexed.is_any(at, &["temp", "temporary"]) || self.creates_temporary()
+        };
+        (0..lexed.len()).any(|at| lexed.is(at, "into") && is_temporary(at + 1))
     }
 
     /// FOR UPDATE and its kin, in a query that the parser did not understand.
@@ -259,7 +304,7 @@ impl Command<'_> {
         let lexed = self.lexed;
         let draft = self.with_calls(Draft::new(Kind::Ddl, Refusal::NotARead));
         let temporary =
-            (1..lexed.len().min(6)).any(|at| lexed.is_any(at, &["temp", "temporary"])) || self.mentions("pg_temp");
+            (1..lexed.len().min(6)).any(|at| lexed.is_any(at, &["temp", "temporary"])) || self.creates_temporary();
         if temporary { draft.pinned(PinReason::TemporaryObject) } else { draft }
     }
 
@@ -292,7 +337,8 @@ impl Command<'_> {
             && lexed.sign(2) != Some('(')
         {
             while at < lexed.len() && lexed.sign(at) != Some(')') {
-                runs |= analyzes(at);
+                // An option's name may be quoted, or one that we do not know.
+                runs |= lexed.name(at).is_some() && !lexed.is_any(at, EXPLAIN_OPTIONS);
                 at += 1;
             }
             at += 1;

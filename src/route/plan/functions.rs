@@ -149,7 +149,14 @@ pub(super) fn pins(name: &str) -> Option<PinReason> {
         | "pg_advisory_unlock_shared"
         | "pg_advisory_unlock_all" => Some(PinReason::AdvisoryLock),
         // They read or change state of the connection, or run text that may.
-        "set_config" | "setseed" | "currval" | "lastval" => Some(PinReason::Opaque),
+        "set_config" | "setseed" | "set_limit" | "currval" | "lastval" => Some(PinReason::Opaque),
+        // What they make may end with the connection.
+        "pg_create_logical_replication_slot"
+        | "pg_create_physical_replication_slot"
+        | "pg_copy_logical_replication_slot"
+        | "pg_copy_physical_replication_slot"
+        | "pg_backup_start"
+        | "pg_start_backup" => Some(PinReason::Opaque),
         _ if name.starts_with("dblink")
             || name.starts_with("query_to_xml")
             || name.starts_with("pg_replication_origin_session_") =>

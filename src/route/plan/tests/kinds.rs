@@ -271,6 +271,19 @@ fn r20_session_objects_pin() {
         ("CREATE OR REPLACE TEMP VIEW a AS SELECT 1", TemporaryObject),
         ("CREATE TABLE pg_temp.a (b int)", TemporaryObject),
         ("CREATE TABLE \"pg_temp\".a (b int)", TemporaryObject),
+        ("CREATE TABLE pg_temp_3.a (b int)", TemporaryObject),
+        ("SELECT 1 AS a INTO LOCAL TEMP b FROM ONLY orders", TemporaryObject),
+        ("SELECT 1 AS a INTO TEMPORARY TABLE b FROM ONLY orders", TemporaryObject),
+        ("WITH a AS (SELECT 1) SELECT 1 INTO GLOBAL TEMPORARY b FROM ONLY orders", TemporaryObject),
+        ("SELECT 1 AS a INTO pg_temp.b FROM ONLY orders", TemporaryObject),
+        ("EXPLAIN ANALYZE SELECT 1 AS a INTO LOCAL TEMP b FROM ONLY orders", TemporaryObject),
+        ("EXPLAIN (\"analyze\", costs off) CREATE TEMP TABLE a AS SELECT 1", TemporaryObject),
+        ("EXPLAIN (brand_new) CREATE TEMP TABLE a AS SELECT 1", TemporaryObject),
+        ("SELECT pg_create_logical_replication_slot('a', 'b', true)", Opaque),
+        ("SELECT pg_copy_physical_replication_slot('a', 'b', true)", Opaque),
+        ("SELECT pg_backup_start('a')", Opaque),
+        ("SELECT pg_start_backup('a', true, false)", Opaque),
+        ("SELECT set_limit(0.5)", Opaque),
         ("LISTEN a", Listen),
         ("SELECT pg_advisory_lock(1)", AdvisoryLock),
         ("SELECT id FROM orders WHERE pg_try_advisory_lock(id)", AdvisoryLock),
@@ -309,8 +322,23 @@ fn r20_session_objects_pin() {
         "UNLISTEN a",
         "NOTIFY a",
         "EXPLAIN SELECT pg_advisory_lock(1)",
+        "EXPLAIN (COSTS off, VERBOSE true, FORMAT json) CREATE TEMP TABLE a AS SELECT 1",
+        "SELECT 1 AS a INTO b FROM ONLY orders",
+        "SELECT id AS temp FROM ONLY orders",
     ] {
         assert_eq!(plan_of(text).pin, None, "{text}");
+    }
+    // Where a plain name is that of a temporary object.
+    for schemas in [&["pg_temp", "public"][..], &["nowhere", "pg_temp"], &["pg_temp_7"]] {
+        for text in [
+            "CREATE TABLE a (b int)",
+            "CREATE VIEW a AS SELECT 1",
+            "SELECT 1 AS b INTO a",
+            "SELECT 1 INTO a FROM ONLY b",
+        ] {
+            let plan = plan_with(text.as_bytes(), &path(schemas), true, &Fake::shop());
+            assert_eq!(plan.pin, Some(TemporaryObject), "{schemas:?} {text}");
+        }
     }
 }
 
