@@ -161,6 +161,12 @@ impl<'a> Lexed<'a> {
         }
     }
 
+    /// Whether a name is written with escapes (`U&"d\0061ta"`), so that [`name`](Self::name) is not what it means.
+    pub fn has_escaped_names(&self) -> bool {
+        let is_escaped = |at| self.kind(at) == Some(Kind::UnicodeWord) && self.raw(at).contains('\\');
+        (0..self.len()).any(|at| is_escaped(at) || self.is(at, "uescape"))
+    }
+
     /// The string at this place, decoded; `None` too if it is a bit string or cannot be decoded with certainty.
     pub fn string(&self, at: usize) -> Option<Cow<'a, str>> {
         let Some(Kind::Text(quote)) = self.kind(at) else { return None };

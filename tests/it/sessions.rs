@@ -466,6 +466,13 @@ fn r20_nothing_is_left_for_the_next_client_of_a_single_connection() {
         "SET search_path = pg_temp;;CREATE SEQUENCE mine",
         "SELECT makes()",
         "SELECT made()",
+        // Names with escapes.
+        "SET U&\"work\\005fmem\" = '5MB'",
+        "SET U&\"work!005fmem\" UESCAPE '!' = '5MB'",
+        "SET work_mem = '5MB';;RESET U&\"\\0074imezone\"",
+        "SELECT U&\"set\\005fconfig\"('work_mem', '5MB', false)",
+        "SELECT U&\"set!005fconfig\" UESCAPE '!' ('work_mem', '5MB', false)",
+        "CREATE TABLE U&\"pg\\005ftemp\".mine (v int)",
     ];
     let look =
         "SELECT current_setting('work_mem'), current_setting('timezone'), current_setting('transaction_isolation'),

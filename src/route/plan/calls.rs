@@ -21,6 +21,9 @@ pub(super) struct Calls {
 /// Looks through a text.
 pub(super) fn calls(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> Calls {
     let mut found = Calls::default();
+    if lexed.has_escaped_names() {
+        found = Calls { pin: Some(PinReason::Opaque), user_volatile: true, unknown: true };
+    }
     for at in 0..lexed.len() {
         if lexed.sign(at + 1) != Some('(') {
             continue;

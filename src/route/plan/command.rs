@@ -225,11 +225,20 @@ impl Command<'_> {
         if lexed.is(1, "constraints") {
             return unproven();
         }
-        setting(settings::set(lexed))
+        self.setting(settings::set(lexed))
     }
 
     fn reset(&self) -> Draft {
-        setting(settings::reset(self.lexed))
+        self.setting(settings::reset(self.lexed))
+    }
+
+    /// A change of settings; nothing if it is not certain.
+    fn setting(&self, change: Option<SettingChange>) -> Draft {
+        let Some(change) = change.filter(|_| self.lexed.doubt().is_none()) else {
+            return unproven().pinned(PinReason::Opaque);
+        };
+        let pin = change.name().and_then(settings::pins);
+        Draft::new(Kind::Setting(change), Refusal::NotARead).also(pin)
     }
 
     fn discard(&self) -> Draft {
@@ -412,13 +421,6 @@ impl Command<'_> {
         let plain = end == to || (lexed.sign(end) == Some('(') && lexed.sign(to - 1) == Some(')'));
         plain.then(|| Facts { relations: vec![name], ..Facts::default() })
     }
-}
-
-/// A change of settings; nothing if it is not certain.
-fn setting(change: Option<SettingChange>) -> Draft {
-    let Some(change) = change else { return unproven().pinned(PinReason::Opaque) };
-    let pin = change.name().and_then(settings::pins);
-    Draft::new(Kind::Setting(change), Refusal::NotARead).also(pin)
 }
 
 fn unproven() -> Draft {
