@@ -33,6 +33,8 @@ pub struct Baseline {
     pub read_write: bool,
     /// `client_encoding`.
     pub encoding: Encoding,
+    /// `role`, if it is not the user's own.
+    pub role: Option<String>,
 }
 
 /// Settings that cannot change the bytes of an answer, so that they have no place in a key.
@@ -64,6 +66,9 @@ const KEPT_BY_RESET_ALL: &[&str] = &[
     "transaction_isolation",
     "transaction_read_only",
 ];
+
+/// What `role` is while it is the user's own.
+pub(super) const NO_ROLE: &str = "none";
 
 /// Settings that decide texts and that names tell by themselves.
 const READ_APART: &[&str] = &["client_encoding", "role", "standard_conforming_strings"];
@@ -338,7 +343,8 @@ impl Settings {
     /// The role whose privileges count.
     pub fn role(&self) -> &str {
         match self.effective("role").map(|setting| setting.values.as_slice()) {
-            Some([role]) if role != "none" => role,
+            Some([role]) if role != NO_ROLE => role,
+            None => self.baseline.role.as_ref().unwrap_or(&self.user),
             _ => &self.user,
         }
     }
@@ -394,6 +400,7 @@ mod tests {
             standard_strings: true,
             read_write: true,
             encoding: Encoding::Utf8,
+            role: None,
         };
         Settings::new("app", &start, Arc::new(baseline))
     }
@@ -451,6 +458,10 @@ mod tests {
         assert_eq!(s.role(), "bob", "RESET ALL keeps the role");
         s.apply(&set("role", "none", false), false);
         assert_eq!(s.role(), "app");
+        s.rest_on(Arc::new(Baseline { role: Some("alice".into()), ..(*s.baseline).clone() }));
+        assert_eq!(s.role(), "app", "the user's own");
+        s.apply(&SettingChange::Reset { name: "role".into(), local: false }, false);
+        assert_eq!(s.role(), "alice");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::limits::Silence;
 use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
-use super::settings::{Baseline, Settings, split_identifiers};
+use super::settings::{Baseline, NO_ROLE, Settings, split_identifiers};
 use super::stop::Stop;
 use super::{Block, End, Session, Shared, proof, replicate, shutting_down};
 use crate::catalog::CatalogVersion;
@@ -406,7 +406,7 @@ impl Session {
                  pg_catalog.current_setting('default_transaction_isolation'), \
                  pg_catalog.current_setting('standard_conforming_strings'), \
                  pg_catalog.current_setting('default_transaction_read_only'), \
-                 pg_catalog.pg_client_encoding()",
+                 pg_catalog.pg_client_encoding(), pg_catalog.current_setting('role')",
             )
             .await?;
         let text = |index| rows.as_ref().and_then(|row| crate::wire::backend::column(row, index)).unwrap_or_default();
@@ -416,6 +416,7 @@ impl Session {
             standard_strings: text(2) == b"on",
             read_write: text(3) == b"off",
             encoding: Encoding::named(&String::from_utf8_lossy(text(4))),
+            role: Some(String::from_utf8_lossy(text(5)).into_owned()).filter(|role| role != NO_ROLE),
         };
         let Some(held) = self.held.take() else { return Err(End::Closed) };
         let parameters = held.lease.parameters.clone();

@@ -249,6 +249,52 @@ fn c21_a_snapshot_that_stands_still_is_not_mixed_with_hits() {
     }
 }
 
+/// A session may begin under another role than its user's, by ALTER ROLE or its own options: SET ROLE NONE ends that, RESET ROLE does not.
+#[test]
+fn c15_c16_the_role_that_a_session_begins_with_is_its_role() {
+    let watched = Watched::shared(
+        "c15_begins",
+        "CREATE SCHEMA app; CREATE SCHEMA solo; CREATE TABLE app.w(x int); CREATE TABLE solo.w(x int);\
+         CREATE TABLE public.own(x int); GRANT USAGE ON SCHEMA solo TO solo; GRANT SELECT ON solo.w TO solo",
+    );
+    let mut root = watched.cluster.primary.connect_to(&watched.database);
+    let read = "SELECT count(*), CURRENT_USER, SESSION_USER FROM w";
+    let given = format!("ALTER ROLE app IN DATABASE {} SET role = 'solo'", watched.database);
+    root.rows("GRANT solo TO app");
+    let mut before = watched.client();
+    assert_eq!(watched.warm(&mut before, read), "0,app,app");
+    root.rows("INSERT INTO solo.w VALUES (1)");
+    for (given, options) in [("", "-c role=solo"), (given.as_str(), "")] {
+        if !given.is_empty() {
+            root.rows(given);
+            watched.hear();
+            eventually("the default to be known", || {
+                (text(&watched.client().rows(read)) == "1,solo,app").then_some(())
+            });
+            assert_eq!(watched.warm(&mut before, read), "1,solo,app", "a session that began before takes it over");
+        }
+        let mut client = Wire::connect(&watched.sidecache.login("app").with("options", options)).expect("taken");
+        for (set, role) in [
+            ("SELECT 1", "1,solo,app"),
+            ("SET ROLE NONE", "0,app,app"),
+            ("RESET ALL", "0,app,app"),
+            ("RESET ROLE", "1,solo,app"),
+            ("SELECT set_config('role', 'none', false)", "0,app,app"),
+            ("SET ROLE TO DEFAULT", "1,solo,app"),
+            ("SET ROLE app", "0,app,app"),
+            ("DISCARD ALL", "1,solo,app"),
+        ] {
+            client.rows(set);
+            assert_eq!(watched.warm(&mut client, read), role, "{given}{options}: {set}");
+            if role == "1,solo,app" {
+                refused(&mut client, "SELECT x FROM own", "42501");
+            } else {
+                watched.warm(&mut client, "SELECT x FROM own");
+            }
+        }
+    }
+}
+
 /// RESET ALL takes back neither the role nor what transactions have of their own (`GUC_NO_RESET_ALL` in guc.c), be it local.
 #[test]
 fn c15_c21_reset_all_leaves_role_and_isolation_as_they_are() {
