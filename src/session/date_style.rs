@@ -1,8 +1,9 @@
 //! `DateStyle`, the one setting whose value depends on the one before: a style alone keeps the order, an order alone the style
 //! (`check_datestyle` in variable.c). Here it is made whole, so that it means the same on any connection and in any key.
 
-use super::settings::{Setting, split_identifiers};
+use super::settings::Setting;
 use crate::route::plan::replay;
+use crate::sql::list::identifiers;
 
 /// The setting's name as it is kept.
 pub const NAME: &str = "datestyle";
@@ -27,7 +28,7 @@ impl DateStyle {
     /// What it becomes by `values`, where `start` is what RESET returns to. Nothing for words that PostgreSQL does not take.
     pub fn then(self, start: Self, values: &[String]) -> Option<Self> {
         let (mut to, mut has_style, mut has_order) = (self, false, false);
-        for word in values.iter().flat_map(|value| split_identifiers(&value.to_ascii_lowercase())) {
+        for word in values.iter().flat_map(|value| identifiers(&value.to_ascii_lowercase()).unwrap_or_default()) {
             let style = match word.as_str() {
                 "iso" => Some("iso"),
                 "sql" => Some("sql"),

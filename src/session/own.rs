@@ -132,8 +132,8 @@ pub(super) fn failure(plan: &Plan) -> Option<Failure> {
 /// An unknown name, or a value that is not one of its.
 pub(super) fn start(parameters: &mut Vec<(String, String)>, default: Level) -> Result<Levels, Failure> {
     let mut level = default;
-    for (name, value) in parameters.extract_if(.., |(name, _)| name.to_lowercase().starts_with(PREFIX)) {
-        match wanted(&name.to_lowercase(), &[value]) {
+    for (name, value) in parameters.extract_if(.., |(name, _)| name.to_ascii_lowercase().starts_with(PREFIX)) {
+        match wanted(&name.to_ascii_lowercase(), &[value]) {
             Ok(Wanted::Level(asked)) => level = asked,
             Ok(Wanted::Position(..)) => {
                 let text = format!("parameter \"{name}\" cannot be set at the start of a session");

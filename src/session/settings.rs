@@ -6,6 +6,7 @@ use super::expected::{MOST_OWN, Own, OwnSetting};
 use crate::cache::key::compose_inputs;
 use crate::catalog::SearchPath;
 use crate::route::plan::{Encoding, SettingChange, replay};
+use crate::sql::list::{cut, identifiers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -112,34 +113,6 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Splits the text of a list setting (`"$user", public`) as `SplitIdentifierString` in varlena.c does.
-pub fn split_identifiers(text: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    let mut chars = text.chars().peekable();
-    loop {
-        while chars.next_if(|c| c.is_whitespace() || *c == ',').is_some() {}
-        let Some(first) = chars.peek().copied() else { return all };
-        let mut name = String::new();
-        if first == '"' {
-            chars.next();
-            while let Some(c) = chars.next() {
-                if c != '"' {
-                    name.push(c);
-                } else if chars.next_if_eq(&'"').is_some() {
-                    name.push('"');
-                } else {
-                    break;
-                }
-            }
-        } else {
-            while let Some(c) = chars.next_if(|c| *c != ',' && !c.is_whitespace()) {
-                name.extend(c.to_lowercase());
-            }
-        }
-        all.push(name);
-    }
-}
-
 /// A setting as it means the same on any connection, given what was set before it and at the session's start.
 fn whole(name: &str, setting: Setting, before: Option<&Setting>, start: Option<&Setting>) -> Setting {
     if name != date_style::NAME {
@@ -157,7 +130,10 @@ impl Settings {
             .iter()
             .map(|(name, value)| {
                 let name = name.to_ascii_lowercase();
-                let values = if name == "search_path" { split_identifiers(value) } else { vec![value.clone()] };
+                let values = match name.as_str() {
+                    "search_path" => identifiers(value).unwrap_or_default(),
+                    _ => vec![value.clone()],
+                };
                 let setting = Setting { replay: replay(&name, value).into(), values, role: None };
                 (name.clone(), whole(&name, setting, None, None))
             })
@@ -219,7 +195,7 @@ impl Settings {
 
     /// Whether the session has set this itself, now or at its start.
     pub fn sets(&self, name: &str) -> bool {
-        self.effective(&name.to_lowercase()).is_some()
+        self.effective(&name.to_ascii_lowercase()).is_some()
     }
 
     /// What the session's connection must carry between transactions.
@@ -367,7 +343,7 @@ impl Settings {
     /// The schemas that names are looked up in.
     pub fn search_path(&self) -> SearchPath {
         let path = self.effective("search_path").map_or(&self.baseline.search_path, |setting| &setting.values);
-        let schema = |name: &String| if name == "$user" { self.role().to_owned() } else { name.clone() };
+        let schema = |name: &String| if name == "$user" { self.role().to_owned() } else { cut(name).to_owned() };
         SearchPath(path.iter().map(schema).filter(|name| !name.is_empty()).collect())
     }
 

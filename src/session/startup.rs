@@ -13,11 +13,12 @@ use super::limits::Silence;
 use super::own;
 use super::plans::Recent;
 use super::portal::Statements;
-use super::settings::{Baseline, NO_ROLE, Settings, split_identifiers};
+use super::settings::{Baseline, NO_ROLE, Settings};
 use super::stop::Stop;
 use super::{Block, End, Session, Shared, proof, replicate, shutting_down};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::Encoding;
+use crate::sql::list::identifiers;
 use crate::types::Moment;
 use crate::upstream::{Account, Lease, LeaseError};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
@@ -206,7 +207,7 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
     while let Some(c) = chars.next() {
         match c {
             '\\' => word.get_or_insert_default().extend(chars.next()),
-            c if c.is_whitespace() => words.extend(word.take()),
+            c if c.is_ascii_whitespace() || c == '\u{b}' => words.extend(word.take()),
             c => word.get_or_insert_default().push(c),
         }
     }
@@ -411,7 +412,7 @@ impl Session {
             .await?;
         let text = |index| rows.as_ref().and_then(|row| crate::wire::backend::column(row, index)).unwrap_or_default();
         let baseline = Baseline {
-            search_path: split_identifiers(&String::from_utf8_lossy(text(0))),
+            search_path: identifiers(&String::from_utf8_lossy(text(0))).unwrap_or_default(),
             read_committed: text(1) == b"read committed",
             standard_strings: text(2) == b"on",
             read_write: text(3) == b"off",

@@ -8,12 +8,14 @@
 //!
 //! The parser misplaces the precedence of some operators (`a = b ~ c`, `- b ^ c`, `~ c + a`). That moves brackets, never
 //! names: the relations, functions and operators of a tree are the same however it is bracketed, so nothing here relies on
-//! which operand belongs to which operator. The one place that looks at an operand, a cast, trusts single tokens, casts, calls
-//! and sums in parentheses: what `::` and `CAST` bind to is not among the things misplaced.
+//! which operand belongs to which operator. Those that look at an operand, a cast and `AT TIME ZONE`, trust single tokens, casts, calls
+//! and sums in parentheses: what `::` and `CAST` bind to is not among the things misplaced, and only a sign binds closer than
+//! `AT TIME ZONE` elsewhere, which no time of day has.
 
 pub mod facts;
 pub mod fingerprint;
 pub mod identity;
+pub mod list;
 pub mod query;
 pub mod time_words;
 pub mod token;

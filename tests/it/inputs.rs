@@ -191,3 +191,50 @@ fn c17_strings_are_read_as_the_server_reads_them_however_the_setting_is_written(
         assert_eq!(text(&client.rows(read)), text(&direct.rows(read)), "{set}");
     }
 }
+
+/// Names in a list are folded, cut and split as PostgreSQL does it, and not as other texts are.
+#[test]
+fn c16_a_path_leads_where_the_server_goes() {
+    let long = "x".repeat(63);
+    let schemas = ["\u{c4}a", "\u{e4}a", "a\u{a0}b", &long, "u&x", "\u{130}", "sp\u{e4}t"];
+    let table = |s: &str| {
+        format!(
+            "CREATE SCHEMA \"{s}\"; GRANT USAGE ON SCHEMA \"{s}\" TO PUBLIC; CREATE TABLE \"{s}\".w(s text);\
+             INSERT INTO \"{s}\".w VALUES ('{s}')"
+        )
+    };
+    let tables = schemas.map(table);
+    let watched = Watched::shared(
+        "c16_lists",
+        &format!("{}; CREATE TABLE w(s text); INSERT INTO w VALUES ('public')", tables.join(";")),
+    );
+    let read = "SELECT s FROM w";
+    let longer = format!("{long}y");
+    for list in [
+        "\u{c4}a",
+        "\u{c4}A",
+        "\u{e4}A",
+        "a\u{a0}b",
+        &longer,
+        "U&x",
+        "\u{130}",
+        "SP\u{e4}T",
+        "\u{c4}a,public",
+        "nowhere,public",
+    ] {
+        let path = format!("{list},public");
+        let login = |login: crate::harness::wire::Login| login.with("options", &format!("-csearch_path={path}"));
+        let right = Wire::connect(&login(watched.cluster.login("app", &watched.database))).expect("taken").value(read);
+        let mut started = Wire::connect(&login(watched.sidecache.login("app"))).expect("taken");
+        assert_eq!(watched.warm(&mut started, read), right, "{path}");
+        let mut client = watched.client();
+        client.rows(&format!("SELECT set_config('search_path', '{path}', false)"));
+        assert_eq!(watched.warm(&mut client, read), right, "set_config: {path}");
+        // It hangs on the right table.
+        watched.beside().rows(&format!("UPDATE \"{right}\".w SET s = 'changed'"));
+        watched.hear();
+        assert_eq!((started.value(read), client.value(read)), ("changed".to_owned(), "changed".to_owned()), "{path}");
+        watched.beside().rows(&format!("UPDATE \"{right}\".w SET s = '{right}'"));
+        watched.hear();
+    }
+}

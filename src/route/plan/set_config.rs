@@ -2,7 +2,8 @@
 //! setting gets which value is told once the parameters are.
 
 use super::{SettingChange, settings};
-use crate::sql::token::{Lexed, lex};
+use crate::sql::list::identifiers;
+use crate::sql::token::Lexed;
 
 /// A text that is written in the statement, or comes with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl SetConfig {
         // `set_config_option` takes NULL for the default.
         let Some(value) = self.value.read(parameters)? else { return Some(SettingChange::Reset { name, local }) };
         // The one list that others read by its parts is a list here too, where SET would take it for one name.
-        let values = if name == "search_path" { split_names(value)? } else { vec![value.to_owned()] };
+        let values = if name == "search_path" { identifiers(value)? } else { vec![value.to_owned()] };
         let text = replay(&name, value);
         Some(SettingChange::Set { name, values, local, text })
     }
@@ -97,21 +98,4 @@ fn argument(lexed: &Lexed<'_>, at: usize) -> Option<(Argument, usize)> {
     let cast = lexed.operator(at + 1) == Some("::") && lexed.is_any(at + 2, &["text", "varchar"]);
     let end = if cast { at + 3 } else { at + 1 };
     (lexed.sign(end) == Some(',')).then_some((argument, end + 1))
-}
-
-/// Identifiers between commas, folded or unquoted, as the server splits them.
-fn split_names(list: &str) -> Option<Vec<String>> {
-    let lexed = lex(list, true).ok()?;
-    if lexed.is_empty() {
-        return Some(Vec::new());
-    }
-    let mut names = Vec::new();
-    for at in 0..lexed.len() {
-        match (at % 2, lexed.name(at)) {
-            (0, Some(name)) => names.push(name.into_owned()),
-            (1, None) if lexed.sign(at) == Some(',') => {}
-            _ => return None,
-        }
-    }
-    (lexed.len() % 2 == 1).then_some(names)
 }

@@ -240,8 +240,10 @@ fn r19_set_config_tells_what_it_sets_once_its_parameters_are_known() {
     // Not certain.
     assert_eq!(set(two, &[Some("a"), None, Some("bob")]), None);
     assert_eq!(set(two, &[Some("a"), Some("session_authorization"), Some("bob")]), None);
-    assert_eq!(set(two, &[Some("a("), Some("role"), Some("bob")]), None);
+    assert_eq!(set(two, &[Some("a b"), Some("role"), Some("bob")]), None);
     assert_eq!(set(two, &[]), None);
+    let path = |list| one("SELECT set_config('search_path', $1, false)", &[Some(list)]).map(|(_, names, ..)| names);
+    assert_eq!(path("U&\"a\", b/*c*/").as_deref(), Some("u&\"a\"|b/*c*/"), "no SQL");
 }
 
 #[test]
