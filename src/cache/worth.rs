@@ -33,7 +33,7 @@ impl Worth {
         match cost {
             Some(cost) => cost >= round_trip,
             None if usual.is_zero() || round_trip < usual * FACTOR => true,
-            None => self.passed_over.fetch_add(1, Ordering::Relaxed) % TRIED == 0,
+            None => self.passed_over.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRIED),
         }
     }
 }

@@ -216,13 +216,15 @@ impl Server {
             let opened = Box::pin(self.open(account, database)).await;
             pool.prove(opened.is_ok());
             // A replica's reads go elsewhere instead.
-            if !opened.as_ref().is_err_and(|error| error.is_full() && self.role() == Role::Primary) {
-                return Ok(self.lend(slot, opened?));
-            }
+            let refused = match opened {
+                Ok(connection) => return Ok(self.lend(slot, connection)),
+                // A replica's reads go elsewhere instead.
+                Err(error) if error.is_full() && self.role() == Role::Primary => error,
+                Err(error) => return Err(error),
+            };
             drop(slot);
             // The server takes no more connections: those that are there are shared.
-            let Some(waiting) = pool.hope() else { return Err(opened.err().expect("it was refused")) };
-            grant = match waiting {
+            grant = match pool.hope().ok_or(refused)? {
                 Claim::Granted(grant) => grant,
                 Claim::Wait(waiting) => Box::pin(waiting.granted(deadline)).await.ok_or(LeaseError::Saturated(most))?,
             };

@@ -147,7 +147,8 @@ fn r24_a_role_at_its_connection_limit_shares_what_it_has() {
     let database = cluster.database("r24_limit");
     let role = format!("r_{database}");
     cluster.primary.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD '{role}' CONNECTION LIMIT 1"));
-    let builder = Sidecache::build(cluster, &database).no_replicas().users(&format!("sidecache:sidecache\n{role}:{role}"));
+    let builder =
+        Sidecache::build(cluster, &database).no_replicas().users(&format!("sidecache:sidecache\n{role}:{role}"));
     let sidecache = builder.start();
     let mut clients: Vec<Wire> = (0..4).map(|_| sidecache.connect(&role)).collect();
     for round in 0..3 {
