@@ -127,6 +127,9 @@ impl Session {
             }
             let Some(way) = self.hold(errand.tied, end).await? else { return Ok(()) };
             let side = way.side;
+            if errand.survey.asks_sequences() && self.counts_for_another() {
+                return self.refuse_sequences(end);
+            }
             if side == Side::Replica
                 && self.held.as_ref().is_some_and(|held| held.lease.server.measure() == Measure::Time)
             {
@@ -212,6 +215,25 @@ impl Session {
             return Ok(());
         }
         self.fail(Failure::error("40001", "the statement was refused by every server that was tried"), end)
+    }
+
+    /// Whether the held connection's sequences have counted for another session since this one's last write, or not for that write.
+    fn counts_for_another(&self) -> bool {
+        let another = |held: &Held| {
+            let (writer, own) = (held.lease.carried.writer, self.registration.process);
+            writer != 0 && (writer != own || held.lease.key.process != self.wrote_on)
+        };
+        self.status == b'I' && self.pins.is_empty() && self.held.as_ref().is_some_and(another)
+    }
+
+    /// What another session was given is not told: PostgreSQL would say the same of a session that has asked for nothing yet.
+    fn refuse_sequences(&mut self, end: UnitEnd) -> Result<(), End> {
+        if let Some(held) = self.held.take().filter(Held::is_clean) {
+            held.lease.release();
+        }
+        let text = "lastval and currval are not known: others have used the connection since \
+                    (use RETURNING, ask within the transaction of the INSERT, or set pool = session)";
+        self.fail(Failure::error("55000", text), end)
     }
 
     /// Whether every execution of the unit is a proven read that may run anywhere.

@@ -230,6 +230,8 @@ struct Session {
     wrote: bool,
     /// Whether it read or wrote rows of which it is not known how new they are.
     unlearned: bool,
+    /// The backend on which it wrote last.
+    wrote_on: u32,
     /// Whether something ran in it that may have left anything in the session.
     may_have_left: bool,
     /// Whether it may have changed the catalog.

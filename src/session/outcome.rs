@@ -31,6 +31,13 @@ impl Session {
             self.statements.close(b"");
         }
         self.told(survey, round);
+        if !survey.reads
+            && !survey.is_control()
+            && let Some(held) = &mut self.held
+        {
+            held.lease.carried.writer = self.registration.process;
+            self.wrote_on = held.lease.key.process;
+        }
         self.may_have_left |= survey.may_leave_anything();
         if end == UnitEnd::Call && !survey.calls_large_object {
             // A function may do anything, and none that is called so is looked at.

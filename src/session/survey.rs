@@ -108,6 +108,15 @@ impl Survey {
         self.runs.iter().any(|plan| plan.as_ref().is_none_or(|plan| plan.kind == Kind::Unproven))
     }
 
+    /// Whether it asks what a sequence gave last, which each backend remembers for itself.
+    pub fn asks_sequences(&self) -> bool {
+        let asks = |plan: &Plan| {
+            let text = plan.identity.to_ascii_lowercase();
+            text.contains("lastval") || text.contains("currval")
+        };
+        self.runs.iter().flatten().any(|plan| plan.pin == Some(PinReason::Opaque) && asks(plan))
+    }
+
     /// Whether it sets the modes of the transaction that it is in.
     pub fn sets_modes(&self) -> bool {
         let modes = Kind::Transaction(TransactionControl::Modes);

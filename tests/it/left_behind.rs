@@ -136,3 +136,25 @@ fn r19_a_setting_that_was_looked_up_in_another_path_is_kept() {
         assert_eq!(other.value("SHOW default_text_search_config"), "pg_catalog.simple", "after {text}");
     }
 }
+
+/// What a sequence gave last is the session's own, or is not told: never what it gave another.
+#[test]
+fn r20_what_a_sequence_gave_another_is_not_told() {
+    let twins = Twins::with("r20_sequence", "CREATE TABLE t(id serial, way text)", |builder| {
+        builder.no_replicas().flag("--pool-size", "1")
+    });
+    let (mut one, mut other) = (twins.through(), twins.through());
+    let insert = "INSERT INTO t(way) VALUES ('x') RETURNING id";
+    for ask in ["SELECT lastval()", "SELECT currval('t_id_seq')", "SELECT LASTVAL()"] {
+        one.value(insert);
+        other.value(insert);
+        assert_eq!(one.error(ask), "55000", "{ask}");
+        // The session goes on, and so does the connection.
+        let own = one.value(insert);
+        assert_eq!(one.value(ask), own, "{ask}");
+        one = twins.through();
+    }
+    one.rows("BEGIN");
+    let own = one.value(insert);
+    assert_eq!(one.value("SELECT lastval()"), own, "in its transaction");
+}
