@@ -48,6 +48,18 @@ macro_rules! versions {
     };
 }
 
+/// When the server's configuration was last read, as this connection knows it: what it gives sessions cannot be asked for where a
+/// connection, or its role, has settings of its own, and PostgreSQL shows nobody those that users invented. So every reload counts, and at
+/// times the first look of a new connection, which has the time from the postmaster.
+macro_rules! configured {
+    () => {
+        "'settings=' || hashtextextended(pg_conf_load_time()::text, 0)"
+    };
+}
+
+/// The fingerprint's part that says whether the server's configuration was read anew, of which its log says nothing.
+pub const CONFIGURED: &str = concat!("SELECT ", configured!());
+
 /// One row, one column of text: compare it with what it was. Runs with the privileges of any role, on PostgreSQL 13
 /// to 18, with `search_path = pg_catalog`; takes no lock that DDL would wait for long, or wait itself.
 ///
@@ -97,16 +109,16 @@ SELECT concat_ws(' ', (SELECT 'class=' || rows || ':' || hash FROM class)
     versions!("database", "pg_database WHERE datname = current_database()"),
     ", (SELECT 'roles=' || count(*) || ':' || coalesce(sum(hashnameextended(rolname, oid::int8 << 8
         | (rolsuper::int + rolinherit::int * 2 + rolbypassrls::int * 4 + rolcanlogin::int * 8)::int8)), 0)
-    FROM pg_roles)
-, 'settings=' || hashtextextended(concat_ws('|', current_setting('DateStyle'), current_setting('IntervalStyle'),
-    current_setting('TimeZone'), current_setting('timezone_abbreviations'), current_setting('extra_float_digits'),
-    current_setting('bytea_output'), current_setting('lc_monetary'), current_setting('lc_numeric'),
-    current_setting('lc_time'), current_setting('default_text_search_config'), current_setting('xmlbinary'),
-    current_setting('xmloption'), current_setting('array_nulls'), current_setting('transform_null_equals'),
-    current_setting('row_security'), current_setting('standard_conforming_strings'),
-    current_setting('default_transaction_isolation')), 0)
+    FROM pg_roles), ",
+    configured!(),
+    "
 )"
 );
+
+/// Whether a fingerprint has this part.
+pub fn has_part(fingerprint: &str, part: &str) -> bool {
+    fingerprint.split(' ').any(|own| own == part)
+}
 
 /// The labels of the catalogs whose parts differ between two answers, for a log.
 pub fn differences<'a>(before: &'a str, after: &'a str) -> Vec<&'a str> {
@@ -124,5 +136,6 @@ mod tests {
         assert_eq!(differences("class=1:2 proc=3:4 roles=5:6", "class=1:2 proc=3:5 roles=6:6"), ["proc", "roles"]);
         assert!(differences("class=1:2", "class=1:2").is_empty());
         assert_eq!(differences("", "class=1:2"), ["class"]);
+        assert!(has_part("class=1:2 settings=-3", "settings=-3") && !has_part("class=1:2 settings=-3", "settings=3"));
     }
 }

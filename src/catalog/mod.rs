@@ -12,7 +12,7 @@ mod rows;
 mod versions;
 
 pub use current::Current;
-pub use fingerprint::{FINGERPRINT, differences};
+pub use fingerprint::{CONFIGURED, FINGERPRINT, differences, has_part};
 pub use queries::QUERIES;
 pub use rows::BuildError;
 pub use versions::{Version, Versions};

@@ -2,8 +2,7 @@
 
 use super::link::{Broken, Link};
 use super::state::{End, Lost, Off};
-use crate::catalog::{self, FINGERPRINT};
-use crate::catalog::{Catalog, CatalogVersion, QUERIES};
+use crate::catalog::{self, CONFIGURED, Catalog, CatalogVersion, FINGERPRINT, QUERIES, has_part};
 use crate::upstream::LeaseError;
 use std::hash::{BuildHasher, Hasher};
 
@@ -15,6 +14,12 @@ pub(super) async fn prepare(link: &Link) -> Result<(), Broken> {
 /// What changes whenever the catalog does.
 pub(super) async fn fingerprint(link: &Link) -> Result<String, Broken> {
     link.text("EXECUTE sidecache_fingerprint").await
+}
+
+/// Whether the server's configuration was not read anew since this fingerprint.
+pub(super) async fn is_configured_as(link: &Link, fingerprint: Option<&str>) -> Result<bool, Broken> {
+    let part = link.text(CONFIGURED).await?;
+    Ok(fingerprint.is_some_and(|fingerprint| has_part(fingerprint, &part)))
 }
 
 /// The catalogs whose parts differ between two fingerprints.

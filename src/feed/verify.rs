@@ -121,13 +121,17 @@ impl Verifier<'_> {
         }
     }
 
-    /// Where nothing was written anywhere in the cluster since the last verification, it is as good as a new one. Says whether it was.
+    /// Where nothing was written anywhere in the cluster since the last verification, and its configuration not read anew, it is as good as a
+    /// new one. Says whether it was.
     async fn renew(&self, loaded: &mut Loaded) -> Result<bool, Broken> {
         let Question { doubt, position, .. } = self.hearing.question();
         if position != loaded.position {
             return Ok(false);
         }
         let (sent, inserted) = self.link.ping().await?;
+        if !load::is_configured_as(self.link, loaded.fingerprint.as_deref()).await? {
+            return Ok(false);
+        }
         let seen = self.link.snapshot().await?;
         let heard = timeout(self.period, self.hearing.coherence.wait_for(inserted)).await;
         if heard.is_err() || !self.hearing.stands_still(position) {

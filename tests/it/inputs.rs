@@ -238,3 +238,27 @@ fn c16_a_path_leads_where_the_server_goes() {
         watched.hear();
     }
 }
+
+/// What the server's configuration gives its sessions changes with a reload of it, of which the stream says nothing, however idle the
+/// server is.
+#[test]
+fn c17_a_reloaded_configuration_is_an_input_too() {
+    let cluster = Cluster::build().replicas(0).start();
+    let view = "CREATE TABLE q(n text); INSERT INTO q VALUES ('plain'); CREATE VIEW named AS SELECT quote_ident(n) AS n FROM q";
+    let watched = Watched::on(&cluster, "c17_reload", &format!("{VALUES}; {view}"));
+    let mut before = watched.client();
+    let settings = SETTINGS.iter().copied().chain([("quote_all_identifiers", "on", "SELECT n FROM named")]);
+    for (name, value, read) in settings {
+        let plain = watched.warm(&mut before, read);
+        cluster.primary.set(name, &format!("'{value}'"));
+        let changed =
+            eventually("the server to reload", || Some(text(&watched.beside().rows(read))).filter(|r| *r != plain));
+        eventually("the change to be known", || (text(&before.rows(read)) == changed).then_some(()));
+        assert_eq!(watched.warm(&mut before, read), changed, "{name}");
+        assert_eq!(watched.warm(&mut watched.client(), read), changed, "{name}: new sessions");
+        cluster.primary.sql(&format!("ALTER SYSTEM RESET {name}"));
+        cluster.primary.sql("SELECT pg_reload_conf()");
+        eventually("the change to be known", || (text(&before.rows(read)) == plain).then_some(()));
+        assert_eq!(watched.warm(&mut before, read), plain, "{name}: taken back");
+    }
+}
