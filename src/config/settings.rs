@@ -213,5 +213,5 @@ pub static SETTINGS: &[Setting] = &[
         .many().live(),
     Setting::new("log_format", "log-format", "FORMAT", Value("text"), "text or json."),
     Setting::new("log_level", "log-level", "FILTER", Value("info"),
-        "error, warn, info, debug, trace, or a filter such as sidecache=debug.").live(),
+        "off, error, warn, info, debug or trace, which is Sidecache's own: what it is built from says warnings and errors alone; or a filter that names modules, such as info,sidecache::feed=debug.").live(),
 ];

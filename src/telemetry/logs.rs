@@ -60,14 +60,28 @@ impl Filter {
     }
 }
 
-/// A lone word must be a level: `EnvFilter` would take a mistyped one for the name of a module, and log nothing.
+/// From the quietest on.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// What dependencies log at most (`warn`), unless a filter names them: below it some tell statements, literals included.
+const OF_OTHERS: usize = 2;
+
+/// A lone word is a level of Sidecache's own. `EnvFilter` would take a mistyped one for the name of a module, and log nothing.
 fn parse(filter: &str) -> Result<EnvFilter, BadFilter> {
     let bad = |reason: String| BadFilter { filter: filter.to_owned(), reason };
-    let level = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word.trim());
-    match filter.split(',').find(|part| !part.contains(['=', '[', '{']) && !level(part)) {
-        Some(word) => Err(bad(format!("{word:?} is not one of off, error, warn, info, debug, trace"))),
-        None => EnvFilter::try_new(filter).map_err(|cause| bad(cause.to_string())),
+    // In EnvFilter the last directive for a target counts: what a filter says of a module comes behind what it says of all.
+    let (mut all, mut named) = (Vec::new(), Vec::new());
+    for part in filter.split(',').map(str::trim) {
+        match LEVELS.iter().position(|level| *level == part) {
+            Some(at) => {
+                all.extend([LEVELS[at.min(OF_OTHERS)].to_owned(), format!("sidecache={part}")]);
+            }
+            None if part.contains(['=', '[', '{']) => named.push(part.to_owned()),
+            None => return Err(bad(format!("{part:?} is not one of {}", LEVELS.join(", ")))),
+        }
     }
+    all.append(&mut named);
+    EnvFilter::try_new(all.join(",")).map_err(|cause| bad(cause.to_string()))
 }
 
 #[cfg(test)]
@@ -82,5 +96,20 @@ mod tests {
         for bad in ["inof", "", "sidecache=loud", "info,verbose"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_lone_level_is_sidecaches_own_and_dependencies_stay_at_warn() {
+        let parts = |filter: &str| {
+            let text = parse(filter).unwrap().to_string();
+            text.split(',').map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+        };
+        let all = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
+        assert_eq!(parts("debug"), all(&["sidecache=debug", "warn"]));
+        assert_eq!(parts("trace,sidecache::feed=info"), all(&["sidecache=trace", "sidecache::feed=info", "warn"]));
+        assert_eq!(parts("sidecache=info,debug"), all(&["sidecache=info", "warn"]));
+        assert_eq!(parts("error"), all(&["sidecache=error", "error"]));
+        assert_eq!(parts("off"), all(&["sidecache=off", "off"]));
+        assert_eq!(parts("info,redis=debug"), all(&["sidecache=info", "redis=debug", "warn"]));
     }
 }

@@ -431,6 +431,27 @@ pub(super) struct Certificates {
     scratch: Scratch,
 }
 
+/// What clients say is theirs: no level of the log shows a literal of a statement, or a parameter.
+#[test]
+fn no_level_of_the_log_shows_what_statements_hold() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_literals");
+    cluster.connect("app", &database).rows("CREATE TABLE t (v text)");
+    cluster.catch_up();
+    for level in ["debug", "trace"] {
+        let sidecache = Sidecache::build(cluster, &database).flag("--log-level", level).start();
+        sidecache.await_stream(cluster);
+        let mut client = sidecache.connect("app");
+        client.rows(&format!("SELECT v FROM t WHERE v = '{CANARY}'"));
+        client.extended(&format!("SELECT v FROM t WHERE v <> '{CANARY}' AND v <> $1"), &[Some(CANARY)]);
+        client.rows(&format!("INSERT INTO t VALUES ('{CANARY}')"));
+        client.rows(&format!("SET application_name = '{CANARY}'"));
+        client.error(&format!("SELECT nonsense('{CANARY}')"));
+        let log = sidecache.log();
+        assert!(log.contains("listening") && !log.contains(CANARY), "{log}");
+    }
+}
+
 impl Certificates {
     pub(super) fn for_name(name: &str) -> Certificates {
         let scratch = Scratch::new();
