@@ -25,6 +25,7 @@ fn a_wrong_setting_exits_with_64_and_names_key_value_and_reason() {
         (vec!["explain", "SELECT 1", "--primary", "nonsense"], "primary = \"nonsense\""),
         (vec!["--primary", primary, "--log-level", "inof"], "log_level = \"inof\""),
         (vec!["--primary", "postgres://app:hunter2@127.0.0.1/shop?a=b"], "primary = \"postgres://***\""),
+        (vec!["--primary", primary, "check", "--keepalive", "32768s"], "keepalive = \"32768s\" (from --keepalive): must be at most 32767s"),
     ] {
         let output = sidecache(&arguments);
         let text = said(&output.stderr);

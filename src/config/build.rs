@@ -46,7 +46,7 @@ impl Config {
             pool: from.required("pool", values::word(POOL_MODES))?,
             max_prepared_statements: from.required("max_prepared_statements", values::count)?,
             connect_timeout: from.required("connect_timeout", values::some_duration)?,
-            keepalive: from.required("keepalive", values::limit)?,
+            keepalive: from.required("keepalive", values::keepalive)?,
             workers: from.optional("workers", values::threads)?,
             client_tls: client_tls(&from)?,
             log_format: from.required("log_format", values::word(LOG_FORMATS))?,

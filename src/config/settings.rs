@@ -189,7 +189,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("client_idle_timeout", "client-idle-timeout", "DURATION", Value("0s"),
         "Sessions outside a transaction that say nothing for so long are ended (57P05); 0s for never.").live(),
     Setting::new("keepalive", "keepalive", "DURATION", Value("30s"),
-        "TCP peers, clients and servers, that fall silent are probed after this time and given up after twice as long; 0s leaves it to the system."),
+        "TCP peers, clients and servers, that fall silent are probed after this time and given up after twice as long; at most 32767s; 0s leaves it to the system."),
     Setting::new("workers", "workers", "N", Absent("1"),
         "Threads that serve sessions. Without it, one for each core. With fewer, a query costs less, since threads wake each other less often; one thread serves as many queries as one core can.").form(Form::Number),
     Setting::new("max_clients", "max-clients", "N", Value("10000"),

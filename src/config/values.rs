@@ -35,6 +35,17 @@ pub fn limit(text: &str) -> Parsed<Option<Duration>> {
     duration(text).map(|length| (length > Duration::ZERO).then_some(length))
 }
 
+/// What Linux takes at most for `TCP_KEEPIDLE` (`MAX_TCP_KEEPIDLE`): past it no socket could be made.
+const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
+
+/// When a silent connection is probed; nothing for zero.
+pub fn keepalive(text: &str) -> Parsed<Option<Duration>> {
+    match limit(text)? {
+        Some(after) if after > LONGEST_KEEPALIVE => Err(format!("must be at most {LONGEST_KEEPALIVE:?}")),
+        after => Ok(after),
+    }
+}
+
 /// `64KiB`, `256MiB`, `1GiB`: a whole number and its unit. `MB` is refused, since it is 1000² to some and 1024² to others.
 pub fn size(text: &str) -> Parsed<u64> {
     let wrong = || "not a size such as 64KiB, 256MiB or 1GiB".to_owned();
@@ -143,6 +154,13 @@ mod tests {
         for wrong in ["", "1", "s", "-1s", "1.5s", "1sec", "1S", "99999999999999999999s", "18446744073709551615h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_keepalive_is_what_the_system_takes() {
+        assert_eq!(keepalive("0s"), Ok(None));
+        assert_eq!(keepalive("32767s"), Ok(Some(Duration::from_secs(32_767))));
+        assert!(keepalive("32767001ms").is_err() && keepalive("24h").unwrap_err().contains("32767s"));
     }
 
     #[test]
