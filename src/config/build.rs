@@ -129,7 +129,23 @@ fn auth_query(text: &str) -> Result<String, String> {
     if !text.contains("$1") {
         return Err("does not name $1, the user who is asked for".to_owned());
     }
+    if !["select", "with"].contains(&first_word(text).to_ascii_lowercase().as_str()) {
+        return Err("is not a SELECT".to_owned());
+    }
     Ok(text.to_owned())
+}
+
+/// The first word of a statement, past comments and brackets.
+fn first_word(text: &str) -> &str {
+    let mut rest = text.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+    while let Some((_, behind)) = match rest.get(..2) {
+        Some("--") => rest.split_once('\n'),
+        Some("/*") => rest.split_once("*/"),
+        _ => None,
+    } {
+        rest = behind.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+    }
+    &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())]
 }
 
 fn redis_url(text: &str) -> Result<Secret, String> {

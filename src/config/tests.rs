@@ -195,5 +195,52 @@ fn an_auth_query_that_asks_for_nobody_is_refused_by_name() {
     let error = with(&["--auth-query", "SELECT rolname, rolpassword FROM pg_authid"]).unwrap_err().to_string();
     assert!(error.contains("auth_query") && error.contains("$1"), "{error}");
     assert!(with(&["--auth-refresh", "0s"]).unwrap_err().to_string().contains("auth_refresh"));
-    assert!(with(&["--auth-query", "SELECT u, p FROM s.f($1)"]).unwrap().auth_query.is_some());
+    for query in
+        ["SELECT u, p FROM s.f($1)", " /* who */ with x AS (SELECT $1) SELECT u, p FROM x", " -- who\n(SELECT $1)"]
+    {
+        assert!(with(&["--auth-query", query]).unwrap().auth_query.is_some(), "{query}");
+    }
+    for query in ["DELETE FROM s.users WHERE u = $1", "CALL s.f($1)", "$1", "selection($1)"] {
+        let error = with(&["--auth-query", query]).unwrap_err().to_string();
+        assert!(error.contains("auth_query") && error.contains("SELECT"), "{error}");
+    }
+}
+
+#[test]
+fn an_empty_item_of_a_list_is_refused() {
+    for (name, list) in [("ADMIN_USERS", "ops,"), ("ADMIN_USERS", ",ops"), ("LISTEN", "127.0.0.1:1,,127.0.0.1:2")] {
+        let error = load(&[], &[("SIDECACHE_PRIMARY", PRIMARY), (&format!("SIDECACHE_{name}"), list)]).unwrap_err();
+        assert!(error.to_string().contains("empty item"), "{error}");
+    }
+    assert!(with(&["--admin-user", ""]).unwrap_err().to_string().contains("empty item"));
+    let empty = file("admin_users = ['ops', '']");
+    assert!(with(&["--config", empty.path().to_str().unwrap()]).is_err());
+}
+
+#[test]
+fn a_comma_in_a_password_separates_no_urls() {
+    let list = "postgres://app:hun,ter2@a, postgres://b";
+    let config = load(&[], &[("SIDECACHE_PRIMARY", PRIMARY), ("SIDECACHE_REPLICAS", list)]).unwrap();
+    let password = |server: &ServerUrl| server.password.clone().map(|password| password.0);
+    assert_eq!(
+        config.replicas.iter().map(password).collect::<Vec<_>>(),
+        [Some("hun,ter2".into()), Some("hunter2".into())]
+    );
+    let list = "postgres://a,b";
+    let error = load(&[], &[("SIDECACHE_PRIMARY", PRIMARY), ("SIDECACHE_REPLICAS", list)]).unwrap_err().to_string();
+    assert!(error.contains("several hosts"), "{error}");
+}
+
+#[test]
+fn a_root_certificate_that_is_not_there_is_refused() {
+    let url = |path: &str| format!("postgres://app:hunter2@db/shop?sslmode=verify-full&sslrootcert={path}");
+    let error = load(&["--primary", &url("/nonexistent/ca.pem")], &[]).unwrap_err().to_string();
+    for part in ["primary = ", "sslrootcert", "/nonexistent/ca.pem", "No such file"] {
+        assert!(error.contains(part) && !error.contains("hunter2"), "{error}");
+    }
+    let error = with(&["--replica", "postgres://r1", "--replica", "postgres://r2?sslrootcert=/nonexistent"]);
+    assert!(error.unwrap_err().to_string().contains("replicas = \"postgres://r2"));
+    for there in ["/dev/null", "system"] {
+        assert!(load(&["--primary", &url(there)], &[]).is_ok(), "{there}");
+    }
 }

@@ -3,7 +3,7 @@
 //! ## Before the start
 //!
 //! `sidecache check` reads the same settings as `serve` and asks every server. Each line is `ok`, `warn` or `FAIL`, and what follows `>` is what
-//! to run. It exits with 1 if anything failed. `sidecache setup` prints the SQL for event triggers, which nothing needs and which make DDL known
+//! to run. It exits with 1 if anything failed, `auth_query` included, which is asked once, for Sidecache's own user. `sidecache setup` prints the SQL for event triggers, which nothing needs and which make DDL known
 //! sooner (see [`super::_2_coherence`]); it is for one database, and idempotent.
 //!
 //! ## Health

@@ -138,6 +138,34 @@ fn an_auth_query_that_fails_lets_nobody_in() {
     assert!(sidecache.log().contains("permission denied for table pg_authid"), "{}", sidecache.log());
 }
 
+/// `check` asks it once, for Sidecache's own user, and says what does not fit.
+#[test]
+fn check_tries_the_auth_query() {
+    let (cluster, database) = prepared("gustav");
+    let check = |query: &str| {
+        let build = Sidecache::build(cluster, &database).no_replicas().cache("off").flag("--auth-query", query);
+        let (status, out, err) = build.run("check", &[]);
+        let line =
+            out.lines().find(|line| line.contains("auth_query")).unwrap_or_else(|| panic!("{query}: {out}{err}"));
+        assert_eq!(status.success(), line.starts_with("ok "), "{query}: {out}{err}");
+        assert!(!out.contains("SCRAM-SHA-256$"), "{out}");
+        out
+    };
+    assert!(check(QUERY).contains("ok    auth_query"));
+    assert!(check("SELECT NULL, NULL WHERE $1 = 'nobody'").contains("ok    auth_query"));
+    for (query, says) in [
+        ("SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1", "permission denied"),
+        ("SELECT usename, passwd FROM secret_of($1)", "does not exist"),
+        ("SELECT passwd FROM sidecache_auth.secret_of($1)", "1 columns, not name and secret"),
+        ("SELECT passwd, usename FROM sidecache_auth.secret_of($1)", "another user than was asked for"),
+        ("SELECT usename, 'plain' FROM sidecache_auth.secret_of($1)", "neither a SCRAM secret nor an md5 hash"),
+        ("SELECT usename, passwd FROM sidecache_auth.secret_of($1), generate_series(1, 2)", "2 rows for one user"),
+    ] {
+        let out = check(query);
+        assert!(out.contains(says), "{query}: {out}");
+    }
+}
+
 /// Passwords and secrets are nowhere in what Sidecache says, at whatever level it logs.
 #[test]
 fn secrets_reach_no_log_metric_or_error() {

@@ -1,7 +1,7 @@
 //! What is worth knowing of how clients get in: TLS towards them, and how they prove who they are. Pure.
 
 use super::findings::{Finding, bad, good, warning};
-use crate::config::users::Users;
+use crate::config::users::{Credential, Users};
 use crate::config::{AuthMethod, ClientAuth, Config};
 
 /// TLS towards clients.
@@ -14,7 +14,34 @@ pub fn certificate(loaded: Result<ClientAuth, String>) -> Finding {
         Ok(ClientAuth::Cert) => {
             good("TLS towards clients: certificate and key fit, clients prove themselves by theirs alone")
         }
-        Err(cause) => bad(format!("TLS towards clients: {cause}"), "mend tls_certificate, tls_key and tls_client_ca"),
+        Err(cause) => bad(format!("TLS towards clients: {cause}"), "mend the file that this names, or the setting"),
+    }
+}
+
+/// What `auth_query` said of one user, or why it said nothing.
+pub fn auth_query(rows: Result<&[Vec<Option<String>>], &str>, user: &str) -> Finding {
+    let gives = "it is to give one row, the name and the secret of the user $1: SELECT usename, passwd FROM …";
+    let wrong = |what: String| bad(format!("auth_query gave {what}"), gives);
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(cause) => {
+            let mend = "let this user run it; search_path is pg_catalog, so name the schema of everything else\n\
+                        the manual, Running it, has a function that needs no superuser";
+            return bad(format!("auth_query: {cause}"), mend);
+        }
+    };
+    match rows {
+        [] => good(format!("auth_query: answers, and knows no user \"{user}\"")),
+        [row] => match row.as_slice() {
+            [None, _] | [Some(_), None] => good(format!("auth_query: answers, and gives no secret of user \"{user}\"")),
+            [Some(name), _] if name != user => wrong("another user than was asked for".to_owned()),
+            [Some(_), Some(secret)] if Credential::of_secret(secret).is_none() => {
+                wrong("neither a SCRAM secret nor an md5 hash".to_owned())
+            }
+            [Some(_), Some(_)] => good("auth_query: gives name and secret"),
+            columns => wrong(format!("{} columns, not name and secret", columns.len())),
+        },
+        more => wrong(format!("{} rows for one user", more.len())),
     }
 }
 

@@ -110,6 +110,11 @@ async fn primary(config: &Config, report: &mut Report<'_>) -> Option<PrimaryFact
         }
     };
     report.add(findings::primary(&name, &facts));
+    if let Some(query) = &config.auth_query {
+        let user = &config.primary.user;
+        let rows = control.rows_with(query, &[user]).await.map_err(|cause| cause.to_string());
+        report.add(clients::auth_query(rows.as_deref().map_err(String::as_str), user));
+    }
     if facts.in_recovery || (config.cache == CacheMode::Off && config.replicas.is_empty()) {
         return Some(facts);
     }
