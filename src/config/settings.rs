@@ -127,7 +127,7 @@ pub static SETTINGS: &[Setting] = &[
         "Replicas that take proven reads. User, password, database, sslmode and channel_binding that a URL leaves out are the primary's.")
         .many().secret(Secrecy::Url),
     Setting::new("users", "users", "FILE", Absent("/etc/sidecache/users"),
-        "Who may connect: user:password or user:SCRAM-SHA-256$... a line (with auth_method md5 or trust also user:md5...). Without it, the user of the primary's URL alone.").live(),
+        "Who may connect: user:password or user:SCRAM-SHA-256$... a line (with auth_method md5 or trust also user:md5...), or \"user\" \"secret\" as in PgBouncer's auth_file. Without it, the user of the primary's URL alone.").live(),
     Setting::new("auth_query", "auth-query", "SQL", Absent("SELECT usename, passwd FROM sidecache_auth.secret_of($1)"),
         "Asked on the primary, by the user of its URL, for users that are not in the users file: gives name and SCRAM secret of the user $1. search_path is pg_catalog: name the schema of everything else."),
     Setting::new("auth_method", "auth-method", "METHOD", Value("scram"),

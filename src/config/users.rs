@@ -116,21 +116,64 @@ struct Wrong {
 
 fn parse(text: &str, method: AuthMethod) -> Result<Users, Wrong> {
     let mut known = HashMap::new();
-    for (index, line) in text.lines().enumerate() {
+    // Some editors begin a file with a byte order mark, which is no part of a name.
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let wrong = |reason| Wrong { line: index + 1, reason };
-        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+        if line.trim().is_empty() || line.trim_start().starts_with(['#', ';']) {
             continue;
         }
-        let (user, secret) = line.split_once(':').ok_or(wrong("not user:password"))?;
-        if user.trim().is_empty() {
-            return Err(wrong("names no user before the colon"));
-        }
-        let credential = credential(secret, method).map_err(wrong)?;
-        if known.insert(user.to_owned(), credential).is_some() {
+        let (user, secret) = match line.trim().strip_prefix('"') {
+            Some(quoted) => pgbouncers(quoted).map_err(wrong)?,
+            None => own(line).map_err(wrong)?,
+        };
+        let credential = credential(&secret, method).map_err(wrong)?;
+        if known.insert(user, credential).is_some() {
             return Err(wrong("gives a user a second time"));
         }
     }
     Ok(Users { known })
+}
+
+/// `user:secret`, all as it stands.
+fn own(line: &str) -> Result<(String, String), &'static str> {
+    let (user, secret) = line.split_once(':').ok_or("not user:password")?;
+    match user {
+        _ if user.trim().is_empty() => Err("names no user before the colon"),
+        _ if user.trim() != user => Err("has spaces around the user's name: write user:password without them"),
+        _ if user.starts_with('\'') => Err("has the user's name in quotes: write user:password without them"),
+        _ => Ok((user.to_owned(), secret.to_owned())),
+    }
+}
+
+/// `"user" "secret"`, a quote in either doubled, as PgBouncer's `auth_file` has it; of old ones a third that is empty. The first
+/// quote has been read.
+fn pgbouncers(line: &str) -> Result<(String, String), &'static str> {
+    let wrong = "begins with a quote and is not \"user\" \"password\", as PgBouncer has it, nor user:password";
+    let (user, rest) = quoted(line).ok_or(wrong)?;
+    let rest = rest.strip_prefix([' ', '\t']).and_then(|rest| rest.trim_start().strip_prefix('"')).ok_or(wrong)?;
+    let (secret, rest) = quoted(rest).ok_or(wrong)?;
+    match rest.trim() {
+        _ if user.is_empty() => Err("names no user between the quotes"),
+        "" | "\"\"" => Ok((user, secret)),
+        _ => Err("has more than a user and a secret"),
+    }
+}
+
+/// Up to the quote that closes, and what is behind it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut rest = text;
+    loop {
+        let (part, behind) = rest.split_once('"')?;
+        value.push_str(part);
+        match behind.strip_prefix('"') {
+            Some(behind) => {
+                value.push('"');
+                rest = behind;
+            }
+            None => return Some((value, behind)),
+        }
+    }
 }
 
 fn credential(secret: &str, method: AuthMethod) -> Result<Credential, &'static str> {
@@ -194,12 +237,37 @@ mod tests {
             "a:SCRAM-SHA-256$4096:hunter2",
             "a:SCRAM-SHA-256$0:c2FsdA==$AA==:AA==",
             "ok:again",
+            "\"a\":hunter2",
+            "\"a\" \"hunter2",
+            "\"a\" hunter2",
+            "\"a\" \"hunter2\" more",
+            "\"\" \"hunter2\"",
+            "\"ok\" \"again\"",
+            "a :hunter2",
+            " a:hunter2",
+            "'a':hunter2",
         ] {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             write!(file, "ok:fine\n{wrong}\n").unwrap();
             let error = Users::from_file(file.path(), AuthMethod::Scram).unwrap_err().to_string();
             assert!(error.contains("line 2") && !error.contains("hunter2"), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn lines_in_pgbouncers_form_are_read() {
+        let text = format!("; who\n\"a\"\"n n\"  \"p\"\"w:1\" \"\"\n\t\"bob\" \"{SCRAM}\"\r\ncarl:p\n");
+        let Ok(users) = parse(&text, AuthMethod::Scram) else { panic!("refused") };
+        let password = |text: &str| Some(Credential::Password(Secret(text.into())));
+        assert_eq!(users.lookup("a\"n n").cloned(), password("p\"w:1"));
+        assert!(matches!(users.lookup("bob"), Some(Credential::Scram(_))));
+        assert_eq!((users.lookup("carl").cloned(), users.count()), (password("p"), 3));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_name() {
+        let Ok(users) = parse("\u{feff}ann:p\n", AuthMethod::Scram) else { panic!("refused") };
+        assert!(users.lookup("ann").is_some());
     }
 
     #[test]
