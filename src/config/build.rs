@@ -252,10 +252,25 @@ fn contradictions(config: &Config, from: &Sources<'_>) -> Result<(), ConfigError
             return wrong("names another database than the primary's URL");
         }
     }
+    root_certificate("primary", 0, &config.primary, from)?;
+    for (index, replica) in config.replicas.iter().enumerate() {
+        root_certificate("replicas", index, replica, from)?;
+    }
     readable("users", config.users.as_deref(), from)?;
     readable("tls_certificate", config.client_tls.as_ref().map(|tls| tls.certificate.as_path()), from)?;
     readable("tls_key", config.client_tls.as_ref().map(|tls| tls.key.as_path()), from)?;
     readable("tls_client_ca", config.client_tls.as_ref().and_then(|tls| tls.client_ca.as_deref()), from)
+}
+
+fn root_certificate(key: &str, index: usize, server: &ServerUrl, from: &Sources<'_>) -> Result<(), ConfigError> {
+    // `system` stands for the system's own.
+    let named = server.ssl_root_cert.as_deref().filter(|path| path.as_os_str() != "system");
+    match named.map(|path| (path, std::fs::File::open(path))) {
+        Some((path, Err(cause))) => {
+            Err(from.contradiction(key, index, format!("its sslrootcert {}: {cause}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A file that is named must be there: better said now than at the first client.

@@ -7,8 +7,9 @@ use crate::config::{Config, ConfigError};
 use crate::route::ttl::TtlRules;
 use crate::session;
 use crate::telemetry::logs::Filter;
-use crate::wire::tls::{self, Acceptor};
+use crate::wire::tls::{self, Acceptor, TlsError};
 use parking_lot::Mutex;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Reads what the process was started with once more.
@@ -66,7 +67,7 @@ impl Reloader {
     fn change(&self, present: &mut Config) -> Result<RestartNeeded, String> {
         let (config, users) = (self.reread)().map_err(|wrong| wrong.to_string())?;
         Filter::check(&config.log_level).map_err(|wrong| wrong.to_string())?;
-        let tls = acceptor(&config).map_err(|cause| format!("tls_certificate: {cause}"))?;
+        let tls = acceptor(&config).map_err(|wrong| wrong.to_string())?;
         // From here on nothing fails.
         let shared = &self.shared;
         let needed = present.needs_restart_for(&config);
@@ -96,10 +97,32 @@ impl Reloader {
     }
 }
 
+/// TLS towards clients cannot be had as configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct UnusableTls {
+    /// The setting, or those that do not go together.
+    pub key: &'static str,
+    pub reason: String,
+}
+
 /// TLS towards clients, as configured.
 ///
 /// # Errors
-/// Certificate or key cannot be used.
-pub fn acceptor(config: &Config) -> Result<Option<Acceptor>, String> {
-    config.client_tls.as_ref().map(tls::server_acceptor).transpose().map_err(|cause| cause.to_string())
+/// Certificate, key or authorities cannot be used.
+pub fn acceptor(config: &Config) -> Result<Option<Acceptor>, UnusableTls> {
+    let Some(files) = &config.client_tls else { return Ok(None) };
+    let key_of = |named: &Path| match named {
+        _ if named == files.certificate => "tls_certificate",
+        _ if named == files.key => "tls_key",
+        _ => "tls_client_ca",
+    };
+    tls::server_acceptor(files).map(Some).map_err(|cause| {
+        let key = match &cause {
+            TlsError::File { path, .. } => key_of(path),
+            TlsError::NoCertificate(place) => key_of(Path::new(place)),
+            TlsError::Unusable(_) => "tls_certificate and tls_key",
+        };
+        UnusableTls { key, reason: cause.to_string() }
+    })
 }

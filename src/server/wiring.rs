@@ -148,7 +148,7 @@ impl Instance {
         let Start { config, users, rules, reread, filter } = start;
         let background = CancellationToken::new();
         let unusable = |key| move |reason: String| ServeError::Configuration { key, reason };
-        let tls = acceptor(&config).map_err(unusable("tls_certificate"))?;
+        let tls = acceptor(&config).map_err(|wrong| unusable(wrong.key)(wrong.reason))?;
         let upstream = Upstream::new(&config);
         let coherence = Coherence::with_rules(config.staleness, rules);
         let cache = match config.cache {

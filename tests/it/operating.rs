@@ -77,13 +77,20 @@ fn serve_ends_with_64_or_1() {
     let not_pem = scratch.path().join("not.pem");
     std::fs::write(&not_pem, "nothing").expect("our own directory");
     let file = not_pem.to_str().expect("a path of ours");
+    let good = Certificates::for_name("localhost");
+    let tls = |certificate: &str, key: &str| build().flag("--tls-certificate", certificate).flag("--tls-key", key);
+    let (certificate, key) = (good.text("server.crt"), good.text("server.key"));
     for (builder, says) in [
         (build().flag("--staleness", "soon"), "staleness = \"soon\" (from --staleness): not a duration"),
         (build().environment("SIDECACHE_POOL_SIZE", "none"), "pool_size = \"none\" (from SIDECACHE_POOL_SIZE)"),
         (build().config("memory = \"1MB\""), "memory = \"1MB\""),
         (build().config("memroy = \"1MiB\""), "memroy"),
         (build().users("app"), "line 1: not user:password"),
-        (build().flag("--tls-certificate", file).flag("--tls-key", file), "tls_certificate"),
+        (tls(file, file), "tls_certificate: "),
+        (tls(file, &key), "tls_certificate: "),
+        (tls(&certificate, file), "tls_key: "),
+        (tls(&certificate, &Certificates::for_name("localhost").text("server.key")), "tls_certificate and tls_key: "),
+        (tls(&certificate, &key).flag("--tls-client-ca", file).flag("--tls-client-auth", "cert"), "tls_client_ca: "),
         (build().redis_url("http://127.0.0.1:1"), "redis = "),
     ] {
         let (status, out, err) = builder.run("serve", &[]);
@@ -424,13 +431,6 @@ fn secrets_show_nowhere() {
     }
 }
 
-// TLS, and users known by secrets.
-
-/// An authority, and what it signed for one name.
-pub(super) struct Certificates {
-    scratch: Scratch,
-}
-
 /// What clients say is theirs: no level of the log shows a literal of a statement, or a parameter.
 #[test]
 fn no_level_of_the_log_shows_what_statements_hold() {
@@ -450,6 +450,13 @@ fn no_level_of_the_log_shows_what_statements_hold() {
         let log = sidecache.log();
         assert!(log.contains("listening") && !log.contains(CANARY), "{log}");
     }
+}
+
+// TLS, and users known by secrets.
+
+/// An authority, and what it signed for one name.
+pub(super) struct Certificates {
+    scratch: Scratch,
 }
 
 impl Certificates {

@@ -7,6 +7,7 @@ mod findings;
 
 pub use self::findings::PrimaryFacts;
 use self::findings::{Finding, ReplicaFacts, Trial};
+use super::reload::acceptor;
 use super::setup::TRIGGERS;
 use crate::config::users::Users;
 use crate::config::{CacheMode, Config, ServerUrl, TtlRule};
@@ -14,7 +15,6 @@ use crate::store::shared::breaker::BreakerState;
 use crate::store::shared::{Shared, SharedOptions};
 use crate::types::Lsn;
 use crate::upstream::{Control, Upstream};
-use crate::wire::tls;
 use std::time::Duration;
 
 /// How long the shared tier may take to be reached.
@@ -59,9 +59,8 @@ pub async fn check(config: &Config, users: &Users, mut print: impl FnMut(&str)) 
     let mut report = Report { worst: Checked::Good, print: &mut print };
     report.add(findings::configuration(config, users));
     report.add_some(clients::authentication(config, users));
-    if let Some(files) = &config.client_tls {
-        let loaded = tls::server_acceptor(files).map(|loaded| loaded.client_auth).map_err(|cause| cause.to_string());
-        report.add(clients::certificate(loaded));
+    if let Some(loaded) = acceptor(config).map(|loaded| loaded.map(|loaded| loaded.client_auth)).transpose() {
+        report.add(clients::certificate(loaded.map_err(|cause| cause.to_string())));
     }
     let primary = primary(config, &mut report).await;
     for (index, url) in config.replicas.iter().enumerate() {
