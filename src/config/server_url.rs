@@ -65,7 +65,7 @@ fn parse(text: &str) -> Result<Url, String> {
     if rest.contains('#') {
         return Err("a # must be written %23".to_owned());
     }
-    if authority.contains(',') {
+    if authority.rsplit('@').next().is_some_and(|hosts| hosts.contains(',')) {
         return Err("names several hosts: give each replica a URL of its own".to_owned());
     }
     let tail = &rest[authority.len()..];
@@ -171,6 +171,8 @@ mod tests {
         assert_eq!(s.password, Some(Secret("p@s/s:%++".into())));
         assert_eq!((s.database.as_str(), s.ssl_mode), ("my db", SslMode::VerifyFull));
         assert_eq!((s.ssl_root_cert, s.zone.as_deref()), (Some("/ca.pem".into()), Some("a")));
+        let s = read("postgres://us,er:se,cret@h/d");
+        assert_eq!((s.user.as_str(), s.password, s.host.as_str()), ("us,er", Some(Secret("se,cret".into())), "h"));
     }
 
     #[test]
@@ -224,6 +226,8 @@ mod tests {
             "postgres://u@/d",
             "postgres://u@h/a/b",
             "postgres://u@h1,h2/d",
+            "postgres://u:p,p@h1,h2/d",
+            "postgres://h1,h2/d",
             "postgres://u@h:0/d",
             "postgres://u@h:70000/d",
             "postgres://u@h/d?sslmode=maybe",

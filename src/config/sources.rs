@@ -116,7 +116,7 @@ impl<'a> Sources<'a> {
         if let Some(text) = (self.environment)(&variable).filter(|text| !text.is_empty()) {
             let values = match setting.count {
                 Count::One => vec![text],
-                Count::Many => text.split(',').map(|part| part.trim().to_owned()).collect(),
+                Count::Many => items(setting, &text),
             };
             return found(values, Origin::Environment(variable));
         }
@@ -192,6 +192,21 @@ impl File {
         }
         Ok(file)
     }
+}
+
+/// What commas separate. In a list of URLs only those do that another URL follows: one may stand in a password.
+fn items(setting: &Setting, list: &str) -> Vec<String> {
+    let mut items: Vec<String> = Vec::new();
+    for part in list.split(',') {
+        match items.last_mut() {
+            Some(last) if setting.secrecy == Secrecy::Url && !part.trim().is_empty() && !part.contains("://") => {
+                last.push(',');
+                last.push_str(part.trim_end());
+            }
+            _ => items.push(part.trim().to_owned()),
+        }
+    }
+    items
 }
 
 fn texts(setting: &'static Setting, value: toml::Value, path: &Path) -> Result<Vec<String>, ConfigError> {
