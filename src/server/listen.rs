@@ -34,9 +34,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {place}: {cause}")]
+#[error("cannot listen on {place} ({key}): {cause}")]
 pub struct CannotListen {
     place: String,
+    /// The setting that names it.
+    key: &'static str,
     cause: io::Error,
 }
 
@@ -96,27 +98,27 @@ pub struct Arrival {
 /// # Errors
 /// The address is taken, not this machine's, or not permitted.
 pub fn bind(listen: &Listen, sharing: Sharing) -> Result<Listener, CannotListen> {
-    match listen {
+    let bound = match listen {
         Listen::Tcp(address) => bind_tcp(*address, sharing).map(Listener::Tcp),
-        Listen::Unix(path) => bind_unix(path, sharing)
-            .map(|listener| Listener::Unix(listener, SocketFile::of(path)))
-            .map_err(|cause| CannotListen { place: path.display().to_string(), cause }),
-    }
+        Listen::Unix(path) => bind_unix(path, sharing).map(|listener| Listener::Unix(listener, SocketFile::of(path))),
+    };
+    bound.map_err(|cause| CannotListen { place: listen.to_string(), key: "listen", cause })
 }
 
-/// Binds a TCP address.
+/// Binds the address that operators are answered at.
 ///
 /// # Errors
 /// The address is taken, not this machine's, or not permitted.
-pub fn bind_tcp(address: SocketAddr, sharing: Sharing) -> Result<TcpListener, CannotListen> {
-    let bound = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(sharing == Sharing::Shared)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bound().map_err(|cause| CannotListen { place: address.to_string(), cause })
+pub fn bind_http(address: SocketAddr, sharing: Sharing) -> Result<TcpListener, CannotListen> {
+    bind_tcp(address, sharing).map_err(|cause| CannotListen { place: address.to_string(), key: "http", cause })
+}
+
+fn bind_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(sharing == Sharing::Shared)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn bind_unix(path: &Path, sharing: Sharing) -> io::Result<UnixListener> {

@@ -75,7 +75,7 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
     let config = &start.config;
     let sharing = if config.reuse_port { Sharing::Shared } else { Sharing::Alone };
     let listeners = config.listen.iter().map(|listen| listen::bind(listen, sharing)).collect::<Result<Vec<_>, _>>()?;
-    let http = config.http.map(|address| listen::bind_tcp(address, sharing)).transpose()?;
+    let http = config.http.map(|address| listen::bind_http(address, sharing)).transpose()?;
     let instance = Arc::new(Instance::start(start)?);
     let listening = CancellationToken::new();
     let sessions = TaskTracker::new();

@@ -101,7 +101,7 @@ fn serve_ends_with_64_or_1() {
     let port = taken.local_addr().expect("bound").port();
     let (status, _, err) = build().port(port).run("serve", &[]);
     assert_eq!(status.code(), Some(1), "{err}");
-    assert!(err.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{err}");
+    assert!(err.contains(&format!("cannot listen on 127.0.0.1:{port} (listen): ")), "{err}");
 }
 
 fn through(proxy: &FaultProxy, cluster: &Cluster, database: &str) -> String {
