@@ -4,7 +4,7 @@
 use clap::{Parser, Subcommand};
 use sidecache::coherence::Rules;
 use sidecache::config::users::Users;
-use sidecache::config::{Config, ConfigError, Flags};
+use sidecache::config::{Config, ConfigError, Flags, known_variables};
 use sidecache::server::check::{Checked, check};
 use sidecache::server::explain::explain;
 use sidecache::server::setup::{Then, setup};
@@ -119,6 +119,8 @@ fn print_or_fail(result: Result<String, String>) -> ExitCode {
 fn configuration(settings: &Flags) -> Result<(Config, Users), ConfigError> {
     // What is not UTF-8 is refused by whoever reads the value, not passed over.
     let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    known_variables(std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))))?;
     let config = Config::load(settings, &environment)?;
     let users = Users::load(&config)?;
     Ok((config, users))

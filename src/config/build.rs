@@ -107,7 +107,8 @@ impl Sources<'_> {
 
     fn list<T>(&self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {
         let Some(given) = self.given(key)? else { return Ok(Vec::new()) };
-        given.values.iter().map(|text| read(text).map_err(|reason| given.wrong(text, reason))).collect()
+        let item = |text: &str| if text.is_empty() { Err("an empty item of a list".to_owned()) } else { read(text) };
+        given.values.iter().map(|text| item(text).map_err(|reason| given.wrong(text, reason))).collect()
     }
 
     /// The error for a setting that was read and contradicts another.

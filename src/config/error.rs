@@ -46,6 +46,9 @@ pub enum ConfigError {
     /// A key of the file that no setting has.
     #[error("{key} (from {}): no such setting{}", path.display(), near(.meant))]
     UnknownKey { key: String, path: PathBuf, meant: Option<&'static str> },
+    /// A variable of the environment that no setting has. Its value may be a secret and is not shown.
+    #[error("{name} (from the environment): no such setting{}", near(.meant))]
+    UnknownVariable { name: String, meant: Option<String> },
     /// The configuration file could not be read, or is not TOML.
     #[error("configuration file {}: {reason}", path.display())]
     File { path: PathBuf, reason: String },
@@ -54,6 +57,6 @@ pub enum ConfigError {
     Users { path: PathBuf, line: usize, reason: String },
 }
 
-fn near(meant: &Option<&'static str>) -> String {
-    meant.map(|key| format!(" (is `{key}` meant?)")).unwrap_or_default()
+fn near(meant: &Option<impl fmt::Display>) -> String {
+    meant.as_ref().map(|key| format!(" (is `{key}` meant?)")).unwrap_or_default()
 }

@@ -23,7 +23,7 @@ mod zones;
 pub use error::{ConfigError, Origin};
 pub use live::Live;
 pub use settings::{Change, Count, Fallback, Form, SETTINGS, Secrecy, Setting};
-pub use sources::Flags;
+pub use sources::{Flags, known_variables};
 pub use texts::Texts;
 pub use zones::ZoneTrouble;
 

@@ -64,6 +64,37 @@ impl clap::Args for Flags {
     }
 }
 
+/// What the names of variables begin with.
+const PREFIX: &str = "SIDECACHE_";
+
+/// Variables that are no settings: the file's path, and those that tests read.
+const NO_SETTINGS: [&str; 10] =
+    ["CONFIG", "TEST_DISABLE", "BIN", "BLESS", "DRIVERS", "FUZZ_SECONDS", "PG_BIN", "REFUSED", "SCRIPTS", "SEEDS"];
+
+/// Whether the environment has no variable of ours that nobody would read.
+///
+/// # Errors
+/// The first that no setting has.
+pub fn known_variables(environment: impl IntoIterator<Item = (String, String)>) -> Result<(), ConfigError> {
+    let mut environment = environment.into_iter();
+    let unknown = environment.find(|(name, value)| {
+        let ours = name.strip_prefix(PREFIX).filter(|_| !value.is_empty());
+        let is_setting = || SETTINGS.iter().any(|setting| setting.environment() == *name);
+        ours.is_some_and(|rest| !NO_SETTINGS.contains(&rest) && !is_setting() && !is_kubernetes(rest, value))
+    });
+    let Some((name, _)) = unknown else { return Ok(()) };
+    let meant = meant(&name[PREFIX.len()..]).map(|key| setting(key).environment());
+    Err(ConfigError::UnknownVariable { name, meant })
+}
+
+/// Kubernetes tells every container of services this way, and one may well be called `sidecache`.
+fn is_kubernetes(rest: &str, value: &str) -> bool {
+    let after_port = rest.split_once("PORT_").map(|(_, after)| after.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let of_port = after_port.is_some_and(|after| ["_TCP", "_UDP", "_SCTP"].iter().any(|kind| after.starts_with(kind)));
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    of_port || is_address || rest.contains("SERVICE_HOST") || rest.contains("SERVICE_PORT")
+}
+
 /// A configuration file, its keys checked against the settings.
 #[derive(Debug, Default)]
 struct File {
