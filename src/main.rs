@@ -12,6 +12,7 @@ use sidecache::server::{ServeError, Start, serve};
 use sidecache::telemetry::logs;
 use std::fmt::Display;
 use std::future::Future;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,11 +64,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => {
-            // Fails only where nobody reads.
-            let _ = usage.print();
-            return if usage.use_stderr() { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS };
-        }
+        Err(usage) => return explain_usage(&usage),
     };
     let (config, users) = match configuration(&cli.settings) {
         Ok(read) => read,
@@ -96,23 +93,61 @@ fn main() -> ExitCode {
             }
             Err(wrong) => refuse(&wrong),
         },
-        Command::Check => match run(workers, check(&config, &users, |line| println!("{line}"))) {
-            Checked::Good => ExitCode::SUCCESS,
-            Checked::Bad => ExitCode::FAILURE,
-        },
+        Command::Check => {
+            let mut printed = Ok(());
+            let print = |line: &str| {
+                if printed.is_ok() {
+                    printed = print(&format!("{line}\n"));
+                }
+            };
+            let checked = run(workers, check(&config, &users, print));
+            match (checked, printed) {
+                (_, Err(cause)) => fail(&cause),
+                (Checked::Good, Ok(())) => ExitCode::SUCCESS,
+                (Checked::Bad, Ok(())) => ExitCode::FAILURE,
+            }
+        }
         Command::Explain { sql } => print_or_fail(run(workers, explain(&config, &sql))),
         Command::Setup { run: false } => print_or_fail(run(workers, setup(&config, Then::Print))),
         Command::Setup { run: true } => print_or_fail(run(workers, setup(&config, Then::Run))),
     }
 }
 
+/// What clap says. What may hold a password is replaced, such as a URL whose `--primary` was forgotten.
+fn explain_usage(usage: &clap::Error) -> ExitCode {
+    if !usage.use_stderr() {
+        // Fails only where nobody reads.
+        let _ = usage.print();
+        return ExitCode::SUCCESS;
+    }
+    let said = usage.render().to_string();
+    let given = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let shown = given.filter(|argument| argument.contains('@')).fold(said.clone(), |shown, argument| {
+        let value = argument.split_once('=').map_or("", |(_, value)| value);
+        let shown = shown.replace(&argument, "***");
+        if value.is_empty() { shown } else { shown.replace(value, "***") }
+    });
+    if shown == said {
+        let _ = usage.print();
+    } else {
+        eprintln!("{shown}\n*** may hold a password and is not shown. The primary's URL is given as --primary URL.");
+    }
+    ExitCode::from(WRONG_USAGE)
+}
+
 fn print_or_fail(result: Result<String, String>) -> ExitCode {
     match result {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => print(&text).map_or_else(|cause| fail(&cause), |()| ExitCode::SUCCESS),
         Err(failure) => fail(&failure),
+    }
+}
+
+/// To the standard output. That its reader reads no further, as `head` does, is no failure.
+fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => Err(format!("nothing can be printed: {cause}")),
+        _ => Ok(()),
     }
 }
 
