@@ -40,8 +40,10 @@ pub const DIED_UNSERVED: Name = name(
 );
 pub const EVICTED: Name = name("sidecache_entries_evicted_total", "Entries that went from memory for want of room.");
 pub const SHARED_MISSES: Name = name("sidecache_shared_misses_total", "Why the shared tier gave no hit, by reason.");
-pub const REDIS_OPENED: Name =
-    name("sidecache_redis_breaker_opened_total", "How often Redis failed so that it was not asked for a while.");
+pub const REDIS_OPENED: Name = name(
+    "sidecache_redis_breaker_opened_total",
+    "How often Redis failed so that it was not asked any more until it answered again; away from the start counts once.",
+);
 pub const REDIS_WRITTEN: Name = name("sidecache_redis_written_total", "Entries written to Redis.");
 pub const REDIS_UNWRITTEN: Name = name("sidecache_redis_unwritten_total", "Entries not written to Redis, by reason.");
 

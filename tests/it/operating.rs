@@ -364,6 +364,30 @@ fn metrics_have_the_promised_names() {
     assert!(sidecache.metric("sidecache_redis_breaker_opened_total", &[]) >= 1.0);
 }
 
+/// Redis that fails, from the start or later, is a warning, and its return a line; not each attempt, and never its password.
+#[test]
+fn what_becomes_of_redis_is_said_once_each_time() {
+    let cluster = Cluster::shared();
+    let mut redis = Redis::start_with_password(CANARY);
+    redis.stop();
+    let sidecache = Sidecache::build(cluster, "shop").redis(&redis).start();
+    let said = |what: &str| sidecache.log().matches(what).count();
+    let opened = || sidecache.metric("sidecache_redis_breaker_opened_total", &[]);
+    let await_said = |what: &str, times: usize| eventually(what, || (said(what) == times).then_some(()));
+    await_said("Redis is not asked", 1);
+    eventually("a count of it", || (opened() == 1.0).then_some(()));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    redis.restart();
+    await_said("Redis is asked", 1);
+    redis.stop();
+    await_said("Redis is not asked", 2);
+    redis.restart();
+    await_said("Redis is asked", 2);
+    let log = sidecache.log();
+    assert_eq!((said("Redis is not asked"), opened()), (2, 2.0), "{log}");
+    assert!(log.contains("WARN") && log.contains("reason=\"unreachable\"") && !log.contains(CANARY), "{log}");
+}
+
 /// A password that must be seen nowhere.
 const CANARY: &str = "canary-7Zq3-hunter2";
 

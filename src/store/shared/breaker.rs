@@ -67,6 +67,8 @@ pub struct Breaker<C> {
     probing: AtomicBool,
     threshold: u32,
     opened: AtomicU64,
+    /// A first probe has ended, one way or the other.
+    tried: AtomicBool,
     wanted: Notify,
 }
 
@@ -78,6 +80,7 @@ impl<C> Breaker<C> {
             probing: AtomicBool::new(false),
             threshold,
             opened: AtomicU64::new(0),
+            tried: AtomicBool::new(false),
             wanted: Notify::new(),
         }
     }
@@ -115,11 +118,15 @@ impl<C> Breaker<C> {
     /// The probe failed.
     pub fn stay_open(&self) {
         self.probing.store(false, Ordering::Relaxed);
+        if !self.tried.swap(true, Ordering::Relaxed) {
+            self.opened.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The probe succeeded on this connection.
     pub fn close(&self, connection: C) {
         self.live.store(Some(Arc::new(Live { connection, failures: AtomicU32::new(0) })));
+        self.tried.store(true, Ordering::Relaxed);
         self.probing.store(false, Ordering::Relaxed);
     }
 
@@ -134,7 +141,7 @@ impl<C> Breaker<C> {
         }
     }
 
-    /// How often it opened after it had been closed.
+    /// How often it opened: after it had been closed, or because the very first probe failed.
     pub fn times_opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
     }
@@ -162,6 +169,20 @@ mod tests {
         breaker.probe();
         breaker.close(1);
         assert_eq!((breaker.live().is_some(), breaker.state()), (true, BreakerState::Closed));
+    }
+
+    #[test]
+    fn a_server_that_is_away_from_the_start_counts_once() {
+        let breaker = Breaker::new(3);
+        for _ in 0..3 {
+            breaker.probe();
+            breaker.stay_open();
+        }
+        breaker.close(1);
+        assert_eq!(breaker.times_opened(), 1);
+        let (breaker, _) = closed();
+        assert_eq!(breaker.times_opened(), 0);
+        breaker.stay_open();
         assert_eq!(breaker.times_opened(), 0);
     }
 

@@ -205,13 +205,18 @@ impl Shared {
 
     async fn stay_connected(&self) {
         let mut pause = FIRST_PAUSE;
+        // Each change is said once, not each attempt.
+        let mut is_said = false;
         loop {
             self.breaker.probe();
             match self.dialer.dial().await {
                 Ok(link) => {
                     let since = Instant::now();
                     self.breaker.close(link);
+                    tracing::info!("Redis is asked from here on");
                     self.watch().await;
+                    self.say_open();
+                    is_said = true;
                     if since.elapsed() >= STABLE {
                         pause = FIRST_PAUSE;
                     }
@@ -219,11 +224,19 @@ impl Shared {
                 Err(trouble) => {
                     self.note(trouble);
                     self.breaker.stay_open();
+                    if !std::mem::replace(&mut is_said, true) {
+                        self.say_open();
+                    }
                 }
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    fn say_open(&self) {
+        let reason = self.trouble().map_or("unknown", Trouble::label);
+        tracing::warn!(reason, "Redis is not asked until it answers again: memory alone serves");
     }
 
     /// Until the breaker opens. A connection that nobody uses is probed, so that its death is not a client's to find.
