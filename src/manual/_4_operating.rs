@@ -136,7 +136,7 @@
 //! ## Limits on connections and on time
 //!
 //! Past `pool_size` sessions wait in the order in which they came; past `pool_reserve_after` one of `pool_reserve` may be had; past
-//! `pool_timeout` they are told 53300 and the session goes on. What takes longer than `query_timeout` is cancelled on its server (57014);
+//! `pool_timeout` they are told 53300 and the session goes on. What takes longer than `query_timeout` is cancelled on its server (57014, "due to query timeout");
 //! if that does not end it within five seconds, connection and session end. `transaction_idle_timeout` (25P03) counts as well for an
 //! extended batch without its Sync; `client_idle_timeout` (57P05) for all other silence.
 //!

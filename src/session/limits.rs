@@ -1,6 +1,7 @@
 //! What ends a session or a request that takes too long: requests are cancelled on their server, sessions that leave a
 //! transaction open or say nothing are told and ended. Does not know what a request is.
 
+use super::cancel::Who;
 use super::exchange::{Broken, Held};
 use super::round::Round;
 use super::{End, Session};
@@ -8,6 +9,7 @@ use crate::wire::backend::Failure;
 use bytes::BytesMut;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -71,13 +73,18 @@ impl Session {
         out: &mut BytesMut,
         round: &mut Round,
     ) -> Result<(), Broken> {
-        let (running, upstream) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared.upstream));
+        let (running, shared) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared));
+        let overdue = Arc::<AtomicBool>::default();
+        round.overdue = Some(Arc::clone(&overdue));
         let mut relaying = std::pin::pin!(self.relay(held, out, round));
         if let Ok(relayed) = timeout(limit, &mut relaying).await {
             return relayed;
         }
-        tracing::info!(?limit, "a request takes too long and is cancelled");
-        let (relayed, ()) = tokio::join!(timeout(CANCEL_GRACE, relaying), running.cancel(&upstream));
+        overdue.store(true, Ordering::Relaxed);
+        shared.telemetry.query_timed_out();
+        let Who { user, database, peer, .. } = &running.who;
+        tracing::info!(?user, ?database, ?peer, ?limit, "a request takes too long and is cancelled");
+        let (relayed, ()) = tokio::join!(timeout(CANCEL_GRACE, relaying), running.cancel(&shared.upstream));
         relayed.unwrap_or(Err(Broken::TooLate))
     }
 }

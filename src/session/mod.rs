@@ -177,6 +177,9 @@ enum End {
     /// The client is told, and the connection closes.
     #[error("{0}")]
     Failure(Failure),
+    /// The server refused the login, and the client has been told in its words.
+    #[error("{0}")]
+    Refused(Box<str>),
     /// Everything was said already.
     #[error("closed")]
     Closed,
@@ -269,24 +272,34 @@ struct Session {
 }
 
 /// Serves one client until it leaves. `seat`: its right to a session, held until its end; without one it may cancel a query, and nothing more.
-pub async fn run<S>(stream: Stream, peer: Option<SocketAddr>, seat: Option<S>, shared: Arc<Shared>) {
+pub fn run<S>(
+    stream: Stream,
+    peer: Option<SocketAddr>,
+    seat: Option<S>,
+    shared: Arc<Shared>,
+) -> impl Future<Output = ()> {
     tracing::trace!(?peer, "a client has connected");
-    // Boxed, since what is over once the session runs would keep its room in every session's memory.
-    let Some(mut session) = Box::pin(begin(stream, seat.is_some(), shared)).await else { return };
-    let end = session.run().await;
-    session.close(end).await;
+    // Boxed, and made out here, since what is over once the session runs would keep its room in every session's memory.
+    let begun = Box::pin(begin(stream, seat.is_some(), shared));
+    async move {
+        let _seat = seat;
+        let Some(mut session) = begun.await else { return };
+        let end = session.run().await;
+        session.close(end).await;
+    }
 }
 
 /// From the first byte to the greeting; nothing if the client was turned away, which it has been told.
 async fn begin(stream: Stream, seated: bool, shared: Arc<Shared>) -> Option<Session> {
     let mut client = Client::new(stream);
-    let end = match startup::start(&mut client, &shared, seated).await {
+    let mut caller = Caller::default();
+    let (end, reason) = match startup::start(&mut client, &shared, seated, &mut caller).await {
         Ok(startup::Started::Session(seed)) if replicate::is_asked(&seed.startup) => {
             match replicate::run(&mut client, &shared, *seed).await {
                 Ok(()) => return None,
                 Err(end) => {
-                    shared.telemetry.client_refused(ungreeted(&end));
-                    end
+                    let reason = ungreeted(&end);
+                    (end, reason)
                 }
             }
         }
@@ -299,25 +312,47 @@ async fn begin(stream: Stream, seated: bool, shared: Arc<Shared>) -> Option<Sess
             Err(returned) => {
                 let end;
                 (client, end) = *returned;
-                shared.telemetry.client_refused(ungreeted(&end));
-                end
+                let reason = ungreeted(&end);
+                (end, reason)
             }
         },
         Ok(startup::Started::Ended) => return None,
         Err(end) => {
-            shared.telemetry.client_refused(unproven(&end));
-            end
+            let reason = unproven(&end);
+            (end, reason)
         }
     };
+    shared.telemetry.client_refused(reason);
+    caller.turned_away(client.stream.peer(), &end, reason);
     say_goodbye(&mut client, &end).await;
     None
+}
+
+/// Who asks for a session, by its own word.
+#[derive(Debug, Default)]
+struct Caller {
+    user: String,
+    database: String,
+    /// Why its proof was not taken has been logged.
+    is_said: bool,
+}
+
+impl Caller {
+    /// Puts it into the log; not who has gone by itself.
+    fn turned_away(&self, peer: Option<SocketAddr>, end: &End, reason: &'static str) {
+        if self.is_said || matches!(end, End::Client(_)) {
+            return;
+        }
+        let (user, database) = (proof::shown(&self.user), proof::shown(&self.database));
+        tracing::info!(?user, ?database, ?peer, reason, cause = %end, "a client is turned away");
+    }
 }
 
 /// Why a client was turned away before it had proven who it is: a label.
 fn unproven(end: &End) -> &'static str {
     match end {
         End::Client(_) => "left",
-        End::Closed => "refused_by_server",
+        End::Refused(_) | End::Closed => "refused_by_server",
         End::Failure(failure) => match failure.sqlstate {
             "28P01" => "authentication",
             "28000" => "not_permitted",
@@ -335,7 +370,7 @@ fn unproven(end: &End) -> &'static str {
 fn ungreeted(end: &End) -> &'static str {
     match end {
         End::Client(_) => "left",
-        End::Closed => "refused_by_server",
+        End::Refused(_) | End::Closed => "refused_by_server",
         End::Failure(failure) => match failure.sqlstate {
             "08006" => "server_unreachable",
             "53300" => "pool_saturated",
@@ -409,6 +444,11 @@ impl Session {
     fn fail(&mut self, failure: Failure, end: UnitEnd) -> Result<(), End> {
         if failure.severity == Severity::Fatal {
             return Err(failure.into());
+        }
+        if failure.sqlstate == "53300" {
+            self.shared.telemetry.pool_timed_out();
+            let Who { user, database, peer, .. } = &self.registration.running.who;
+            tracing::info!(?user, ?database, ?peer, cause = failure.message, "a statement gets no connection");
         }
         put_failure(&mut self.client.output, &failure);
         if self.status == b'T' {

@@ -22,6 +22,11 @@ use std::collections::HashMap;
 /// Bytes of a name that a log line shows; it comes from whoever can connect.
 const NAME_SHOWN: usize = 64;
 
+/// As much of a name as a log line shows.
+pub(super) fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(NAME_SHOWN)]
+}
+
 /// Why a client is not taken for who it says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unproven {
@@ -85,8 +90,7 @@ pub(super) async fn prove(
         Ok(proof) => Ok(Account { user, proof }),
         Err(why) => {
             shared.telemetry.proof_failed(why.label());
-            let shown = &user[..user.floor_char_boundary(NAME_SHOWN)];
-            tracing::info!(user = ?shown, peer = ?client.stream.peer(), reason = why.label(), "a client is not let in");
+            tracing::info!(user = ?self::shown(&user), peer = ?client.stream.peer(), reason = why.label(), "a client is not let in");
             Err(why.told(&user).into())
         }
     }
@@ -224,11 +228,11 @@ impl<T> Proof<T> {
 pub(super) async fn admit(client: &mut Client, shared: &Shared, account: &Account, database: &str) -> Result<(), End> {
     match shared.upstream.admit(account, database, shared.config.auth_refresh).await {
         Ok(()) => Ok(()),
-        Err(LeaseError::Refused { frame, .. }) => {
+        Err(LeaseError::Refused { frame, sqlstate, message, .. }) => {
             shared.common.secrets.doubt(&account.user);
             client.output.put_slice(&frame);
             client.flush().await?;
-            Err(End::Closed)
+            Err(End::Refused(format!("{message} ({sqlstate})").into()))
         }
         Err(error) => Err(Failure::fatal("08006", error.to_string()).into()),
     }

@@ -9,6 +9,8 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a fill copies aside.
 #[derive(Debug)]
@@ -151,6 +153,8 @@ pub struct Round {
     pub copy_in: bool,
     /// A proven read, behind which the client has asked for nothing: it need not end if the client has gone.
     pub abandonable: bool,
+    /// True once it has taken longer than it may and is being cancelled; nothing where it may take any time.
+    pub overdue: Option<Arc<AtomicBool>>,
     /// ParameterStatus is not the client's: its settings are being put back.
     pub mute_parameters: bool,
 }
@@ -206,8 +210,26 @@ impl Round {
             }
         }
         self.failed = true;
+        let is_overdue = self.overdue.as_ref().is_some_and(|overdue| overdue.load(Ordering::Relaxed));
+        if is_overdue && backend::sqlstate(body) == b"57014" {
+            return put_overdue(body, output);
+        }
         put_error(frame, &self.names, output);
     }
+}
+
+/// What is cancelled because it takes too long is not cancelled at the user's request.
+fn put_overdue(body: &[u8], output: &mut BytesMut) {
+    let mut told = Vec::with_capacity(body.len());
+    for field in body.split(|byte| *byte == 0).take_while(|field| !field.is_empty()) {
+        match field[0] {
+            b'M' => told.extend_from_slice(b"Mcanceling statement due to query timeout"),
+            _ => told.extend_from_slice(field),
+        }
+        told.push(0);
+    }
+    told.push(0);
+    backend::put_frame(output, b'E', &told);
 }
 
 /// Where an error names a statement of a connection, and its number.

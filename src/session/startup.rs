@@ -15,7 +15,7 @@ use super::plans::Recent;
 use super::portal::Statements;
 use super::settings::{Baseline, NO_ROLE, Settings};
 use super::stop::Stop;
-use super::{Block, End, Session, Shared, proof, replicate, shutting_down};
+use super::{Block, Caller, End, Session, Shared, proof, replicate, shutting_down};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::Encoding;
 use crate::sql::list::identifiers;
@@ -72,8 +72,13 @@ type GreetingKey = (String, String, Vec<(String, String)>);
 pub struct Greetings(Mutex<HashMap<GreetingKey, Arc<Greeting>>>);
 
 /// Reads the first messages and lets the client prove itself, within the time allowed.
-pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
-    let proven = tokio::time::timeout(shared.upstream.live().auth_timeout, negotiate(client, shared, has_seat));
+pub(super) async fn start(
+    client: &mut Client,
+    shared: &Arc<Shared>,
+    has_seat: bool,
+    caller: &mut Caller,
+) -> Result<Started, End> {
+    let proven = tokio::time::timeout(shared.upstream.live().auth_timeout, negotiate(client, shared, has_seat, caller));
     tokio::select! {
         started = proven => {
             started.unwrap_or_else(|_| Err(Failure::fatal("57014", "canceling authentication due to timeout").into()))
@@ -83,7 +88,12 @@ pub async fn start(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
     }
 }
 
-async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) -> Result<Started, End> {
+async fn negotiate(
+    client: &mut Client,
+    shared: &Arc<Shared>,
+    has_seat: bool,
+    caller: &mut Caller,
+) -> Result<Started, End> {
     // The same from handshake to channel binding, whatever is reloaded meanwhile.
     let acceptor = shared.tls.load_full();
     let is_direct = negotiates_directly(client).await?;
@@ -106,6 +116,11 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
             }
         };
         client.input.advance(length);
+        if let First::Startup(startup) = &message {
+            let parameter = |name: &str| startup.parameter(name).filter(|value| !value.is_empty());
+            let user = parameter("user").unwrap_or_default();
+            (caller.user, caller.database) = (user.to_owned(), parameter("database").unwrap_or(user).to_owned());
+        }
         match message {
             First::Ssl if ssl_settled => return Err(asked_again(&message).into()),
             First::Gss if gss_settled => return Err(asked_again(&message).into()),
@@ -137,7 +152,7 @@ async fn negotiate(client: &mut Client, shared: &Arc<Shared>, has_seat: bool) ->
                 if required && !is_encrypted && !is_local {
                     return Err(Failure::fatal("28000", "this server requires TLS").into());
                 }
-                return authenticate(client, shared, startup, acceptor.as_deref()).await;
+                return authenticate(client, shared, startup, acceptor.as_deref(), caller).await;
             }
         }
     }
@@ -154,6 +169,7 @@ async fn authenticate(
     shared: &Arc<Shared>,
     startup: Startup,
     acceptor: Option<&Acceptor>,
+    caller: &mut Caller,
 ) -> Result<Started, End> {
     if let Some(negotiation) = startup.negotiation() {
         client.output.extend_from_slice(&negotiation);
@@ -166,7 +182,10 @@ async fn authenticate(
         Some(database) if !database.is_empty() => database.to_owned(),
         _ => user.clone(),
     };
-    let account = proof::prove(client, shared, user.clone(), acceptor).await?;
+    let account = proof::prove(client, shared, user.clone(), acceptor).await.inspect_err(|end| {
+        let by_proof = |failure: &Failure| matches!(failure.sqlstate, "28P01" | "28000" | "53400");
+        caller.is_said = matches!(end, End::Failure(failure) if by_proof(failure));
+    })?;
     match console::entry(shared, &user, &database, matches!(client.stream, Stream::Unix(_))) {
         Entry::Operator => {
             let who = Who::new(&user, database.into(), &client.stream);
@@ -297,9 +316,9 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
 /// Tells a client that is not greeted yet why there is no connection for it: what the server said, word for word, if it spoke.
 pub(super) async fn no_connection(client: &mut Client, error: LeaseError) -> End {
     match error {
-        LeaseError::Refused { frame, .. } => {
+        LeaseError::Refused { frame, sqlstate, message, .. } => {
             client.output.put_slice(&frame);
-            client.flush().await.map_or_else(End::Client, |()| End::Closed)
+            client.flush().await.map_or_else(End::Client, |()| End::Refused(format!("{message} ({sqlstate})").into()))
         }
         LeaseError::Saturated(waited) => {
             let text = format!("no server connection became free within {waited:?}: the pool is saturated");

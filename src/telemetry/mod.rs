@@ -94,6 +94,8 @@ pub struct Telemetry {
     passed_over: Labelled<AtomicU64>,
     refused_clients: Labelled<AtomicU64>,
     failed_proofs: Labelled<AtomicU64>,
+    pool_timeouts: AtomicU64,
+    query_timeouts: AtomicU64,
     sessions: AtomicU64,
     sessions_begun: AtomicU64,
     saved_nanoseconds: AtomicU64,
@@ -138,6 +140,8 @@ impl Telemetry {
             passed_over: Labelled::new(),
             refused_clients: Labelled::new(),
             failed_proofs: Labelled::new(),
+            pool_timeouts: AtomicU64::new(0),
+            query_timeouts: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
             sessions_begun: AtomicU64::new(0),
             saved_nanoseconds: AtomicU64::new(0),
@@ -187,6 +191,16 @@ impl Telemetry {
     /// A client did not prove who it is, for the reason with this label.
     pub fn proof_failed(&self, reason: &'static str) {
         self.failed_proofs.cell(reason).fetch_add(1, Relaxed);
+    }
+
+    /// A session was told that no connection had become free for its statement.
+    pub fn pool_timed_out(&self) {
+        self.pool_timeouts.fetch_add(1, Relaxed);
+    }
+
+    /// A request took too long and was cancelled.
+    pub fn query_timed_out(&self) {
+        self.query_timeouts.fetch_add(1, Relaxed);
     }
 
     /// A session waited this long for a connection.
@@ -264,6 +278,8 @@ impl Telemetry {
             }
         }
         export.counter(names::FILLS_STORED, &[], self.fills_stored.load(Relaxed));
+        export.counter(names::POOL_TIMEOUTS, &[], self.pool_timeouts.load(Relaxed));
+        export.counter(names::QUERY_TIMEOUTS, &[], self.query_timeouts.load(Relaxed));
         export.counter(names::SESSIONS_BEGUN, &[], self.sessions_begun.load(Relaxed));
         export.gauge(names::SESSIONS, &[], self.sessions.load(Relaxed) as f64);
         export.gauge(names::SAVED, &[], self.saved_nanoseconds.load(Relaxed) as f64 / 1e9);

@@ -27,6 +27,12 @@ pub const PROOFS_FAILED: Name = name(
     "sidecache_authentication_failures_total",
     "Attempts to log in that failed or were not looked at because of earlier failures, by reason.",
 );
+pub const POOL_TIMEOUTS: Name = name(
+    "sidecache_pool_timeouts_total",
+    "Statements that failed with 53300: no connection became free within pool_timeout.",
+);
+pub const QUERY_TIMEOUTS: Name =
+    name("sidecache_query_timeouts_total", "Requests that were cancelled, since they took longer than query_timeout.");
 pub const SESSIONS_BEGUN: Name = name("sidecache_sessions_begun_total", "Sessions that began.");
 pub const STATEMENTS: Name = name("sidecache_server_statements_total", "Requests sent to each upstream server.");
 pub const COALESCED: Name = name(
@@ -96,6 +102,8 @@ pub const COUNTERS: &[Name] = &[
     PASSED_OVER,
     CLIENTS_REFUSED,
     PROOFS_FAILED,
+    POOL_TIMEOUTS,
+    QUERY_TIMEOUTS,
     SESSIONS_BEGUN,
     STATEMENTS,
     COALESCED,

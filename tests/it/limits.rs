@@ -89,7 +89,11 @@ fn a_query_that_takes_too_long_is_cancelled() {
         Sidecache::build(cluster, &database).flag("--query-timeout", "200ms").flag("--pool-size", "1").start();
     let mut client = sidecache.connect("app");
     let backend = client.value("SELECT pg_backend_pid()");
-    assert_eq!(client.error("SELECT pg_sleep(3600)"), "57014");
+    let frames = client.query("SELECT pg_sleep(3600)").expect("it goes on");
+    let told = frames.iter().find(|frame| frame.tag == b'E').unwrap_or_else(|| panic!("{frames:?}"));
+    assert_eq!(told.field(b'C').as_deref(), Some("57014"));
+    assert_eq!(told.field(b'M').as_deref(), Some("canceling statement due to query timeout"));
+    assert_eq!(told.field(b'R').as_deref(), Some("ProcessInterrupts"), "all else is PostgreSQL's");
     let frames = client.run(&Batch::new().extended("SELECT pg_sleep(3600)", &[], Format::Text)).expect("it goes on");
     assert!(frames.iter().any(|f| f.field(b'C').as_deref() == Some("57014")), "{frames:?}");
     client.rows("BEGIN");
@@ -97,6 +101,10 @@ fn a_query_that_takes_too_long_is_cancelled() {
     assert_eq!(client.error("SELECT 1"), "25P02", "as any error fails a transaction");
     client.rows("ROLLBACK");
     assert_eq!(client.value("SELECT pg_backend_pid()"), backend, "the connection was kept");
+    assert_eq!(sidecache.metric("sidecache_query_timeouts_total", &[]), 3.0);
+    let log = sidecache.log();
+    let lines = log.lines().filter(|line| line.contains("takes too long") && line.contains("user=\"app\""));
+    assert_eq!(lines.filter(|line| line.contains(&database) && line.contains("peer=")).count(), 3, "{log}");
     let sleeping = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND usename = 'app' \
          AND state = 'active'"

@@ -388,6 +388,43 @@ fn what_becomes_of_redis_is_said_once_each_time() {
     assert!(log.contains("WARN") && log.contains("reason=\"unreachable\"") && !log.contains(CANARY), "{log}");
 }
 
+/// Whoever is turned away, and whoever gets no connection, has one line that says who it was, from where, and why.
+#[test]
+fn who_is_turned_away_has_a_line_in_the_log() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_turned");
+    let build = Sidecache::build(cluster, &database).no_replicas().cache("off").flag("--pool-timeout", "50ms");
+    let build = build.users("app:app\nsidecache:sidecache\nsolo:hunter2");
+    let sidecache = build.flag("--max-clients", "2").flag("--pool-size", "1").start();
+    // The client is told before the log is.
+    let line = |what: &str, parts: &[&str]| {
+        let all = |log: &str| -> Vec<String> {
+            let lines = log.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
+            lines.map(str::to_owned).collect()
+        };
+        let lines = eventually(what, || Some(all(&sidecache.log())).filter(|lines| !lines.is_empty()));
+        assert!(matches!(&lines[..], [line] if line.contains("INFO") && line.contains("peer=")), "{what}: {lines:?}");
+        assert!(!sidecache.log().contains("hunter2"), "{what}");
+    };
+    let hunter = Login { password: "hunter2".to_owned(), ..sidecache.login("solo") };
+    assert_eq!(refusal(Wire::connect(&hunter)), "28P01");
+    line("the primary's word", &["user=\"solo\"", &database, "refused_by_server", "28P01"]);
+    let nowhere = Login { database: "nonesuch".to_owned(), ..sidecache.login("app") };
+    assert_eq!(refusal(Wire::connect(&nowhere)), "3D000");
+    line("no such database", &["user=\"app\"", "database=\"nonesuch\"", "refused_by_server", "does not exist"]);
+    assert_eq!(refusal(Wire::connect(&Login { password: "wrong".to_owned(), ..sidecache.login("app") })), "28P01");
+    line("a wrong password", &["user=\"app\"", "wrong_password"]);
+    sidecache.await_status("their seats to be free", |status| status["sessions"] == 0);
+    let (mut first, mut second) = (sidecache.connect("app"), sidecache.connect("app"));
+    assert_eq!(refusal(sidecache.try_connect("app")), "53300");
+    line("too many", &["user=\"app\"", &database, "too_many_clients"]);
+    first.rows("BEGIN");
+    first.rows("SAVEPOINT here");
+    assert_eq!(second.error("SELECT 1"), "53300");
+    line("no connection", &["user=\"app\"", &database, "pool is saturated"]);
+    assert_eq!(sidecache.metric("sidecache_pool_timeouts_total", &[]), 1.0);
+}
+
 /// A password that must be seen nowhere.
 const CANARY: &str = "canary-7Zq3-hunter2";
 
