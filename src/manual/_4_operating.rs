@@ -28,9 +28,11 @@
 //! | why are connections not shared? | `sidecache_pins_total` by `reason` |
 //! | who listens, and by how many connections? | `sidecache_listening_sessions`, `sidecache_listening_connections`; `listening` in `/status`; `SHOW SERVERS` |
 //! | what are hits held against? | `cache.basis` in `/status`: `stream`, `ttl` (rules alone), `none`; requests of kind `ttl` |
-//! | is Redis asked? | `sidecache_redis_state`, `sidecache_shared_misses_total`; `redis` in `/status` |
-//! | who is turned away? | `sidecache_clients_refused_total` by `reason` |
-//! | do clients wait for connections? | `sidecache_pool_wait_seconds` |
+//! | is Redis asked? | a line in the log at each change; `sidecache_redis_state`, `sidecache_shared_misses_total`; `redis` in `/status` |
+//! | who is turned away? | `sidecache_clients_refused_total` by `reason`; a line in the log for each, with user, database and address |
+//! | do clients wait for connections? | `sidecache_pool_wait_seconds`; `sidecache_server_waiting` |
+//! | how full are the pools? | `sidecache_server_connections`, `sidecache_server_connections_idle` by `server`, beside `sidecache_pool_size` (for each user and database); `sidecache_sessions` beside `sidecache_max_clients`; `servers` and `limits` in `/status`; `SHOW POOLS` |
+//! | what took too long? | `sidecache_query_timeouts_total`, `sidecache_pool_timeouts_total`; a line in the log for each |
 //!
 //! ## States of the stream
 //!

@@ -2,7 +2,8 @@
 //! asks brings the picture.
 
 use crate::telemetry::{
-    CacheObservation, ListeningObservation, Observation, RedisObservation, ServerObservation, Totals,
+    CacheObservation, LimitsObservation, ListeningObservation, Observation, PoolsObservation, RedisObservation,
+    ServerObservation, Totals,
 };
 use crate::types::Lsn;
 use serde_json::{Map, Value, json};
@@ -20,6 +21,7 @@ pub struct ServerPicture {
     pub lag_bytes: Option<u64>,
     pub outstanding: u64,
     pub statements: u64,
+    pub pools: PoolsObservation,
 }
 
 /// One moment.
@@ -46,6 +48,7 @@ pub struct Picture {
     pub redis: Option<RedisObservation>,
     pub servers: Vec<ServerPicture>,
     pub listening: ListeningObservation,
+    pub limits: LimitsObservation,
     pub totals: Totals,
     pub readiness: Readiness,
     pub reload: ReloadPicture,
@@ -101,6 +104,7 @@ impl Picture {
             cache: self.cache.clone(),
             redis: self.redis.clone(),
             listening: self.listening,
+            limits: self.limits,
             servers: self
                 .servers
                 .iter()
@@ -110,6 +114,7 @@ impl Picture {
                     lag_bytes: server.lag_bytes,
                     outstanding: server.outstanding,
                     statements: server.statements,
+                    pools: server.pools,
                 })
                 .collect(),
         }
@@ -153,6 +158,7 @@ impl Picture {
             "servers": self.servers.iter().map(server).collect::<Vec<_>>(),
             "sessions": totals.sessions,
             "listening": { "connections": self.listening.connections, "sessions": self.listening.sessions },
+            "limits": { "pool_size": self.limits.pool_size, "max_clients": self.limits.max_clients },
             "writes": totals.writes,
             "pins": counts(&totals.pins),
             "paused": self.paused,
@@ -175,6 +181,9 @@ fn server(server: &ServerPicture) -> Value {
         "lag_bytes": server.lag_bytes,
         "outstanding": server.outstanding,
         "statements": server.statements,
+        "connections": server.pools.connections,
+        "idle": server.pools.idle,
+        "waiting": server.pools.waiting,
     })
 }
 
@@ -221,8 +230,10 @@ pub(super) mod tests {
                 lag_bytes: None,
                 outstanding: 1,
                 statements: 7,
+                pools: PoolsObservation { connections: 2, idle: 1, waiting: 0 },
             }],
             listening: ListeningObservation::default(),
+            limits: LimitsObservation { pool_size: 20, max_clients: 100 },
             totals: Telemetry::new().totals(),
             readiness: Readiness::Ready,
             reload: ReloadPicture::default(),
@@ -261,6 +272,10 @@ pub(super) mod tests {
             ("/servers/0/state", json!("ready")),
             ("/servers/0/lag_bytes", Value::Null),
             ("/servers/0/statements", json!(7)),
+            ("/servers/0/connections", json!(2)),
+            ("/servers/0/idle", json!(1)),
+            ("/servers/0/waiting", json!(0)),
+            ("/limits/max_clients", json!(100)),
             ("/sessions", json!(0)),
             ("/listening/connections", json!(0)),
             ("/paused", json!(false)),

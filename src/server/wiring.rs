@@ -20,7 +20,9 @@ use crate::route::ttl::TtlRules;
 use crate::session;
 use crate::store::shared::{Shared, Unwritten};
 use crate::telemetry::logs::Filter;
-use crate::telemetry::{CacheObservation, ListeningObservation, RedisObservation, Telemetry};
+use crate::telemetry::{
+    CacheObservation, LimitsObservation, ListeningObservation, PoolsObservation, RedisObservation, Telemetry,
+};
 use crate::types::Moment;
 use crate::upstream::{Role, Server, Upstream};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -321,6 +323,7 @@ impl Instance {
             redis: shared.cache.as_ref().and_then(|cache| cache.shared()).map(redis_picture),
             servers: shared.upstream.servers().map(server_picture).collect(),
             listening: listening_counts(&shared.upstream),
+            limits: limits(&shared.upstream),
             totals: shared.telemetry.totals(),
             readiness: self.readiness(),
             reload: self.reloader.picture(),
@@ -336,6 +339,19 @@ fn seen<T>(counts: impl Iterator<Item = (T, u64)>, label: impl Fn(T) -> &'static
 fn listening_counts(upstream: &Upstream) -> ListeningObservation {
     let counts = upstream.listening();
     ListeningObservation { connections: counts.connections, sessions: counts.sessions }
+}
+
+fn limits(upstream: &Upstream) -> LimitsObservation {
+    let live = upstream.live();
+    LimitsObservation { pool_size: live.pool_size, max_clients: live.max_clients }
+}
+
+fn pools(server: &Server) -> PoolsObservation {
+    server.pool_counts().into_iter().fold(PoolsObservation::default(), |sum, (_, _, pool)| PoolsObservation {
+        connections: sum.connections + pool.open,
+        idle: sum.idle + pool.idle,
+        waiting: sum.waiting + pool.waiting,
+    })
 }
 
 fn cache_counts(cache: &Cache) -> CacheObservation {
@@ -370,6 +386,7 @@ fn server_picture(server: &Arc<Server>) -> ServerPicture {
         lag_bytes: status.lag_bytes,
         outstanding: status.outstanding as u64,
         statements: status.statements,
+        pools: pools(server),
     }
 }
 

@@ -28,6 +28,24 @@ pub struct Observation {
     pub redis: Option<RedisObservation>,
     pub servers: Vec<ServerObservation>,
     pub listening: ListeningObservation,
+    pub limits: LimitsObservation,
+}
+
+/// What pools and sessions may come to, as configured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LimitsObservation {
+    pub pool_size: usize,
+    pub max_clients: usize,
+}
+
+/// How full the pools of one server are, all together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolsObservation {
+    /// Open or being opened.
+    pub connections: usize,
+    pub idle: usize,
+    /// Sessions, for one of them.
+    pub waiting: usize,
 }
 
 /// Who listens, and on how many connections.
@@ -69,6 +87,7 @@ pub struct ServerObservation {
     pub lag_bytes: Option<u64>,
     pub outstanding: u64,
     pub statements: u64,
+    pub pools: PoolsObservation,
 }
 
 static METADATA: Metadata<'static> = Metadata::new("sidecache", Level::INFO, None);
@@ -150,6 +169,8 @@ impl Exporter {
         self.gauge(names::ENTRY_BYTES, &[], seen.bytes as f64);
         self.gauge(names::LISTENING_CONNECTIONS, &[], seen.listening.connections as f64);
         self.gauge(names::LISTENING_SESSIONS, &[], seen.listening.sessions as f64);
+        self.gauge(names::POOL_SIZE, &[], seen.limits.pool_size as f64);
+        self.gauge(names::MAX_CLIENTS, &[], seen.limits.max_clients as f64);
         self.cache(&seen.cache);
         if let Some(redis) = &seen.redis {
             self.redis(redis);
@@ -159,6 +180,9 @@ impl Exporter {
             self.gauge(names::SERVER_UP, &labels, f64::from(u8::from(server.up)));
             self.gauge(names::SERVER_LAG, &labels, server.lag_bytes.map_or(f64::NAN, |lag| lag as f64));
             self.gauge(names::SERVER_OUTSTANDING, &labels, server.outstanding as f64);
+            self.gauge(names::SERVER_CONNECTIONS, &labels, server.pools.connections as f64);
+            self.gauge(names::SERVER_IDLE, &labels, server.pools.idle as f64);
+            self.gauge(names::SERVER_WAITING, &labels, server.pools.waiting as f64);
             self.counter(names::STATEMENTS, &labels, server.statements);
         }
     }

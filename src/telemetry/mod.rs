@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 pub use self::export::{
-    CacheObservation, ListeningObservation, Observation, RedisObservation, ServerObservation, Times,
+    CacheObservation, LimitsObservation, ListeningObservation, Observation, PoolsObservation, RedisObservation,
+    ServerObservation, Times,
 };
 
 /// Who answers requests: the tiers, the upstream servers, and Sidecache itself (its own settings),
@@ -381,7 +382,9 @@ mod tests {
                 lag_bytes: Some(12),
                 outstanding: 1,
                 statements: 5,
+                pools: PoolsObservation { connections: 3, idle: 2, waiting: 1 },
             }],
+            limits: LimitsObservation { pool_size: 20, max_clients: 100 },
         };
         let text = telemetry.render(&observation);
         for line in [
@@ -397,6 +400,10 @@ mod tests {
             "sidecache_redis_unwritten_total{reason=\"queue_full\"} 5",
             "sidecache_redis_round_trip_seconds 0.001",
             "sidecache_server_statements_total{server=\"replica-1\"} 5",
+            "sidecache_server_connections{server=\"replica-1\"} 3",
+            "sidecache_server_connections_idle{server=\"replica-1\"} 2",
+            "sidecache_server_waiting{server=\"replica-1\"} 1",
+            "sidecache_max_clients 100",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -86,6 +86,17 @@ pub const SERVER_LAG: Name =
     name("sidecache_server_lag_bytes", "WAL that a replica has not replayed; NaN while it is not known.");
 pub const SERVER_OUTSTANDING: Name =
     name("sidecache_server_outstanding", "Requests sent to an upstream server and not yet answered.");
+pub const SERVER_CONNECTIONS: Name = name(
+    "sidecache_server_connections",
+    "Connections to an upstream server that are open or being opened, in all its pools.",
+);
+pub const SERVER_IDLE: Name =
+    name("sidecache_server_connections_idle", "Those of them that no session has: they are free.");
+pub const SERVER_WAITING: Name =
+    name("sidecache_server_waiting", "Sessions that wait for a connection to an upstream server.");
+pub const POOL_SIZE: Name =
+    name("sidecache_pool_size", "The setting pool_size: connections for each server, user and database.");
+pub const MAX_CLIENTS: Name = name("sidecache_max_clients", "The setting max_clients: sessions at a time.");
 
 // Histograms.
 pub const REQUEST_SECONDS: Name =
@@ -131,6 +142,11 @@ pub const GAUGES: &[Name] = &[
     SERVER_UP,
     SERVER_LAG,
     SERVER_OUTSTANDING,
+    SERVER_CONNECTIONS,
+    SERVER_IDLE,
+    SERVER_WAITING,
+    POOL_SIZE,
+    MAX_CLIENTS,
 ];
 
 /// Microseconds at which histograms are split: from a hit in memory to a query that somebody waits for.

@@ -425,6 +425,34 @@ fn who_is_turned_away_has_a_line_in_the_log() {
     assert_eq!(sidecache.metric("sidecache_pool_timeouts_total", &[]), 1.0);
 }
 
+/// How full each server's pools are, and what they may hold, in `/metrics` and `/status`.
+#[test]
+fn how_full_pools_are_can_be_read() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("op_full");
+    let build = Sidecache::build(cluster, &database).no_replicas().cache("off").flag("--max-clients", "7");
+    let sidecache = build.flag("--pool-size", "1").flag("--pool-timeout", "1h").start();
+    let (mut first, mut second) = (sidecache.connect("app"), sidecache.connect("app"));
+    first.value("SELECT 1");
+    let count = |name: &str| sidecache.metric(name, &[("server", "primary")]);
+    let idle = || count("sidecache_server_connections_idle");
+    eventually("a free connection", || (idle() == 1.0).then_some(()));
+    assert_eq!((count("sidecache_server_connections"), count("sidecache_server_waiting")), (1.0, 0.0));
+    first.rows("BEGIN");
+    first.rows("SAVEPOINT here");
+    second.send(&Batch::new().query("SELECT 1")).expect("a connection that lives");
+    eventually("it to wait", || (count("sidecache_server_waiting") == 1.0).then_some(()));
+    assert_eq!((count("sidecache_server_connections"), idle()), (1.0, 0.0));
+    let limits = (sidecache.metric("sidecache_pool_size", &[]), sidecache.metric("sidecache_max_clients", &[]));
+    assert_eq!(limits, (1.0, 7.0));
+    let status = sidecache.status();
+    let server = &status["servers"][0];
+    assert_eq!((&server["connections"], &server["idle"], &server["waiting"]), (&1.into(), &0.into(), &1.into()));
+    assert_eq!(status["limits"], serde_json::json!({"max_clients": 7, "pool_size": 1}));
+    first.rows("COMMIT");
+    second.read_until_ready().expect("it has a connection now");
+}
+
 /// A password that must be seen nowhere.
 const CANARY: &str = "canary-7Zq3-hunter2";
 
