@@ -1,4 +1,5 @@
-//! What signals ask for: the first SIGTERM or SIGINT asks for the end, the second insists; SIGHUP asks for a reload.
+//! What signals ask for: the first SIGTERM or SIGINT asks for the end, the second insists; SIGHUP asks for a reload,
+//! SIGUSR1 and SIGUSR2 for a pause and its end.
 
 use std::io;
 use std::time::Duration;
@@ -46,6 +47,38 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// SIGUSR1 and SIGUSR2: PAUSE and RESUME, as PgBouncer has them.
+#[derive(Debug)]
+pub struct Pauses {
+    pause: Signal,
+    resume: Signal,
+}
+
+/// What an operator wants of sessions that ask for connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    Pause,
+    Resume,
+}
+
+impl Pauses {
+    /// Listens for both from here on.
+    ///
+    /// # Errors
+    /// The process may not handle signals.
+    pub fn new() -> io::Result<Self> {
+        Ok(Pauses { pause: signal(SignalKind::user_defined1())?, resume: signal(SignalKind::user_defined2())? })
+    }
+
+    /// The next of either.
+    pub async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.pause.recv() => Wish::Pause,
+            _ = self.resume.recv() => Wish::Resume,
         }
     }
 }

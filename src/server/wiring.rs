@@ -2,7 +2,7 @@
 //! The one place that knows how the parts hang together.
 
 use super::console::Desk;
-use super::drain::{Drained, Hangups, Signals, drain};
+use super::drain::{Drained, Hangups, Pauses, Signals, Wish, drain};
 use super::http;
 use super::listen::{self, Arrival, CannotListen, Listener, Seats, Sharing};
 use super::picture::{Picture, Readiness, ServerPicture};
@@ -66,7 +66,7 @@ pub struct Start {
     pub filter: Filter,
 }
 
-/// Serves until SIGTERM or SIGINT, then drains; SIGHUP reads settings and users anew.
+/// Serves until SIGTERM or SIGINT, then drains; SIGHUP reads settings and users anew, SIGUSR1 and SIGUSR2 pause and resume.
 ///
 /// # Errors
 /// A listener cannot be bound, or a certificate or URL is unusable. An unreachable server is no error: it is tried
@@ -74,6 +74,7 @@ pub struct Start {
 pub async fn serve(start: Start) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
     let mut hangups = Hangups::new().map_err(ServeError::Signals)?;
+    let mut pauses = Pauses::new().map_err(ServeError::Signals)?;
     let config = &start.config;
     let sharing = if config.reuse_port { Sharing::Shared } else { Sharing::Alone };
     let listeners = config.listen.iter().map(|listen| listen::bind(listen, sharing)).collect::<Result<Vec<_>, _>>()?;
@@ -85,6 +86,8 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
     // Who takes over is to be asked, not who ends.
     instance.answer_http(http, if sharing == Sharing::Shared { &listening } else { &instance.background });
 
+    let upstream = &instance.shared.upstream;
+    let mut pausing = None;
     let signal = loop {
         tokio::select! {
             signal = signals.next() => break signal,
@@ -92,8 +95,22 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
                 // Said where it happens.
                 let _ = instance.reloader.reload();
             }
+            wish = pauses.next() => match wish {
+                Wish::Pause if upstream.is_paused() => tracing::warn!("SIGUSR1: already paused"),
+                Wish::Pause => pausing = Some(Box::pin(upstream.pause())),
+                Wish::Resume => {
+                    pausing = None;
+                    upstream.resume();
+                    tracing::info!("resumed");
+                }
+            },
+            true = finished(&mut pausing) => {
+                pausing = None;
+                tracing::info!("paused: sessions wait for connections");
+            }
         }
     };
+    drop(pausing);
     let limit = instance.shared.upstream.live().drain_timeout;
     tracing::info!(signal, sessions = sessions.len(), ?limit, "draining");
     listening.cancel();
@@ -109,6 +126,14 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
     }
     instance.background.cancel();
     Ok(())
+}
+
+/// The end of what was begun; never comes where nothing was.
+async fn finished<F: Future + Unpin>(begun: &mut Option<F>) -> F::Output {
+    match begun {
+        Some(begun) => begun.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Everything that runs.

@@ -244,3 +244,41 @@ fn who_gives_up_a_pause_has_not_paused() {
     assert_eq!(tags(&next.read_until_ready().expect("its answer")), "TDCZ");
     assert_eq!(sidecache.wait().code(), Some(0));
 }
+
+/// As with PgBouncer, SIGUSR1 is PAUSE and SIGUSR2 is RESUME, however often each comes.
+#[test]
+fn signals_pause_and_resume() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("console_signals");
+    let mut sidecache = Sidecache::build(cluster, &database).no_replicas().cache("off").start();
+    let mut client = sidecache.connect("app");
+    client.value("SELECT 1");
+    for signal in [Signal::USR1, Signal::USR1] {
+        sidecache.signal(signal);
+        sidecache.await_status("a pause", |status| status["paused"] == true);
+    }
+    eventually("the pool to be empty", || {
+        (sidecache.metric("sidecache_server_connections", &[("server", "primary")]) == 0.0).then_some(())
+    });
+    client.send(&Batch::new().query("SELECT 'on'")).expect("a connection that lives");
+    for signal in [Signal::USR2, Signal::USR2] {
+        sidecache.signal(signal);
+        sidecache.await_status("its end", |status| status["paused"] == false);
+    }
+    let frames = client.read_until_ready().expect("it goes on");
+    assert_eq!(frames[1].columns()[0].as_deref(), Some(&b"on"[..]), "{frames:?}");
+    // A pause that still waits for a transaction is over with RESUME, too, and holds up no end.
+    client.rows("BEGIN");
+    client.rows("SAVEPOINT here");
+    sidecache.signal(Signal::USR1);
+    sidecache.await_status("a pause that waits", |status| status["paused"] == true);
+    sidecache.signal(Signal::USR2);
+    sidecache.await_status("its end", |status| status["paused"] == false);
+    client.rows("COMMIT");
+    client.value("SELECT 1");
+    assert!(sidecache.ended().is_none());
+    sidecache.signal(Signal::USR1);
+    sidecache.await_status("a pause", |status| status["paused"] == true);
+    sidecache.signal(Signal::TERM);
+    assert_eq!(sidecache.wait().code(), Some(0));
+}
