@@ -83,8 +83,7 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
     let listening = CancellationToken::new();
     let sessions = TaskTracker::new();
     let accepting = instance.listen(listeners, sharing, &sessions, &listening);
-    // Who takes over is to be asked, not who ends.
-    instance.answer_http(http, if sharing == Sharing::Shared { &listening } else { &instance.background });
+    instance.answer_http(http);
 
     let upstream = &instance.shared.upstream;
     let mut pausing = None;
@@ -277,7 +276,7 @@ impl Instance {
         }
     }
 
-    fn answer_http(self: &Arc<Self>, listener: Option<TcpListener>, stop: &CancellationToken) {
+    fn answer_http(self: &Arc<Self>, listener: Option<TcpListener>) {
         let instance = Arc::clone(self);
         supervise("readiness", &self.background, move |_| {
             let instance = Arc::clone(&instance);
@@ -295,7 +294,7 @@ impl Instance {
         let instance = Arc::clone(self);
         let look: http::Look = Arc::new(move || instance.picture());
         let telemetry = Arc::clone(&self.shared.telemetry);
-        tokio::spawn(http::serve(listener, telemetry, look, stop.clone()));
+        tokio::spawn(http::serve(listener, telemetry, look, self.background.clone()));
     }
 
     fn stream(&self) -> (&'static str, Option<String>) {

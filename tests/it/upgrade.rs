@@ -34,6 +34,25 @@ fn transaction(client: &mut Wire) -> Became {
     Became::Committed
 }
 
+/// While it drains it can be asked how it is, as without `reuse_port`.
+#[test]
+fn operators_are_answered_until_the_drain_has_ended() {
+    let cluster = Cluster::shared();
+    let build = Sidecache::build(cluster, "shop").no_replicas().cache("off").flag("--reuse-port", "true");
+    let mut sidecache = build.start();
+    let mut busy = sidecache.connect("app");
+    busy.rows("BEGIN");
+    busy.rows("SAVEPOINT here");
+    sidecache.signal(Signal::TERM);
+    eventually("the drain to be told", || {
+        let (code, reason) = http::get(sidecache.http(), "/readyz")?;
+        (code == 503 && reason.contains("draining")).then_some(())
+    });
+    assert_eq!(http::get(sidecache.http(), "/livez").map(|(code, _)| code), Some(200));
+    busy.rows("COMMIT");
+    assert_eq!(sidecache.wait().code(), Some(0));
+}
+
 /// Clients that come for one transaction each, and clients that stay and come again when they are told to, all through a
 /// change of processes.
 #[test]
