@@ -1,5 +1,6 @@
 //! The command line as a user meets it: what it prints where, and its exit codes. Needs no server.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output};
 
 fn sidecache(arguments: &[&str]) -> Output {
@@ -142,4 +143,33 @@ fn an_address_that_is_taken_is_named_with_its_setting() {
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains(&format!("cannot listen on {place} ({key}): ")), "{text}");
     }
+}
+
+/// The limit of open files is raised as far as it may be; what does not fit even then is said.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_limit_of_open_files_is_raised_and_said_where_it_is_too_low() {
+    let program = env!("CARGO_BIN_EXE_sidecache");
+    let limited = |arguments: &str| {
+        let mut command = Command::new("sh");
+        let arguments = format!(
+            "ulimit -Sn 100; ulimit -Hn 2000; exec {program} --primary postgres://a:a@127.0.0.1:1/d {arguments}"
+        );
+        command.env_clear().args(["-c", &arguments]);
+        command
+    };
+    let checked = said(&limited("check").output().expect("sh").stdout);
+    assert!(checked.contains("warn  open files: 2000 at most"), "{checked}");
+    let checked = said(&limited("check --max-clients 1000").output().expect("sh").stdout);
+    assert!(!checked.contains("open files"), "{checked}");
+    let mut served =
+        limited("--listen 127.0.0.1:0 --http off").stderr(std::process::Stdio::piped()).spawn().expect("sh");
+    let mut lines = BufReader::new(served.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
+    let warning = lines.find(|line| line.contains("open files") || line.contains("listening")).expect("a line");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", served.id())).expect("it lives");
+    served.kill().expect("it lives");
+    served.wait().expect("our own child");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("Linux tells it");
+    assert_eq!(files.split_whitespace().nth(3), Some("2000"), "{files}");
+    assert!(warning.contains("WARN") && warning.contains("limit=2000"), "{warning}");
 }

@@ -42,6 +42,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("metrics_exporter_prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("hyper", &["server"]),
+    ("rustix", &["server"]),
     ("hyper_util", &["server"]),
     ("http_body_util", &["server"]),
     ("serde_json", &["server", "catalog"]),

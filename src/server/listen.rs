@@ -22,7 +22,7 @@ const BACKLOG: u32 = 1024;
 
 /// Sockets beyond the clients that may have a session: they cancel, or are told that there are too many. Past
 /// these, a connection is closed without a word.
-const SPARE: usize = 128;
+pub const SPARE: usize = 128;
 
 /// Who takes over from this process gets all clients that begin to connect from then on. Those that had begun here are still
 /// taken, until none has come for the first of these, and not longer than the second.

@@ -5,6 +5,7 @@ pub mod check;
 mod console;
 mod drain;
 pub mod explain;
+mod files;
 mod http;
 mod listen;
 mod picture;

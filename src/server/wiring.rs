@@ -3,6 +3,7 @@
 
 use super::console::Desk;
 use super::drain::{Drained, Hangups, Pauses, Signals, Wish, drain};
+use super::files;
 use super::http;
 use super::listen::{self, Arrival, CannotListen, Listener, Seats, Sharing};
 use super::picture::{Picture, Readiness, ServerPicture};
@@ -76,6 +77,14 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
     let mut hangups = Hangups::new().map_err(ServeError::Signals)?;
     let mut pauses = Pauses::new().map_err(ServeError::Signals)?;
     let config = &start.config;
+    let (limit, wanted) = (files::raise_limit(), files::wanted(config));
+    if let Some(limit) = limit.filter(|limit| *limit < wanted) {
+        tracing::warn!(
+            limit,
+            wanted,
+            "open files are limited to fewer than max_clients and a pool for each server may take"
+        );
+    }
     let sharing = if config.reuse_port { Sharing::Shared } else { Sharing::Alone };
     let listeners = config.listen.iter().map(|listen| listen::bind(listen, sharing)).collect::<Result<Vec<_>, _>>()?;
     let http = config.http.map(|address| listen::bind_http(address, sharing)).transpose()?;

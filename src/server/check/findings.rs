@@ -188,6 +188,15 @@ pub fn configuration(config: &Config, users: &Users) -> Finding {
     }
 }
 
+/// How many files this process may have open, and may come to need.
+pub fn open_files(limit: Option<u64>, wanted: u64) -> Option<Finding> {
+    let limit = limit.filter(|limit| *limit < wanted)?;
+    Some(warning(
+        format!("open files: {limit} at most, while max_clients and a pool for each server may take {wanted}"),
+        "raise the hard limit (LimitNOFILE= in a systemd unit, ulimit -Hn in a shell), or lower max_clients",
+    ))
+}
+
 /// A server that cannot be asked.
 pub fn unreachable(name: &str, cause: &str) -> Finding {
     // Causes often begin with the server's address, which the name ends with.

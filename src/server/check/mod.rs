@@ -7,6 +7,7 @@ mod findings;
 
 pub use self::findings::PrimaryFacts;
 use self::findings::{Finding, ReplicaFacts, Trial};
+use super::files;
 use super::reload::acceptor;
 use super::setup::TRIGGERS;
 use crate::config::users::Users;
@@ -59,6 +60,7 @@ pub async fn check(config: &Config, users: &Users, mut print: impl FnMut(&str)) 
     let mut report = Report { worst: Checked::Good, print: &mut print };
     report.add(findings::configuration(config, users));
     report.add_some(clients::authentication(config, users));
+    report.add_some(findings::open_files(files::raise_limit(), files::wanted(config)));
     if let Some(loaded) = acceptor(config).map(|loaded| loaded.map(|loaded| loaded.client_auth)).transpose() {
         report.add(clients::certificate(loaded.map_err(|cause| cause.to_string())));
     }
