@@ -166,3 +166,25 @@ fn c4_redis_lost_frozen_or_flushed_is_neither_an_error_nor_stale() {
     fleet.redis.restart();
     changes(&fleet);
 }
+
+/// Redis that is full is said once, and that it takes entries again, too.
+#[test]
+fn a_redis_that_takes_no_writes_is_said_once() {
+    let fleet = Fleet::start("shared_full", PATIENT);
+    let said = |what: &str| fleet.first.log().matches(what).count();
+    let mut client = fleet.first.connect("app");
+    let mut n = 0;
+    let mut fill_until = |what: &str| {
+        eventually(what, || {
+            n += 1;
+            fleet.write(&format!("UPDATE big SET x = -{n} WHERE x = {n}"));
+            read(&mut client);
+            (said(what) > 0).then_some(())
+        });
+    };
+    fleet.redis.call(&["CONFIG", "SET", "maxmemory", "1"]);
+    fill_until("Redis takes no entries");
+    fleet.redis.call(&["CONFIG", "SET", "maxmemory", "0"]);
+    fill_until("Redis takes entries again");
+    assert_eq!(said("Redis takes no entries"), 1, "{}", fleet.first.log());
+}

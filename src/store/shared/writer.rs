@@ -144,9 +144,18 @@ pub(super) async fn run(shared: &Shared, jobs: &mut Jobs) {
     let mut pause = FIRST_PAUSE;
     while let Some(first) = jobs.recv().await {
         match write_batch(shared, jobs, first).await {
-            Batch::Done => pause = FIRST_PAUSE,
+            Batch::Done => {
+                if pause > FIRST_PAUSE {
+                    tracing::info!("Redis takes entries again");
+                }
+                pause = FIRST_PAUSE;
+            }
             Batch::Lost => {}
             Batch::Refused => {
+                if pause == FIRST_PAUSE {
+                    let reason = shared.trouble().map_or("unknown", Trouble::label);
+                    tracing::warn!(reason, "Redis takes no entries: it is tried again after a pause");
+                }
                 let queue = shared.queue();
                 queue.paused.store(Writes::Paused as u8, Ordering::Relaxed);
                 while let Ok(job) = jobs.try_recv() {
