@@ -106,6 +106,7 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
             wish = pauses.next() => match wish {
                 Wish::Pause if upstream.is_paused() => tracing::warn!("SIGUSR1: already paused"),
                 Wish::Pause => pausing = Some(Box::pin(upstream.pause())),
+                Wish::Resume if !upstream.is_paused() => tracing::warn!("SIGUSR2: not paused"),
                 Wish::Resume => {
                     pausing = None;
                     upstream.resume();
@@ -114,7 +115,10 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
             },
             true = finished(&mut pausing) => {
                 pausing = None;
-                tracing::info!("paused: sessions wait for connections");
+                // Unless an operator has resumed before all were back.
+                if upstream.is_paused() {
+                    tracing::info!("paused: sessions wait for connections");
+                }
             }
         }
     };
