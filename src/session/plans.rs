@@ -18,7 +18,7 @@ pub struct Names {
     pub path: SearchPath,
     pub standard_strings: bool,
     pub encoding: Encoding,
-    /// Every other setting of the session's own that may decide what a text means ([`super::settings::Settings::texts`]).
+    /// Every other setting of the session's own that may decide what a text means (`Settings::texts`).
     pub settings: Box<[u8]>,
 }
 
