@@ -61,6 +61,12 @@ impl HeldCommits<'_> {
         });
     }
 
+    /// Lets those go on that wait now, without another configuration, of which Sidecache would take notice.
+    pub fn wake(&self) {
+        let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        self.primary.connect().rows(cancel);
+    }
+
     /// Lets all go on.
     pub fn release(self) {}
 }

@@ -21,9 +21,9 @@ fn fills_while_a_commit_is_held(cluster: &Cluster, disable: &str) -> (String, bo
     for _ in 0..3 {
         during = watched.look(|| client.value("SELECT v FROM t"));
     }
-    held.release();
+    held.wake();
     write.join().expect("the write is acknowledged");
-    watched.beside().rows("INSERT INTO u VALUES (1)");
+    watched.beside().rows("SET synchronous_commit = local; INSERT INTO u VALUES (1)");
     watched.hear();
     let mut later = watched.client();
     let after = watched.look(|| later.value("SELECT v FROM t"));
@@ -80,9 +80,9 @@ fn reads_in_the_hole(cluster: &Cluster, disable: &str) -> (String, String, bool)
     } else {
         watched.warm(&mut client, "SELECT v FROM h")
     };
-    held.release();
+    held.wake();
     write.join().expect("the write is acknowledged");
-    watched.beside().rows("INSERT INTO u VALUES (1)");
+    watched.beside().rows("SET synchronous_commit = local; INSERT INTO u VALUES (1)");
     watched.hear();
     let mut later = watched.client();
     let (hit, after) = watched.look(|| later.value("SELECT v FROM h"));
