@@ -44,11 +44,13 @@ impl Session {
     pub(super) fn patience(&mut self) -> (Option<Duration>, Silent) {
         let in_transaction = self.status != b'I' || self.is_mid_batch();
         let live = self.live.load();
-        if in_transaction {
-            (live.transaction_idle_timeout, Silent::InTransaction)
-        } else {
-            (live.client_idle_timeout, Silent::Idle)
-        }
+        let (limit, silent) = match in_transaction {
+            true => (live.transaction_idle_timeout, Silent::InTransaction),
+            false => (live.client_idle_timeout, Silent::Idle),
+        };
+        // No server may know that the client is in a transaction, or which of its connections is this client's.
+        let own = self.settings.patience(in_transaction);
+        (limit.into_iter().chain(own).min(), silent)
     }
 
     /// Relays as [`Session::relay`] does, and cancels what takes longer than it may.

@@ -9,6 +9,7 @@ use crate::route::plan::{Encoding, SettingChange, replay};
 use crate::sql::list::{cut, identifiers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A setting as this session has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub struct Settings {
     own: Own,
     /// What every request asks, worked out when something changes.
     is_plain: bool,
+    /// `idle_in_transaction_session_timeout` and `idle_session_timeout`, as the session has set them, in milliseconds; zero for neither.
+    patience: [u32; 2],
     encoding: Encoding,
 }
 
@@ -111,6 +114,22 @@ fn boolean(text: &str) -> Option<bool> {
         _ if begins("false") || begins("no") || text.len() > 1 && begins("off") => Some(false),
         _ => None,
     }
+}
+
+/// A time as PostgreSQL reads it for a setting whose unit is the millisecond (`parse_int` and `convert_to_base_unit` in guc.c), but
+/// for fractions and numbers that are not decimal.
+fn milliseconds(text: &str) -> Option<u32> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit.trim_start() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u32>().ok()?.checked_mul(unit)
 }
 
 /// A setting as it means the same on any connection, given what was set before it and at the session's start.
@@ -149,6 +168,7 @@ impl Settings {
             before,
             own: Own::default(),
             is_plain: false,
+            patience: [0; 2],
             encoding: Encoding::Unknown,
         };
         settings.changed();
@@ -271,6 +291,11 @@ impl Settings {
             && !self.is_on("default_transaction_read_only", !self.baseline.read_write)
             && self.effective("transaction_isolation").is_none()
             && self.effective("session_authorization").is_none();
+        let patience = |name: &str| {
+            let set = self.effective(name).and_then(|setting| setting.values.first());
+            set.and_then(|value| milliseconds(value)).unwrap_or(0)
+        };
+        self.patience = ["idle_in_transaction_session_timeout", "idle_session_timeout"].map(patience);
         self.encoding = match self.effective("client_encoding").map(|setting| setting.values.as_slice()) {
             None => self.baseline.encoding,
             Some([name]) => Encoding::named(name),
@@ -314,6 +339,13 @@ impl Settings {
     fn is_on(&self, name: &str, otherwise: bool) -> bool {
         let values = self.effective(name).map(|setting| setting.values.as_slice());
         values.map_or(otherwise, |values| values.first().and_then(|value| boolean(value)).unwrap_or(otherwise))
+    }
+
+    /// How long the session wants to be left in silence at most, by its own settings.
+    pub fn patience(&self, in_transaction: bool) -> Option<Duration> {
+        let [within, outside] = self.patience;
+        let millis = if in_transaction { within } else { outside };
+        (millis > 0).then(|| Duration::from_millis(millis.into()))
     }
 
     /// The role whose privileges count.
@@ -438,6 +470,18 @@ mod tests {
         assert_eq!(s.role(), "app", "the user's own");
         s.apply(&SettingChange::Reset { name: "role".into(), local: false }, false);
         assert_eq!(s.role(), "alice");
+    }
+
+    #[test]
+    fn r19_times_are_read_as_postgresql_reads_them() {
+        for (text, millis) in
+            [("0", 0), ("300", 300), ("300ms", 300), ("5 s", 5_000), ("2min", 120_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(milliseconds(text), Some(millis), "{text}");
+        }
+        for text in ["", "-1", "1.5s", "5m", "99999d", "default"] {
+            assert_eq!(milliseconds(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -172,3 +172,26 @@ fn r24_a_role_at_its_connection_limit_shares_what_it_has() {
     drop(sidecache);
     cluster.primary.sql(&format!("DROP ROLE {role}"));
 }
+
+/// What a client sets for itself holds where no server knows of its silence: between transactions, and in one that no server was told of.
+#[test]
+fn r19_a_client_that_wants_no_silence_is_ended_by_its_own_settings() {
+    let cluster = Cluster::shared();
+    let sidecache = Sidecache::build(cluster, &cluster.database("r19_silence")).no_replicas().start();
+    for (setting, begins, told) in [
+        ("idle_session_timeout = '300ms'", false, "57P05"),
+        ("idle_in_transaction_session_timeout = 300", true, "25P03"),
+    ] {
+        let mut client = sidecache.connect("app");
+        client.rows(&format!("SET {setting}"));
+        if begins {
+            client.rows("BEGIN");
+        }
+        assert_eq!(ended(&mut client), told, "{setting}");
+    }
+    // Taken back, it ends nobody.
+    let mut client = sidecache.connect("app");
+    client.rows("SET idle_session_timeout = '1s'");
+    client.rows("RESET idle_session_timeout");
+    assert_eq!(client.value("SELECT pg_sleep(0) IS NULL"), "f");
+}
