@@ -127,9 +127,7 @@ impl Session {
             }
             let Some(way) = self.hold(errand.tied, end).await? else { return Ok(()) };
             let side = way.side;
-            if errand.survey.asks_sequences() && self.counts_for_another() {
-                return self.refuse_sequences(end);
-            }
+            errand.survey.others_sequence = errand.survey.asks_sequence().filter(|_| self.counts_for_another());
             if side == Side::Replica
                 && self.held.as_ref().is_some_and(|held| held.lease.server.measure() == Measure::Time)
             {
@@ -217,23 +215,12 @@ impl Session {
         self.fail(Failure::error("40001", "the statement was refused by every server that was tried"), end)
     }
 
-    /// Whether the held connection's sequences have counted for another session since this one's last write, or not for that write.
+    /// Whether the held connection's sequences have counted for another session since this one's last draw, or not for that draw.
     fn counts_for_another(&self) -> bool {
-        let another = |held: &Held| {
-            let (writer, own) = (held.lease.carried.writer, self.registration.process);
-            writer != 0 && (writer != own || held.lease.key.process != self.wrote_on)
-        };
-        self.status == b'I' && self.pins.is_empty() && self.held.as_ref().is_some_and(another)
-    }
-
-    /// What another session was given is not told: PostgreSQL would say the same of a session that has asked for nothing yet.
-    fn refuse_sequences(&mut self, end: UnitEnd) -> Result<(), End> {
-        if let Some(held) = self.held.take().filter(Held::is_clean) {
-            held.lease.release();
-        }
-        let text = "lastval and currval are not known: others have used the connection since \
-                    (use RETURNING, ask within the transaction of the INSERT, or set pool = session)";
-        self.fail(Failure::error("55000", text), end)
+        self.held.as_ref().is_some_and(|held| {
+            let (drawer, own) = (held.lease.carried.drawer, self.registration.process);
+            drawer != 0 && (drawer != own || held.lease.key.process != self.drew_on)
+        })
     }
 
     /// Whether every execution of the unit is a proven read that may run anywhere.

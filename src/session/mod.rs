@@ -233,8 +233,8 @@ struct Session {
     wrote: bool,
     /// Whether it read or wrote rows of which it is not known how new they are.
     unlearned: bool,
-    /// The backend on which it wrote last.
-    wrote_on: u32,
+    /// The backend on which it drew from a sequence last, as far as it is known.
+    drew_on: u32,
     /// Whether something ran in it that may have left anything in the session.
     may_have_left: bool,
     /// Whether it may have changed the catalog.

@@ -11,6 +11,9 @@ use crate::catalog::Writes;
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, Refusal, SettingChange, TransactionControl};
 use std::sync::Arc;
 
+/// No client's process: theirs have 31 bits.
+const NOBODY: u32 = u32::MAX;
+
 impl Session {
     /// What the answers mean for the session's state.
     pub(super) fn after(&mut self, survey: &Survey, round: &Round, end: UnitEnd, standing: &Standing) {
@@ -31,13 +34,7 @@ impl Session {
             self.statements.close(b"");
         }
         self.told(survey, round);
-        if !survey.reads
-            && !survey.is_control()
-            && let Some(held) = &mut self.held
-        {
-            held.lease.carried.writer = self.registration.process;
-            self.wrote_on = held.lease.key.process;
-        }
+        self.sequences_gave(survey, round);
         self.may_have_left |= survey.may_leave_anything();
         if end == UnitEnd::Call && !survey.calls_large_object {
             // A function may do anything, and none that is called so is looked at.
@@ -46,6 +43,8 @@ impl Session {
         let mut in_block = self.status != b'I';
         for (at, plan) in survey.runs.iter().enumerate() {
             match plan {
+                // It did not run.
+                Some(_) if survey.others_sequence == Some(at) => {}
                 Some(plan) => {
                     self.ran(plan, round.done.get(at).is_some(), &mut in_block);
                     self.ran_set_config(plan, survey, at, round);
@@ -82,6 +81,21 @@ impl Session {
             }
             Some(status) => self.transaction_status(status, round),
             None => {}
+        }
+    }
+
+    /// Whom the connection's sequences have given something last: this session, or after any other write of its own perhaps nobody.
+    fn sequences_gave(&mut self, survey: &Survey, round: &Round) {
+        if survey.reads || survey.is_control() || survey.others_sequence.is_some() {
+            return;
+        }
+        let Some(held) = &mut self.held else { return };
+        let own = self.registration.process;
+        if survey.may_draw() && !round.failed {
+            held.lease.carried.drawer = own;
+            self.drew_on = held.lease.key.process;
+        } else if held.lease.carried.drawer != own {
+            held.lease.carried.drawer = NOBODY;
         }
     }
 

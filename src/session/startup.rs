@@ -283,7 +283,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         unseen: false,
         wrote: false,
         unlearned: false,
-        wrote_on: 0,
+        drew_on: 0,
         may_have_left: false,
         touched_catalog: false,
         levels,

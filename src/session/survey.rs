@@ -9,7 +9,7 @@ use super::serve::Understood;
 use super::settings::Settings;
 use crate::catalog::CatalogVersion;
 use crate::route::plan::{Kind, PinReason, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
-use crate::wire::backend::failure_frame;
+use crate::wire::backend::{Failure, failure_frame};
 use crate::wire::frame::HEADER;
 use crate::wire::frontend::{self, Bind, Malformed, Parse, Subject};
 use bytes::Bytes;
@@ -42,6 +42,8 @@ pub struct Survey {
     pub is_request: bool,
     /// An Execute asked for a part of the rows.
     pub partial: bool,
+    /// The execution that asks what a sequence gave last, on a connection where it gave that to another session.
+    pub others_sequence: Option<usize>,
     /// It is a call of one of the functions that work on large objects.
     pub calls_large_object: bool,
     /// What its executions set by `set_config`, by their number; `None` where that is not certain.
@@ -89,6 +91,9 @@ impl Survey {
     /// The error that an execution ends with without a server: of a setting that none knows, or a statement that it cannot be given.
     pub fn own_failure(&self, run: usize) -> Option<Bytes> {
         let plan = self.runs.get(run)?.as_ref()?;
+        if self.others_sequence == Some(run) {
+            return Some(failure_frame(&others_sequence()));
+        }
         self.spoiled(plan).or_else(|| own::failure(plan).map(|failure| failure_frame(&failure)))
     }
 
@@ -108,13 +113,27 @@ impl Survey {
         self.runs.iter().any(|plan| plan.as_ref().is_none_or(|plan| plan.kind == Kind::Unproven))
     }
 
-    /// Whether it asks what a sequence gave last, which each backend remembers for itself.
-    pub fn asks_sequences(&self) -> bool {
-        let asks = |plan: &Plan| {
-            let text = plan.identity.to_ascii_lowercase();
-            text.contains("lastval") || text.contains("currval")
+    /// Whether it may have a sequence give something.
+    pub fn may_draw(&self) -> bool {
+        let draws = |plan: &Arc<Plan>| match plan.kind {
+            Kind::Write => !["update", "delete", "truncate"]
+                .iter()
+                .any(|verb| plan.identity.get(..verb.len()).is_some_and(|first| first.eq_ignore_ascii_case(verb))),
+            Kind::Read | Kind::Ddl => false,
+            _ => !plan.kind.is_control(),
         };
-        self.runs.iter().flatten().any(|plan| plan.pin == Some(PinReason::Opaque) && asks(plan))
+        self.runs.iter().any(|plan| plan.as_ref().is_none_or(draws))
+    }
+
+    /// The first execution that asks what a sequence gave last, which each backend remembers for itself, before the unit itself may have had
+    /// it give something.
+    pub fn asks_sequence(&self) -> Option<usize> {
+        let asks = |plan: &Arc<Plan>| plan.pin == Some(PinReason::Opaque) && asks_sequence(plan);
+        let first = self.runs.iter().position(|plan| plan.as_ref().is_some_and(asks))?;
+        let reads = |plan: &Option<Arc<Plan>>| {
+            plan.as_ref().is_some_and(|plan| plan.kind == Kind::Read || plan.kind.is_control())
+        };
+        self.runs[..first].iter().all(reads).then_some(first)
     }
 
     /// Whether it sets the modes of the transaction that it is in.
@@ -129,6 +148,21 @@ impl Survey {
         let sees = |plan: &Arc<Plan>| !matches!(&plan.cache, Err(refusal) if blind.contains(refusal));
         self.runs.iter().any(|plan| plan.as_ref().is_none_or(sees))
     }
+}
+
+/// Whether a text asks what a sequence gave last, and not behind what has it give something.
+fn asks_sequence(plan: &Plan) -> bool {
+    let text = plan.identity.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let is_own = has(&["nextval", "setval"]) || (plan.cache == Err(Refusal::SeveralStatements) && has(&["insert"]));
+    has(&["lastval", "currval"]) && !is_own
+}
+
+/// What another session was given is not told: PostgreSQL would say the same of a session that has asked for nothing yet.
+fn others_sequence() -> Failure {
+    let text = "lastval and currval are not known: others have used the connection since \
+                (use RETURNING, ask within the transaction of the INSERT, or set pool = session)";
+    Failure::error("55000", text)
 }
 
 pub fn named<'n>(namings: &'n [Naming], name: &[u8]) -> Option<Option<&'n Arc<Prepared>>> {

@@ -137,8 +137,8 @@ pub struct State {
 pub struct Carried {
     /// Settings that differ from the connection's start: name to the statement that set it.
     pub settings: BTreeMap<String, Arc<str>>,
-    /// Which session wrote there last, by the process that its client knows it by: sequences count for it.
-    pub writer: u32,
+    /// Which session drew from a sequence there last, by the process that its client knows it by. Zero: none has yet.
+    pub drawer: u32,
     /// It has not looked since roles changed which schemas of its path its role may use: the path is to be set again, to the same.
     pub is_path_old: bool,
     /// What decides answers there, as the server said when it carried those settings. Functions and triggers may change it

@@ -2,7 +2,7 @@
 //! after finds a connection as it was.
 
 use crate::harness::eventually;
-use crate::harness::wire::{Batch, Wire, tags};
+use crate::harness::wire::{Batch, Format, Wire, tags};
 use crate::twins::Twins;
 
 /// What a client sees of what others may have left.
@@ -148,7 +148,11 @@ fn r20_what_a_sequence_gave_another_is_not_told() {
     for ask in ["SELECT lastval()", "SELECT currval('t_id_seq')", "SELECT LASTVAL()"] {
         one.value(insert);
         other.value(insert);
-        assert_eq!(one.error(ask), "55000", "{ask}");
+        for _ in 0..2 {
+            assert_eq!(one.error(ask), "55000", "{ask}");
+        }
+        one.rows("UPDATE t SET way = 'z' WHERE id = 0");
+        assert_eq!(one.error(ask), "55000", "{ask}, behind a write that draws nothing");
         // The session goes on, and so does the connection.
         let own = one.value(insert);
         assert_eq!(one.value(ask), own, "{ask}");
@@ -157,4 +161,29 @@ fn r20_what_a_sequence_gave_another_is_not_told() {
     one.rows("BEGIN");
     let own = one.value(insert);
     assert_eq!(one.value("SELECT lastval()"), own, "in its transaction");
+    one.rows("COMMIT");
+    drop(one);
+
+    // Nor in a transaction that has written nothing, which fails as it would on the server.
+    other = twins.through();
+    other.value(insert);
+    one = twins.through();
+    one.rows("BEGIN");
+    assert_eq!(one.error("INSERT INTO t(way) VALUES (currval('t_id_seq'))"), "55000");
+    assert_eq!(one.error("SELECT 1"), "25P02");
+    one.rows("ROLLBACK");
+    // Nor once the session keeps the connection on which others have written.
+    one = twins.through();
+    one.rows("CREATE TEMP TABLE kept()");
+    assert_eq!(one.error("SELECT lastval()"), "55000");
+    drop(one);
+    other.value(insert);
+    // What the text or the batch itself had given is its own.
+    one = twins.through();
+    let text = one.query("INSERT INTO t(way) VALUES ('x'); SELECT lastval()").expect("an answer");
+    assert_eq!(tags(&text), "CTDCZ");
+    one = twins.through();
+    let batch = Batch::new().extended("INSERT INTO t(way) VALUES ('y')", &[], Format::Text);
+    let batch = one.run(&batch.extended("SELECT lastval()", &[], Format::Text).sync()).expect("an answer");
+    assert!(!tags(&batch).contains('E'), "{}", tags(&batch));
 }
