@@ -8,6 +8,7 @@ pub mod explain;
 mod files;
 mod http;
 mod listen;
+mod observe;
 mod picture;
 mod reload;
 pub mod setup;

@@ -6,7 +6,8 @@ use super::drain::{Drained, Hangups, Pauses, Signals, Wish, drain};
 use super::files;
 use super::http;
 use super::listen::{self, Arrival, CannotListen, Listener, Seats, Sharing};
-use super::picture::{Picture, Readiness, ServerPicture};
+use super::observe::{cache_counts, limits, listening_counts, redis_picture, server_picture};
+use super::picture::{Picture, Readiness};
 use super::reload::{Reloader, Reread, acceptor};
 use super::supervise::supervise;
 use crate::cache::{Cache, Options};
@@ -19,13 +20,10 @@ use crate::feed::state::FeedState;
 use crate::route::rules::Rulebook;
 use crate::route::ttl::TtlRules;
 use crate::session;
-use crate::store::shared::{Shared, Unwritten};
+use crate::telemetry::Telemetry;
 use crate::telemetry::logs::Filter;
-use crate::telemetry::{
-    CacheObservation, LimitsObservation, ListeningObservation, PoolsObservation, RedisObservation, Telemetry,
-};
 use crate::types::Moment;
-use crate::upstream::{Role, Server, Upstream};
+use crate::upstream::{Role, Upstream};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -366,64 +364,6 @@ impl Instance {
             reload: self.reloader.picture(),
             paused: shared.upstream.is_paused(),
         }
-    }
-}
-
-fn seen<T>(counts: impl Iterator<Item = (T, u64)>, label: impl Fn(T) -> &'static str) -> Vec<(&'static str, u64)> {
-    counts.filter(|(_, count)| *count > 0).map(|(what, count)| (label(what), count)).collect()
-}
-
-fn listening_counts(upstream: &Upstream) -> ListeningObservation {
-    let counts = upstream.listening();
-    ListeningObservation { connections: counts.connections, sessions: counts.sessions }
-}
-
-fn limits(upstream: &Upstream) -> LimitsObservation {
-    let live = upstream.live();
-    LimitsObservation { pool_size: live.pool_size, max_clients: live.max_clients }
-}
-
-fn pools(server: &Server) -> PoolsObservation {
-    server.pool_counts().into_iter().fold(PoolsObservation::default(), |sum, (_, _, pool)| PoolsObservation {
-        connections: sum.connections + pool.open,
-        idle: sum.idle + pool.idle,
-        waiting: sum.waiting + pool.waiting,
-    })
-}
-
-fn cache_counts(cache: &Cache) -> CacheObservation {
-    let stats = cache.stats();
-    CacheObservation {
-        coalesced: stats.coalesced(),
-        died: stats.died(),
-        died_unserved: stats.died_unserved(),
-        evicted: cache.evicted(),
-        shared_misses: seen(stats.shared_misses(), |why| why.label()),
-    }
-}
-
-fn redis_picture(shared: &Shared) -> RedisObservation {
-    RedisObservation {
-        state: shared.state().label(),
-        trouble: shared.trouble().map(|trouble| trouble.label()),
-        times_opened: shared.times_opened(),
-        written: shared.written(),
-        unwritten: seen(Unwritten::ALL.into_iter().map(|why| (why, shared.unwritten(why))), Unwritten::label),
-        round_trip: shared.round_trip(),
-    }
-}
-
-fn server_picture(server: &Arc<Server>) -> ServerPicture {
-    let status = server.status();
-    ServerPicture {
-        name: status.name,
-        role: status.role.label(),
-        zone: status.zone,
-        state: status.state.label(),
-        lag_bytes: status.lag_bytes,
-        outstanding: status.outstanding as u64,
-        statements: status.statements,
-        pools: pools(server),
     }
 }
 

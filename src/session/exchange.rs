@@ -324,7 +324,10 @@ impl Held {
             // Dropped by a function, unseen: the next that needs it prepares it anew.
             self.lease.carried.prepared.remove(&number);
         }
+        let is_unasked = tag == b'E' && backend::sqlstate(body) == b"42501" && self.flow.asks_position();
+        let is_before = is_unasked && self.flow.owes_client();
         match self.flow.on(tag, body)? {
+            Verdict::RelayError | Verdict::OwnError if is_unasked => round.may_not_ask(is_before),
             Verdict::Relay => {
                 output.extend_from_slice(frame);
                 if matches!(tag, b'1' | b'3') {

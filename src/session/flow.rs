@@ -150,6 +150,15 @@ impl Flow {
         })
     }
 
+    /// Whether a question about positions is being answered.
+    pub fn asks_position(&self) -> bool {
+        matches!(
+            self.current(),
+            Some(Step::Bind(owner) | Step::Execute(owner))
+                if matches!(owner, Owner::Own(Probe::Snapshot | Probe::Replayed | Probe::High))
+        )
+    }
+
     /// What is being answered now.
     pub fn current(&self) -> Option<Step> {
         self.queue.front().copied()

@@ -169,8 +169,12 @@ impl Session {
             }
             let answered = Moment::now();
             let upstream = answered.since(sent);
+            if round.may_not_ask {
+                self.may_not_ask();
+            }
             if let Some(again) = round.again {
                 match again {
+                    Again::Unasked => errand.fill = None,
                     Again::OnPrimary => {
                         // What writes belongs into its transaction, and into no cache.
                         errand.tied = Some(Reason::RefusedByReplica);

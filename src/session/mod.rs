@@ -42,31 +42,21 @@ mod serve;
 mod settings;
 mod settle;
 mod shape;
+mod shared;
 mod startup;
 mod stop;
 mod survey;
 mod throttle;
+mod values;
 mod wait;
 mod way;
 
-use crate::cache::Cache;
-use crate::catalog::{CatalogVersion, Current};
-use crate::coherence::Coherence;
-use crate::config::Config;
-use crate::config::users::Users;
-use crate::feed::Feed;
-use crate::route::book::Book;
 use crate::route::plan::PinReason;
-use crate::route::rules::{Rulebook, SessionRules};
-use crate::route::ttl::TtlRules;
-use crate::telemetry::Telemetry;
-use crate::types::{Level, Lsn, Moment};
-use crate::upstream::{Account, Door, LiveKept, Upstream};
+use crate::route::rules::SessionRules;
+use crate::types::{Level, Lsn};
+use crate::upstream::{Account, Door, LiveKept};
 use crate::wire::backend::{Failure, Severity, put_failure, put_ready};
 use crate::wire::stream::Stream;
-use crate::wire::tls::Acceptor;
-use arc_swap::{ArcSwap, ArcSwapOption};
-use cancel::Registry;
 pub use cancel::{Doing, TakenBy, Who};
 use client::{BadFrame, Client, UnitEnd};
 use compose::Side;
@@ -77,96 +67,15 @@ use flow::Flow;
 use listen::Listening;
 use named::ByName;
 use own::Levels;
-use parking_lot::Mutex;
-use plans::{Names, Plans, Recent};
+use plans::{Names, Recent};
 use portal::Statements;
-use proof::Verifiers;
-use secrets::Secrets;
 use settings::Settings;
-use startup::Greetings;
+pub use shared::{Common, Shared};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use stop::Stop;
-use throttle::Throttle;
-use tokio_util::sync::CancellationToken;
-
-/// What all sessions share.
-pub struct Shared {
-    pub config: Arc<Config>,
-    pub users: ArcSwap<Users>,
-    pub upstream: Arc<Upstream>,
-    pub coherence: Arc<Coherence>,
-    /// None: the cache is off.
-    pub cache: Option<Arc<Cache>>,
-    pub catalog: Arc<Current>,
-    pub feed: Option<Feed>,
-    /// What may be kept by the clock while no stream can be had.
-    pub ttl: ArcSwap<TtlRules>,
-    /// Where statements go by the owner's word.
-    pub rules: Rulebook,
-    pub telemetry: Arc<Telemetry>,
-    /// None: clients get no TLS.
-    pub tls: ArcSwapOption<Acceptor>,
-    pub common: Common,
-    /// Who answers operators, once everything runs.
-    pub console: OnceLock<Arc<dyn console::Console>>,
-    /// Idle sessions end once it is cancelled.
-    pub stop: CancellationToken,
-    /// Those too that have asked nothing yet: with `stop` or after it.
-    pub stop_newcomers: CancellationToken,
-}
-
-impl Shared {
-    /// Whether no stream of changes can be had as the primary is set up.
-    fn is_off(&self) -> bool {
-        self.feed.as_ref().is_some_and(Feed::is_off)
-    }
-
-    /// What the clock keeps is void, such as when something that is not a proven read has ended: before its session hears of
-    /// the end.
-    pub fn wrote(&self) {
-        if let Some(cache) = &self.cache {
-            cache.wrote();
-        }
-    }
-}
-
-/// What sessions keep in common among themselves.
-#[derive(Debug, Default)]
-pub struct Common {
-    cancels: Arc<Registry>,
-    plans: Plans,
-    greetings: Greetings,
-    routes: Book,
-    /// The catalog's version, and when a session first met it.
-    catalog: Mutex<(CatalogVersion, Moment)>,
-    verifiers: Verifiers,
-    secrets: Secrets,
-    throttle: Throttle,
-}
-
-impl Common {
-    /// Since when the catalog has been of this version, at the latest.
-    fn catalog_since(&self, version: CatalogVersion) -> Moment {
-        let mut met = self.catalog.lock();
-        if met.0 != version {
-            *met = (version, Moment::now());
-        }
-        met.1
-    }
-
-    /// Where statements that needed a server went.
-    pub fn routes(&self) -> &Book {
-        &self.routes
-    }
-
-    /// Every session, as it is now.
-    pub fn sessions(&self) -> Vec<TakenBy> {
-        self.cancels.sessions()
-    }
-}
 
 /// Why a session ended early.
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +131,8 @@ struct Session {
     names: Arc<Names>,
     /// Whether this session's database is the one whose changes are heard.
     heard: bool,
+    /// Whether its role may ask for positions, as far as it has been tried: functions that tell them can be revoked.
+    may_ask: bool,
     /// As the client was last told: `I`, `T` or `E`.
     status: u8,
     block: Block,
@@ -500,7 +411,21 @@ impl Session {
 
     /// A transaction of hits alone has nothing to learn; positions matter where a cache or replicas could answer.
     fn learns_positions(&self) -> bool {
-        self.heard && self.level() == Level::Session && (self.shared.cache.is_some() || self.has_replicas())
+        self.heard
+            && self.may_ask
+            && self.level() == Level::Session
+            && (self.shared.cache.is_some() || self.has_replicas())
+    }
+
+    /// What was asked is not for this role: its session is the primary's from here on, and no answer of its is stored.
+    fn may_not_ask(&mut self) {
+        if std::mem::take(&mut self.may_ask) {
+            tracing::warn!(
+                user = ?proof::shown(&self.account.user),
+                "a session is not cached and reads no replica: EXECUTE is revoked on pg_current_snapshot() or another function that tells \
+                 positions"
+            );
+        }
     }
 
     fn has_replicas(&self) -> bool {

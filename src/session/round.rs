@@ -51,6 +51,8 @@ pub enum Again {
     Lost,
     /// A prepared statement's result type had changed (0A000): it must be parsed again.
     Reprepared,
+    /// A question of our own before it was refused (42501): it must be sent without.
+    Unasked,
 }
 
 /// How an execution ended that did not fail.
@@ -136,6 +138,8 @@ pub struct Round {
     pub failed: bool,
     /// A statement of our own failed: the first one's ErrorResponse.
     pub own_error: Option<Bytes>,
+    /// The role may not ask for positions.
+    pub may_not_ask: bool,
     /// The last row that answered [`Probe::Row`].
     pub row: Option<Bytes>,
     /// The transaction status that the client was told last.
@@ -182,6 +186,14 @@ impl Round {
                 });
             }
             Probe::Settings => self.settings_hold = text(0) == Some("t"),
+        }
+    }
+
+    /// The role may not execute a function that tells positions. `is_before`: the client's messages, which were skipped then, stood behind.
+    pub fn may_not_ask(&mut self, is_before: bool) {
+        self.may_not_ask = true;
+        if is_before {
+            self.again = Some(Again::Unasked);
         }
     }
 

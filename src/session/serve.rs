@@ -222,6 +222,9 @@ impl Session {
         if !self.heard {
             return Some("other_database");
         }
+        if !self.may_ask {
+            return Some("positions_refused");
+        }
         if plan.hint.off {
             return Some("hint");
         }

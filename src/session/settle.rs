@@ -175,6 +175,9 @@ impl Session {
             Ok(()) => {}
             Err(broken) => return Err(self.lost(broken).await),
         }
+        if round.may_not_ask {
+            self.may_not_ask();
+        }
         match round.high {
             Some(high) => self.learned(high),
             None => self.seen.unknown = true,

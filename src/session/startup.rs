@@ -277,6 +277,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         greeted: Default::default(),
         inputs: Vec::new(),
         names: Arc::default(),
+        may_ask: true,
         status: b'I',
         block: Block::Clean,
         deferred: None,

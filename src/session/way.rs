@@ -133,7 +133,7 @@ impl Session {
         // The next of a sequence that seems to have no order (Numerical Recipes), whose high bits are the better ones.
         self.turn = self.turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let turn = (self.turn >> 16) as usize;
-        let bound = self.seen.bound(&self.shared.coherence);
+        let bound = self.seen.bound(&self.shared.coherence).filter(|_| self.may_ask);
         let since = || self.shared.common.catalog_since(self.shared.catalog.version());
         choose(&self.shared.upstream, &self.shared.coherence, level, bound, (&since, turn))
     }

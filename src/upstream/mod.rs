@@ -6,9 +6,11 @@
 //! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it. Which
 //! connections have to be told their search path again, `paths` knows.
 
+mod account;
 mod admission;
 mod bound;
 mod cancel;
+mod carried;
 mod connection;
 mod control;
 mod dialect;
@@ -33,6 +35,8 @@ mod watch;
 #[cfg(test)]
 mod fake;
 
+pub use account::{Account, BackendKey, LoginProof};
+pub use carried::{Carried, Made, Shape, State};
 pub use connection::Facts;
 pub use control::{Control, ControlError, Identity};
 pub use evidence::Measure;
@@ -46,7 +50,7 @@ pub use server::{Door, RequestGuard, Server};
 pub use status::{PassedOver, Role, ServerState, ServerStatus};
 pub use transport::Target;
 
-use crate::config::{Config, Live, Secret, ServerUrl};
+use crate::config::{Config, Live, ServerUrl};
 use crate::types::{Epoch, Lsn, Moment};
 use crate::wire::stream::Stream;
 use admission::Admissions;
@@ -55,148 +59,10 @@ use bytes::{Bytes, BytesMut};
 use leading::Leading;
 use listening::Listeners;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// Who logs in upstream: the client's own user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// The role's name.
-    pub user: String,
-    /// What proves it.
-    pub proof: LoginProof,
-}
-
-impl Hash for Account {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // Two proofs of one user are rare (a password was changed): they may share a bucket, and no hash holds a secret.
-        self.user.hash(state);
-    }
-}
-
-/// What proves it.
-#[derive(Clone, PartialEq, Eq)]
-pub enum LoginProof {
-    /// A plain password, from the primary's URL or the users file.
-    Password(Secret),
-    /// `md5` and the hash of the password: for a server that asks for an MD5 answer.
-    Md5Hash(Secret),
-    /// SCRAM-SHA-256 keys learned from the client's own proof.
-    ScramKeys {
-        /// `ClientKey`.
-        client: [u8; 32],
-        /// `ServerKey`.
-        server: [u8; 32],
-    },
-    /// None is known: trust or peer authentication upstream, or a SCRAM secret without the client's own proof.
-    Nothing,
-}
-
-impl std::fmt::Debug for LoginProof {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            LoginProof::Password(_) => "Password(***)",
-            LoginProof::Md5Hash(_) => "Md5Hash(***)",
-            LoginProof::ScramKeys { .. } => "ScramKeys(***)",
-            LoginProof::Nothing => "Nothing",
-        })
-    }
-}
-
-/// What lets a query be cancelled.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BackendKey {
-    /// The backend's process.
-    pub process: u32,
-    /// Four bytes in protocol 3.0, up to 256 in 3.2.
-    pub secret: Bytes,
-}
-
-impl std::fmt::Debug for BackendKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "BackendKey({}, ***)", self.process)
-    }
-}
-
-/// What decides answers on a connection.
-#[derive(Debug)]
-pub struct State {
-    /// The settings that it carried when it was asked.
-    pub settings: BTreeMap<String, Arc<str>>,
-    /// The users' own settings that it was asked for besides.
-    pub asked: Arc<[String]>,
-    /// As the server said.
-    pub said: Bytes,
-}
-
-/// What a session left on a connection and the next session must know.
-#[derive(Debug, Default)]
-pub struct Carried {
-    /// Settings that differ from the connection's start: name to the statement that set it.
-    pub settings: BTreeMap<String, Arc<str>>,
-    /// Which session drew from a sequence there last, by the process that its client knows it by. Zero: none has yet.
-    pub drawer: u32,
-    /// It has not looked since roles changed which schemas of its path its role may use: the path is to be set again, to the same.
-    pub is_path_old: bool,
-    /// What decides answers there, as the server said when it carried those settings. Functions and triggers may change it
-    /// unseen: who ran any asks again.
-    pub state: Option<State>,
-    /// Prepared statements that exist there: our number for the statement, least recently used last.
-    pub prepared: HashMap<u64, u64, foldhash::fast::RandomState>,
-    /// What they are, as far as it was told since they were parsed there.
-    pub shapes: HashMap<u64, Shape, foldhash::fast::RandomState>,
-    /// Those of them that were parsed before names may have come to mean something else: PostgreSQL parses a statement again where
-    /// what it depends on is gone or altered, not where a table comes that hides it (`RevalidateCachedQuery` in plancache.c).
-    pub outdated: HashSet<u64, foldhash::fast::RandomState>,
-    /// The catalog that names had their meaning by when the connection was last used.
-    pub names: u64,
-    /// The identity of the unnamed statement that was parsed last, if known.
-    pub unnamed: Option<u64>,
-    /// Statements that exist there by the names that a client gave them in SQL.
-    pub by_name: BTreeMap<String, Made>,
-}
-
-/// What a statement takes and gives, as hashes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Shape {
-    /// Of its parameters' types. Zero: not known, or it has none.
-    pub parameters: u64,
-    /// Of its result.
-    pub result: u64,
-}
-
-/// A statement that SQL's PREPARE made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
-    /// Of the PREPARE, as it was sent.
-    pub text: Arc<str>,
-    /// Of its result, once it is known.
-    pub shape: Option<u64>,
-}
-
-impl Carried {
-    /// Names may mean something else since `names`: what was parsed before is parsed again before it runs.
-    pub fn rename(&mut self, names: u64) {
-        if self.names != names {
-            self.names = names;
-            self.outdated.extend(self.prepared.keys());
-            // Parsed again, their results may have another shape.
-            self.shapes.clear();
-            self.unnamed = None;
-        }
-    }
-
-    /// DEALLOCATE ALL or DISCARD ALL was run there.
-    pub fn deallocated_all(&mut self) {
-        self.prepared.clear();
-        self.outdated.clear();
-        self.shapes.clear();
-        self.by_name.clear();
-    }
-}
 
 /// One authenticated connection. The session writes to and reads from `stream` itself.
 #[derive(Debug)]

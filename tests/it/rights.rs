@@ -569,3 +569,52 @@ fn c15_a_membership_revoked_in_another_database_counts_though_the_catalog_cannot
     migration.rows("ROLLBACK");
     root.rows(&format!("DROP OWNED BY {group}; DROP ROLE {group}"));
 }
+
+/// Functions that tell positions are everybody's until somebody revokes them: nothing is proven then, and nothing fails.
+#[test]
+fn r24_who_may_not_ask_for_positions_is_served_by_the_primary() {
+    const TELL: [&str; 5] = [
+        "pg_current_snapshot()",
+        "pg_current_wal_insert_lsn()",
+        "pg_last_wal_replay_lsn()",
+        "pg_is_in_recovery()",
+        "pg_last_wal_receive_lsn()",
+    ];
+    let cluster = Cluster::shared();
+    for replicas in [false, true] {
+        let watched =
+            Watched::with(
+                cluster,
+                "r24_may_not_ask",
+                "",
+                |builder| {
+                    if replicas { builder } else { builder.no_replicas() }
+                },
+            );
+        let mut root = cluster.primary.connect_to(&watched.database);
+        root.rows("CREATE TABLE told(x int); GRANT SELECT, INSERT ON told TO solo");
+        let mut written = 0;
+        for function in TELL {
+            root.rows(&format!("REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM PUBLIC"));
+            watched.hear();
+            let [mut simple, mut extended] = [(); 2].map(|()| watched.sidecache.connect("solo"));
+            for round in 0..3 {
+                let what = format!("{function}, replicas: {replicas}, round {round}");
+                let (insert, count) = ("INSERT INTO told VALUES (1)", "SELECT count(*) FROM told");
+                simple.rows(insert);
+                written += 1;
+                assert_eq!(simple.value(count), written.to_string(), "{what}, simple");
+                extended.extended(insert, &[]);
+                written += 1;
+                let told = extended.extended(count, &[]);
+                assert_eq!(told, [[Some(written.to_string())]], "{what}, extended");
+                // Of another's write it may hear later, but nothing else.
+                assert!(
+                    simple.value(count).parse().is_ok_and(|told| (written - 1..=written).contains(&told)),
+                    "{what}"
+                );
+            }
+            root.rows(&format!("GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO PUBLIC"));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What sessions leave on a connection: settings, statements, and who drew from its sequences. Asks nobody.
+
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// What decides answers on a connection.
+#[derive(Debug)]
+pub struct State {
+    /// The settings that it carried when it was asked.
+    pub settings: BTreeMap<String, Arc<str>>,
+    /// The users' own settings that it was asked for besides.
+    pub asked: Arc<[String]>,
+    /// As the server said.
+    pub said: Bytes,
+}
+
+/// What a session left on a connection and the next session must know.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// Settings that differ from the connection's start: name to the statement that set it.
+    pub settings: BTreeMap<String, Arc<str>>,
+    /// Which session drew from a sequence there last, by the process that its client knows it by. Zero: none has yet.
+    pub drawer: u32,
+    /// It has not looked since roles changed which schemas of its path its role may use: the path is to be set again, to the same.
+    pub is_path_old: bool,
+    /// What decides answers there, as the server said when it carried those settings. Functions and triggers may change it
+    /// unseen: who ran any asks again.
+    pub state: Option<State>,
+    /// Prepared statements that exist there: our number for the statement, least recently used last.
+    pub prepared: HashMap<u64, u64, foldhash::fast::RandomState>,
+    /// What they are, as far as it was told since they were parsed there.
+    pub shapes: HashMap<u64, Shape, foldhash::fast::RandomState>,
+    /// Those of them that were parsed before names may have come to mean something else: PostgreSQL parses a statement again where
+    /// what it depends on is gone or altered, not where a table comes that hides it (`RevalidateCachedQuery` in plancache.c).
+    pub outdated: HashSet<u64, foldhash::fast::RandomState>,
+    /// The catalog that names had their meaning by when the connection was last used.
+    pub names: u64,
+    /// The identity of the unnamed statement that was parsed last, if known.
+    pub unnamed: Option<u64>,
+    /// Statements that exist there by the names that a client gave them in SQL.
+    pub by_name: BTreeMap<String, Made>,
+}
+
+/// What a statement takes and gives, as hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shape {
+    /// Of its parameters' types. Zero: not known, or it has none.
+    pub parameters: u64,
+    /// Of its result.
+    pub result: u64,
+}
+
+/// A statement that SQL's PREPARE made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Of the PREPARE, as it was sent.
+    pub text: Arc<str>,
+    /// Of its result, once it is known.
+    pub shape: Option<u64>,
+}
+
+impl Carried {
+    /// Names may mean something else since `names`: what was parsed before is parsed again before it runs.
+    pub fn rename(&mut self, names: u64) {
+        if self.names != names {
+            self.names = names;
+            self.outdated.extend(self.prepared.keys());
+            // Parsed again, their results may have another shape.
+            self.shapes.clear();
+            self.unnamed = None;
+        }
+    }
+
+    /// DEALLOCATE ALL or DISCARD ALL was run there.
+    pub fn deallocated_all(&mut self) {
+        self.prepared.clear();
+        self.outdated.clear();
+        self.shapes.clear();
+        self.by_name.clear();
+    }
+}
