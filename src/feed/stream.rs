@@ -99,8 +99,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Returns once the slot keeps more WAL than it may. However much was heard, it keeps all from the oldest transaction that holds an xid
-    /// on: one that is forgotten fills the disk of the primary.
+    /// Returns once the slot keeps more WAL than it may. However much was heard, it keeps all from the oldest transaction that has
+    /// written on: one that is forgotten fills the disk of the primary.
     async fn retaining(&self, link: &Link, slot: &SlotName) -> Lost {
         let kept = format!(
             "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::int8 FROM pg_replication_slots \
