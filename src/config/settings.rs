@@ -160,7 +160,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("staleness", "staleness", "DURATION", Value("1s"),
         "The freshness bound: when the stream of changes is later than this, hits stop."),
     Setting::new("max_retained_wal", "max-retained-wal", "SIZE", Value("4GiB"),
-        "How much WAL the primary may have to keep for the stream, which reads from the oldest transaction that holds an xid: past it the stream ends, and hits stop until that transaction has."),
+        "How much WAL the primary may have to keep for the stream, which reads from the oldest transaction that has written: past it the stream ends, and hits stop until that transaction has."),
     Setting::new("cache", "cache", "MODE", Value("on"), "on, off, or shadow (does everything but serve)."),
     Setting::new("pool", "pool", "MODE", Value("transaction"),
         "When a client's connection goes back to the pool: after each transaction, or at the session's end."),
