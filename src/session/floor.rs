@@ -107,4 +107,17 @@ mod tests {
         let bound = seen.bound(&coherence).expect("it is known").floor;
         assert_eq!(bound.position, Lsn::new(2000), "what is heard later is not its business");
     }
+    #[test]
+    fn c6_what_the_primary_has_to_show_ends_with_its_life() {
+        let [old, new] = [1, 2].map(Epoch::new);
+        let mut seen = Seen::default();
+        seen.lead(old, Lsn::new(2000));
+        seen.lead(old, Lsn::new(1000));
+        assert_eq!(seen.ahead(old), Some(Lsn::new(2000)));
+        assert_eq!(seen.ahead(new), None, "its successor may never have it");
+        seen.lead(new, Lsn::new(1500));
+        assert_eq!((seen.ahead(new), seen.ahead(old)), (Some(Lsn::new(1500)), None), "and counts from there");
+        seen.caught_up();
+        assert_eq!(seen.ahead(new), None);
+    }
 }
