@@ -222,9 +222,14 @@ impl<'a> Composer<'a> {
     pub fn begin(&mut self, begin: &str, failed: bool) {
         self.query_own(begin, Probe::Effect);
         if failed {
-            self.put_failing();
-            self.sync_own();
+            self.fail_own();
         }
+    }
+
+    /// Makes the transaction that is open fail, by an error that is not the client's.
+    pub fn fail_own(&mut self) {
+        self.put_failing();
+        self.sync_own();
     }
 
     /// A message that the server answers with an error.

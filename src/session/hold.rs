@@ -1,6 +1,7 @@
 //! Getting the connection that a unit needs: which server, with this session's settings on it, and late enough for what
 //! the session has seen.
 
+use super::catch_up::CatchUp;
 use super::client::UnitEnd;
 use super::compose::Side;
 use super::composer::Composer;
@@ -11,24 +12,17 @@ use super::settings::Setting;
 use super::survey::Survey;
 use super::way::Way;
 use super::{End, Session};
-use crate::coherence::StreamState;
 use crate::route::destination::{Choice, Passed, Reason};
 use crate::route::plan::{Kind, Plan, SettingChange};
-use crate::types::{Level, Moment, Snapshot};
+use crate::types::Moment;
 use crate::upstream::{Carried, Lease, LeaseError, Server};
-use crate::wire::backend::{Failure, column, put_parameter, put_raised, put_ready};
+use crate::wire::backend::{Failure, put_parameter, put_raised, put_ready};
 use crate::wire::frame::HEADER;
 use bytes::{Bytes, BytesMut};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long a session waits for the primary to show what it has seen on a replica, and between two looks.
-const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
-const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
-
-/// A stream that has not told by then is not waited for: how late it is is the cache's business, not the client's.
-const LATE: Duration = Duration::from_millis(20);
+use tokio::sync::oneshot::Receiver;
 
 /// Leaves the search path what it is, whatever that be, and assigns it once more as the transaction ends (`AtEOXact_GUC` in guc.c), whereupon
 /// the server looks anew at which of its schemas the role may use (`assign_search_path` in namespace.c). It takes no right.
@@ -36,8 +30,6 @@ const LOOK_AGAIN: &str = "BEGIN; SET LOCAL search_path = ''; COMMIT";
 
 const ROLE: &str = "role";
 const RESET_ROLE: &str = "RESET ROLE";
-
-const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text";
 
 impl Session {
     /// Gets a connection for the unit, or keeps the one that is held. `tied`: why it goes to the primary, if it has to. `None`: the
@@ -61,45 +53,68 @@ impl Session {
                 }
             }
             // Hits are served in a transaction too, and while a connection is pinned.
-            if !is_mid_batch && self.status != b'E' && side == Side::Primary && self.is_ahead() {
-                Box::pin(self.catch_up()).await?;
+            if !is_mid_batch
+                && self.status != b'E'
+                && side == Side::Primary
+                && self.is_ahead()
+                && !Box::pin(self.catch_up(end)).await?
+            {
+                return Ok(None);
             }
             return Ok(Some(Way { side, reason: Reason::Held, passed: Passed::default() }));
         }
         if !self.shared.upstream.is_settled() {
             Box::pin(self.shared.upstream.settled()).await;
         }
-        let Choice { server, reason, passed } = match tied {
+        let Choice { mut server, reason, passed } = match tied {
             Some(reason) => self.primary(reason),
             None => self.choose(),
         };
         if let Reason::NoneFit(passed_over) = reason {
             self.shared.telemetry.passed_over(passed_over.label());
         }
+        let mut catching: Option<CatchUp> = None;
         let (side, is_elsewhere) = loop {
             let mut lease = match self.idle(&server) {
                 Some(lease) => {
                     self.shared.telemetry.pool_wait(Duration::ZERO);
                     lease
                 }
-                None => match Box::pin(self.wait_for_lease(&server, end)).await? {
-                    Some(lease) => lease,
-                    None => return Ok(None),
-                },
+                None => {
+                    let mut waiting = None;
+                    let cancelled = match &mut catching {
+                        Some(catching) => &mut catching.cancelled,
+                        None => waiting.insert(self.registration.running.wait()),
+                    };
+                    match Box::pin(self.wait_for_lease(&server, cancelled, end)).await? {
+                        Some(lease) => lease,
+                        None => return Ok(None),
+                    }
+                }
             };
             // Before anyone asks what the connection has prepared.
             lease.carried.rename(self.shared.catalog.named().0);
             let side = self.side(&lease.server);
             let is_elsewhere = tied.is_none() && !Arc::ptr_eq(&lease.server, &server);
             self.held = Some(Held::new(lease, side, std::mem::take(&mut self.spare), self.registration.process));
-            if self.carries_settings() || Box::pin(self.take_over()).await? {
+            if !self.carries_settings() && !Box::pin(self.take_over()).await? {
+                continue;
+            }
+            if side == Side::Replica || !self.is_ahead() {
                 break (side, is_elsewhere);
+            }
+            let catching = catching.get_or_insert_with(|| CatchUp::begin(&self.registration.running));
+            if Box::pin(self.has_caught_up(catching)).await? {
+                break (side, is_elsewhere);
+            }
+            // Others may have the connection meanwhile: what is waited for may take long.
+            self.give_back();
+            server = Arc::clone(self.shared.upstream.primary());
+            if !Box::pin(self.rest(catching, end)).await? {
+                return Ok(None);
             }
         };
         let reason = if is_elsewhere { Reason::NoConnection } else { reason };
-        if side == Side::Primary && self.is_ahead() {
-            Box::pin(self.catch_up()).await?;
-        }
         Ok(Some(Way { side, reason, passed }))
     }
 
@@ -112,9 +127,13 @@ impl Session {
     }
 
     /// No connection is idle: waits for one, or for a new one, unless the client cancels. `None`: the client was told why there is none.
-    async fn wait_for_lease(&mut self, server: &Arc<Server>, end: UnitEnd) -> Result<Option<Lease>, End> {
+    async fn wait_for_lease(
+        &mut self,
+        server: &Arc<Server>,
+        cancelled: &mut Receiver<()>,
+        end: UnitEnd,
+    ) -> Result<Option<Lease>, End> {
         let upstream = &self.shared.upstream;
-        let cancelled = self.registration.running.wait();
         let leased = async {
             let mut to = Arc::clone(server);
             loop {
@@ -153,7 +172,15 @@ impl Session {
         }
     }
 
-    fn is_ahead(&self) -> bool {
+    /// Gives the held connection to others, if it is clean.
+    fn give_back(&mut self) {
+        if let Some(held) = self.held.take().filter(Held::is_clean) {
+            self.spare = held.flow.emptied();
+            held.lease.release();
+        }
+    }
+
+    pub(super) fn is_ahead(&self) -> bool {
         self.seen.ahead(self.shared.coherence.epoch()).is_some()
     }
 
@@ -162,58 +189,6 @@ impl Session {
         self.held.as_ref().is_some_and(|held| {
             !held.lease.is_outlived() && Arc::ptr_eq(&held.lease.server, self.shared.upstream.primary())
         })
-    }
-
-    /// A replica replays a commit that the primary, which waits for a synchronous standby, does not show yet: a session that saw
-    /// it there must not read the primary before the primary shows it too.
-    async fn catch_up(&mut self) -> Result<(), End> {
-        if self.level() == Level::Bounded {
-            return Ok(());
-        }
-        let began = Moment::now();
-        let mut first: Option<Snapshot> = None;
-        loop {
-            let Some(ahead) = self.seen.ahead(self.shared.coherence.epoch()) else { return Ok(()) };
-            // The stream tells which commits lie before the position. Without it, or where it is late, everything that was under way at
-            // the first look has to have ended: what a replica had replayed before was under way by then or visible. A transaction of
-            // the client's cannot take that look, and waits for the stream.
-            let heard = self.shared.coherence.state() == StreamState::Live;
-            let waited = Moment::now().since(began);
-            let is_late = !heard || waited > LATE;
-            if is_late && first.is_none() && (self.status == b'I' || self.deferred.is_some()) {
-                first = self.under_way().await?;
-            }
-            let row = self.ask(SNAPSHOT).await?;
-            if !self.is_of_this_history() {
-                return Err(succeeded());
-            }
-            if let Some(snapshot) = row.as_ref().and_then(|row| snapshot(row)) {
-                self.shared.coherence.saw_snapshot(&snapshot);
-                let shown = |first: &Snapshot| first.in_progress.iter().all(|xid| snapshot.shows(*xid));
-                let is_caught_up =
-                    first.as_ref().is_some_and(shown) || (heard && self.shared.coherence.shows_up_to(&snapshot, ahead));
-                if is_caught_up {
-                    self.seen.caught_up();
-                    return Ok(());
-                }
-            }
-            if waited > CATCH_UP_LIMIT {
-                // As stale as a direct connection to the primary would be, and no staler.
-                tracing::warn!(position = %ahead, "the primary does not show yet what this session has read from a replica");
-                self.seen.caught_up();
-                return Ok(());
-            }
-            tokio::time::sleep(CATCH_UP_PAUSE).await;
-        }
-    }
-
-    /// A snapshot that lists every transaction which was under way before. One alone would not: it ends at the newest transaction that has
-    /// finished (`GetSnapshotData` in procarray.c), and lists none behind it. So one of our own, newer than all of them, finishes first.
-    async fn under_way(&mut self) -> Result<Option<Snapshot>, End> {
-        match self.ask("SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text").await? {
-            Some(_) => Ok(self.ask(SNAPSHOT).await?.and_then(|row| snapshot(&row))),
-            None => Ok(None),
-        }
     }
 
     pub(super) fn side(&self, server: &Arc<Server>) -> Side {
@@ -350,18 +325,13 @@ impl Session {
 }
 
 /// What a session is told that holds a connection to a server which is the primary no longer: nothing that it did there counts.
-fn succeeded() -> End {
+pub(super) fn succeeded() -> End {
     Failure::fatal("57P01", "terminating connection because another server has become the primary").into()
 }
 
 /// Whether a connection carries just what is wanted.
 fn carries(carried: &BTreeMap<String, Arc<str>>, wanted: &BTreeMap<String, Setting>) -> bool {
     carried.len() == wanted.len() && carried.iter().zip(wanted).all(|(c, w)| c.0 == w.0 && *c.1 == w.1.replay)
-}
-
-/// The snapshot in a row's first column.
-fn snapshot(row: &[u8]) -> Option<Snapshot> {
-    column(row, 0).and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok())
 }
 
 /// The statements that make a connection carry what is wanted. Another role may not be permitted to set what the user set:

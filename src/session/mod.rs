@@ -7,6 +7,7 @@
 
 mod answer;
 mod cancel;
+mod catch_up;
 mod challenge;
 mod client;
 mod compose;

@@ -158,6 +158,8 @@ impl Session {
                     Ok(Wanted::Level(level)) => self.levels.set(level, *local, in_transaction),
                     Ok(Wanted::Position(epoch, position)) if epoch == self.shared.coherence.epoch().to_string() => {
                         self.raise_floor(position);
+                        // Who gave it may have read a replica.
+                        self.seen.lead(self.shared.coherence.epoch(), position);
                     }
                     // A position of another incarnation, or one that this instance has not met yet: only the primary is sure.
                     Ok(Wanted::Position(..)) => self.seen.unknown = true,

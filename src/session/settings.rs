@@ -94,14 +94,20 @@ pub struct Settings {
     own: Own,
     /// What every request asks, worked out when something changes.
     is_plain: bool,
-    /// `idle_in_transaction_session_timeout` and `idle_session_timeout`, as the session has set them, in milliseconds; zero for neither.
-    patience: [u32; 2],
+    /// `idle_in_transaction_session_timeout`, `idle_session_timeout` and `statement_timeout`, as the session has set them, in milliseconds;
+    /// zero for none.
+    patience: [u32; 3],
     encoding: Encoding,
 }
 
 /// Whether RESET ALL leaves a setting as it is.
 pub(super) fn is_kept_by_reset_all(name: &str) -> bool {
     KEPT_BY_RESET_ALL.contains(&name)
+}
+
+/// Zero is none.
+fn limit(millis: u32) -> Option<Duration> {
+    (millis > 0).then(|| Duration::from_millis(millis.into()))
 }
 
 /// A setting as it means the same on any connection, given what was set before it and at the session's start.
@@ -140,7 +146,7 @@ impl Settings {
             before,
             own: Own::default(),
             is_plain: false,
-            patience: [0; 2],
+            patience: [0; 3],
             encoding: Encoding::Unknown,
         };
         settings.changed();
@@ -267,7 +273,8 @@ impl Settings {
             let set = self.effective(name).and_then(|setting| setting.values.first());
             set.and_then(|value| milliseconds(value)).unwrap_or(0)
         };
-        self.patience = ["idle_in_transaction_session_timeout", "idle_session_timeout"].map(patience);
+        self.patience =
+            ["idle_in_transaction_session_timeout", "idle_session_timeout", "statement_timeout"].map(patience);
         self.encoding = match self.effective("client_encoding").map(|setting| setting.values.as_slice()) {
             None => self.baseline.encoding,
             Some([name]) => Encoding::named(name),
@@ -315,9 +322,13 @@ impl Settings {
 
     /// How long the session wants to be left in silence at most, by its own settings.
     pub fn patience(&self, in_transaction: bool) -> Option<Duration> {
-        let [within, outside] = self.patience;
-        let millis = if in_transaction { within } else { outside };
-        (millis > 0).then(|| Duration::from_millis(millis.into()))
+        let [within, outside, _] = self.patience;
+        limit(if in_transaction { within } else { outside })
+    }
+
+    /// How long a statement may take, by the session's own settings.
+    pub fn statement_timeout(&self) -> Option<Duration> {
+        limit(self.patience[2])
     }
 
     /// The role whose privileges count.

@@ -55,8 +55,13 @@ impl Session {
             return Ok(());
         }
         let wrote = std::mem::take(&mut self.wrote);
-        if std::mem::take(&mut self.unlearned) && self.learns_positions() {
-            Box::pin(self.learn_position()).await?;
+        if std::mem::take(&mut self.unlearned) {
+            if self.learns_positions() {
+                Box::pin(self.learn_position()).await?;
+            } else if self.heard {
+                // Another level binds the session by nothing; the one that comes after it may.
+                self.seen.raise_to_moment(Moment::now());
+            }
         }
         let may_have_left = std::mem::take(&mut self.may_have_left);
         let look = self.look(may_have_left);

@@ -203,6 +203,86 @@ fn c8_a_hit_that_a_replica_filled_is_not_unseen_in_its_transaction() {
     write.join().expect("the write is acknowledged");
 }
 
+/// Who waits for the primary to show a commit that waits itself keeps no connection from others, and waits no longer than it wants to.
+#[test]
+fn c8_a_wait_for_the_primary_ends_as_the_client_wants_and_takes_nothing_from_others() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::with(&cluster, "c8_wanted", TABLE, |builder| {
+        builder.flag("--staleness", "1h").flag("--pool-size", "1")
+    });
+    let (mut client, mut other) = (watched.client(), watched.client());
+    let limits = watched.sidecache.login("app").with("options", "-c statement_timeout=500");
+    let mut limited = Wire::connect(&limits).expect("taken");
+    let held = cluster.hold_commits();
+    let mut writer = watched.beside();
+    let write = std::thread::spawn(move || writer.rows("UPDATE t SET v = 1"));
+    held.wait_for(1);
+    watched.hear();
+    let there = "/* sidecache: route=primary */ SELECT max(v) FROM t";
+    for seen in [&mut client, &mut limited] {
+        assert_eq!(seen.value(READ), "1", "the replica shows it");
+    }
+    client.send(&Batch::new().query(there)).expect("a connection that lives");
+    client.set_patience(Duration::from_millis(200));
+    assert_eq!(client.read_frame().map_err(|e| e.kind()), Err(ErrorKind::WouldBlock), "it waits for the primary");
+    client.set_patience(crate::harness::PATIENCE);
+    assert_eq!(other.value(there), "0", "who has not seen it does not");
+    client.cancel().expect("a cancel request is taken");
+    assert_eq!(rows(&client.read_until_ready().expect("an answer")).unwrap_err().get(..5), Some("57014"));
+    assert_eq!(limited.error(there), "57014", "its own limit");
+    // In a transaction that a server knows of, which fails there too.
+    watched.warm(&mut other, READ);
+    let mut limited = Wire::connect(&limits).expect("taken");
+    limited.rows("BEGIN");
+    limited.rows("SELECT clock_timestamp() IS NULL");
+    assert_eq!(watched.look(|| limited.value(READ)), (true, "1".to_owned()), "a hit in the transaction");
+    assert_eq!(limited.error(there), "57014");
+    assert_eq!(limited.error("INSERT INTO u VALUES (1)"), "25P02");
+    limited.rows("ROLLBACK");
+    held.release();
+    write.join().expect("the write is acknowledged");
+    assert_eq!(limited.value(there), "1");
+    assert_eq!(client.value(there), "1");
+}
+
+/// What was written and read at another level counts once the session's level binds it.
+#[test]
+fn c7_what_was_seen_at_another_level_is_not_unseen_at_this_one() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::with(&cluster, "c7_level", TABLE, |builder| builder.flag("--staleness", "1h"));
+    for (n, level) in ["strong", "bounded"].into_iter().enumerate() {
+        let written = (n + 1).to_string();
+        let mut client = watched.client();
+        client.rows(&format!("SET sidecache.consistency = '{level}'"));
+        let paused = cluster.pause_replay(0);
+        client.rows(&format!("UPDATE t SET v = {written}"));
+        client.rows("SET sidecache.consistency = 'session'");
+        for _ in 0..3 {
+            assert_eq!(client.value(READ), written, "written at level {level}");
+        }
+        paused.resume();
+        watched.hear();
+    }
+}
+
+/// Whoever is given a position may have been given it by a session that is ahead of the primary.
+#[test]
+fn c8_a_position_that_was_read_on_a_replica_is_waited_for_on_the_primary() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::with(&cluster, "c8_token", TABLE, |builder| builder.flag("--staleness", "1h"));
+    let (mut first, mut second) = (watched.client(), watched.client());
+    let held = cluster.hold_commits();
+    let mut writer = watched.beside();
+    let write = std::thread::spawn(move || writer.rows("UPDATE t SET v = 1"));
+    held.wait_for(1);
+    watched.hear();
+    assert_eq!(first.value(READ), "1", "the replica shows it");
+    let token = first.value("SHOW sidecache.position");
+    second.rows(&format!("SET sidecache.min_position = '{token}'"));
+    waits_for_the_primary(&mut second, "/* sidecache: route=primary */ SELECT max(v) FROM t", held);
+    write.join().expect("the write is acknowledged");
+}
+
 /// A transaction that is forgotten has the primary keep all WAL from its beginning for the stream: its disk is worth more than a cache.
 #[test]
 fn c5_a_slot_that_keeps_too_much_wal_is_given_up() {
