@@ -38,6 +38,17 @@ pub(super) async fn catalog(link: &Link, version: CatalogVersion) -> Result<Cata
     Catalog::build(version, &results).map_err(|error| Broken(error.to_string()))
 }
 
+/// Every role's name and its oid.
+pub(super) async fn roles(link: &Link) -> Result<Vec<(String, u32)>, Broken> {
+    let rows = link.rows("SELECT rolname, oid FROM pg_catalog.pg_roles").await?;
+    let role = |row: Vec<Option<String>>| match <[_; 2]>::try_from(row) {
+        Ok([Some(name), Some(oid)]) => oid.parse().ok().map(|oid| (name, oid)),
+        _ => None,
+    };
+    let roles: Option<Vec<_>> = rows.into_iter().map(role).collect();
+    roles.ok_or_else(|| Broken("a role without name or oid".to_owned()))
+}
+
 /// Why the replication connection could not be had.
 pub(super) fn refused(error: &LeaseError) -> End {
     if let LeaseError::Refused { sqlstate, message, .. } = error

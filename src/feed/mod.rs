@@ -11,6 +11,7 @@ mod link;
 mod load;
 mod ping;
 pub mod queue;
+mod roles;
 mod sockets;
 pub mod state;
 mod stream;

@@ -4,6 +4,7 @@
 use super::hearing::{Hearing, Outcome, Question};
 use super::link::{Broken, Link};
 use super::load;
+use super::roles::Roles;
 use crate::catalog::CatalogVersion;
 use crate::coherence::CatalogNeed;
 use crate::types::{Lsn, Moment};
@@ -34,6 +35,8 @@ fn period(staleness: Duration) -> Duration {
 struct Loaded {
     fingerprint: Option<String>,
     version: CatalogVersion,
+    /// Who the names of roles have meant.
+    roles: Roles,
     /// When it was last verified, and what had been heard by then.
     sent: Moment,
     position: Lsn,
@@ -156,6 +159,7 @@ impl Verifier<'_> {
         } else {
             let version = CatalogVersion(loaded.version.0 + 1);
             let mut catalog = load::catalog(link, version).await?;
+            let roles = load::roles(link).await?;
             link.rows("COMMIT").await?;
             let at: Lsn = link.insert_position().await?;
             let before = loaded.fingerprint.replace(fingerprint.clone());
@@ -178,7 +182,8 @@ impl Verifier<'_> {
             hearing.counters.catalogs.raise();
             loaded.version = version;
             let changes = |parts: &[&str]| changed.iter().flatten().any(|part| parts.contains(&part.as_str()));
-            let defaults = changes(&DEFAULTS);
+            // A connection that logged in by a name, or was put into a role by it, is still of the role that had the name then.
+            let defaults = loaded.roles.learn(roles) | changes(&DEFAULTS);
             if changes(&RIGHTS) && link.identity.version < NOTICES_RIGHTS {
                 self.upstream.paths_changed(at);
             }

@@ -4,6 +4,7 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
+use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Wire, rows, tags};
 use crate::watched::{Watched, text};
 
@@ -617,4 +618,64 @@ fn r24_who_may_not_ask_for_positions_is_served_by_the_primary() {
             root.rows(&format!("GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO PUBLIC"));
         }
     }
+}
+
+/// A name may come to mean another role while connections that were opened by it, or carry it as their role, go on as the one that had it.
+#[test]
+fn c15_whoever_has_a_name_now_is_not_given_what_another_had_by_it() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("c15_named");
+    let [name, group, old] = ["n", "g", "o"].map(|letter| format!("{letter}_{database}"));
+    let users = format!("sidecache:sidecache\n{name}:{name}\nsolo:solo");
+    let sidecache = Sidecache::build(cluster, &database).users(&users).flag("--pool-size", "2").start();
+    sidecache.await_stream(cluster);
+    let mut root = cluster.primary.connect_to(&database);
+    root.rows(&format!(
+        "CREATE TABLE secret AS SELECT 'top secret' AS v; CREATE ROLE {name} LOGIN PASSWORD '{name}'; CREATE ROLE {group}; \
+         GRANT SELECT ON secret TO {name}, {group}; GRANT {group} TO solo"
+    ));
+    let heard = || {
+        sidecache.await_stream(cluster);
+        cluster.catch_up();
+    };
+    heard();
+    let asked = "SELECT current_user, v FROM secret";
+    let set = format!("SET ROLE {group}");
+    for _ in 0..3 {
+        assert_eq!(sidecache.connect(&name).rows(asked), [[Some(name.clone()), Some("top secret".to_owned())]]);
+    }
+    // Two connections that are left in the role.
+    let mut left = [(); 2].map(|()| sidecache.connect("solo"));
+    for client in &mut left {
+        client.rows("BEGIN");
+        client.rows(&set);
+        client.rows(asked);
+    }
+    left.iter_mut().for_each(|client| drop(client.rows("COMMIT")));
+    for (role, create) in
+        [(&name, format!("CREATE ROLE {name} LOGIN PASSWORD '{name}'")), (&group, format!("CREATE ROLE {group}"))]
+    {
+        root.rows(&format!("ALTER ROLE {role} RENAME TO {old}_{role}; {create}"));
+    }
+    root.rows(&format!("GRANT {group} TO solo; REVOKE {old}_{group} FROM solo"));
+    heard();
+    let mut other = sidecache.connect("solo");
+    other.rows(&set);
+    for _ in 0..4 {
+        assert_eq!(sidecache.connect(&name).error(asked), "42501", "by its login");
+        assert_eq!(other.error(asked), "42501", "by its role");
+    }
+    // Dropped and made again it can be used.
+    root.rows(&format!(
+        "DROP ROLE {name}; CREATE ROLE {name} LOGIN PASSWORD '{name}'; GRANT SELECT ON secret TO {name}"
+    ));
+    heard();
+    assert_eq!(sidecache.connect(&name).rows(asked), [[Some(name.clone()), Some("top secret".to_owned())]]);
+    drop((left, other));
+    eventually("the roles to be nobody's", || {
+        let drop = format!("DROP OWNED BY {name}, {group}, {old}_{name}, {old}_{group}");
+        root.query(&drop).ok().filter(|frames| tags(frames) == "CZ")?;
+        let gone = root.query(&format!("DROP ROLE {name}, {group}, {old}_{name}, {old}_{group}")).ok()?;
+        (tags(&gone) == "CZ").then_some(())
+    });
 }
