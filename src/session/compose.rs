@@ -97,13 +97,15 @@ impl Session {
                     let Some(Naming::Prepared(name, statement)) = survey.namings.get(here) else {
                         unreachable!("the survey saw the same messages")
                     };
-                    let known = named(&survey.namings[..here], name).unwrap_or_else(|| self.statements.get(name));
-                    match known {
+                    let own = named(&survey.namings[..here], name);
+                    match own.unwrap_or_else(|| self.statements.get(name)) {
                         Some(known) if !name.is_empty() => {
                             let taken = composer.parse_twice(known, statement);
                             round.names.push((taken, name.clone()));
                         }
-                        None if self.made(name) => composer.parse_by_name(Owner::Client, name, statement),
+                        None if own.is_none() && self.made(name) => {
+                            composer.parse_by_name(Owner::Client, name, statement)
+                        }
                         _ => composer.parse(statement),
                     }
                     here += 1;
@@ -139,7 +141,7 @@ impl Session {
                 }
                 b'D' => self.compose_describe(body, survey, here, composer, round),
                 b'C' => {
-                    compose_close(body, composer);
+                    compose_close(body, survey, composer);
                     here += 1;
                 }
                 b'E' => {
@@ -150,6 +152,7 @@ impl Session {
                             composer.flow.sent(Step::Execute(Owner::Client));
                         }
                     }
+                    here += usize::from(matches!(survey.namings.get(here), Some(Naming::Ran(run, _)) if *run == runs));
                     runs += 1;
                 }
                 b'S' => {
@@ -243,12 +246,14 @@ impl Session {
     }
 }
 
-fn compose_close(body: &[u8], composer: &mut Composer<'_>) {
+fn compose_close(body: &[u8], survey: &Survey, composer: &mut Composer<'_>) {
+    // The unit itself may have made it.
+    let may_be_there = |name: &str| {
+        composer.carried.by_name.contains_key(name) || survey.by_name.needs.iter().any(|(need, _)| need == name)
+    };
     match frontend::subject(body).expect("the survey has read it") {
         (Subject::Portal, _) => composer.copy(b'C', body),
-        (Subject::Statement, name)
-            if str::from_utf8(name).is_ok_and(|name| composer.carried.by_name.contains_key(name)) =>
-        {
+        (Subject::Statement, name) if str::from_utf8(name).is_ok_and(may_be_there) => {
             return composer.close_by_name(Owner::Client, name);
         }
         // The name is the session's; what connections have prepared stays for others.

@@ -318,11 +318,9 @@ impl Held {
             return Err(Broken::Fatal(Bytes::copy_from_slice(frame)));
         }
         if tag == b'E'
-            && backend::sqlstate(body) == b"26000"
             && let Some((_, number)) = named_statement(frame)
         {
-            // Dropped by a function, unseen: the next that needs it prepares it anew.
-            self.lease.carried.prepared.remove(&number);
+            self.lease.carried.corrected(backend::sqlstate(body), number);
         }
         let is_unasked = tag == b'E' && backend::sqlstate(body) == b"42501" && self.flow.asks_position();
         let is_before = is_unasked && self.flow.owes_client();
@@ -350,13 +348,12 @@ impl Held {
             Verdict::RelayDone => {
                 round.held_back = None;
                 output.extend_from_slice(frame);
-                let commits = tag == b'C' && matches!(backend::tag(body), b"COMMIT" | b"PREPARE TRANSACTION");
-                round.done.push(if commits { Done::Committed } else { Done::Ended });
-                if tag == b'C' && matches!(backend::tag(body), b"DEALLOCATE ALL" | b"DISCARD ALL") {
-                    // One statement of several may have done it.
+                let done = Done::told(tag, body);
+                if done == Done::Deallocated {
+                    // Before the answers to what stands behind it.
                     self.lease.carried.deallocated_all();
-                    round.deallocated_all = true;
                 }
+                round.done.push(done);
                 if let Some(capture) = &mut round.capture {
                     if tag == b'C' { capture.keep(frame) } else { capture.spoil("not_whole") }
                 }

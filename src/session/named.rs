@@ -94,7 +94,10 @@ impl Session {
                 }
                 survey.by_name.needs.push((name.clone(), Need::Any));
             }
-            Kind::Deallocate { name: Some(name) } => survey.by_name.needs.push((name.clone(), Need::Any)),
+            Kind::Deallocate { name: Some(name) } => {
+                let is_parsed = survey.named(name.as_bytes()).flatten().is_some();
+                survey.by_name.needs.push((name.clone(), if is_parsed { Need::Parsed } else { Need::Any }));
+            }
             Kind::Execute { name, effect } => {
                 survey.by_name.needs.push((name.clone(), Need::Itself));
                 let may_change_catalog = *effect == Effect::Anything || !self.runs_rows(name);
@@ -141,7 +144,9 @@ impl Session {
         {
             return true;
         }
-        let needs = |(name, _): &(String, Need)| self.means(name).is_none() || carried.contains_key(name);
+        let needs = |(name, need): &(String, Need)| {
+            (*need != Need::Parsed && self.means(name).is_none()) || carried.contains_key(name)
+        };
         carried.iter().eq(self.by_name.wanted()) && survey.by_name.needs.iter().all(needs)
     }
 
@@ -177,14 +182,16 @@ impl Session {
             }
         }
         for (name, need) in survey.by_name.needs.clone() {
-            let has = |held: &Held| held.lease.carried.by_name.contains_key(&name);
-            let Some(means) = self.means(&name).filter(|_| !self.held.as_ref().is_some_and(has)) else { continue };
-            match need {
-                Need::Itself => match self.make(&name, &means).await? {
+            if self.held.as_ref().is_some_and(|held| held.lease.carried.by_name.contains_key(&name)) {
+                continue;
+            }
+            match (need, self.means(&name)) {
+                (Need::Itself, Some(means)) => match self.make(&name, &means).await? {
                     Ok(()) => self.by_name.lost.retain(|lost| *lost != name),
                     Err(failure) => survey.by_name.spoiled.push((name, failure)),
                 },
-                Need::Any => {
+                (Need::Itself | Need::Any, None) => {}
+                (Need::Any | Need::Parsed, _) => {
                     let text = format!("PREPARE \"{}\" AS SELECT", name.replace('"', "\"\""));
                     let made = Made { text: text.into(), shape: None };
                     // Whether it fails is seen by the statement that needs it.

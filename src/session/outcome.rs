@@ -2,7 +2,7 @@
 
 use super::client::UnitEnd;
 use super::deferred::Standing;
-use super::round::{Described, Round};
+use super::round::{Described, Done, Round};
 use super::settings::is_kept_by_reset_all;
 use super::shape::hash_of;
 use super::survey::{Naming, Survey};
@@ -17,21 +17,9 @@ const NOBODY: u32 = u32::MAX;
 impl Session {
     /// What the answers mean for the session's state.
     pub(super) fn after(&mut self, survey: &Survey, round: &Round, end: UnitEnd, standing: &Standing) {
-        for naming in survey.namings.iter().take(round.named) {
-            match naming {
-                Naming::Prepared(name, statement) => self.statements.insert(name, Arc::clone(statement)),
-                Naming::Closed(name) => {
-                    self.statements.close(name);
-                    self.closed_by_name(name);
-                }
-                Naming::ClosedPortal(name) => self.statements.close_portal(name),
-            }
-        }
-        if round.deallocated_all {
+        if end == UnitEnd::Query && round.done.contains(&Done::Deallocated) {
+            // One statement of several may have done it.
             self.deallocated_all();
-        }
-        if round.unnamed_lost || (end == UnitEnd::Query && round.status.is_some()) {
-            self.statements.close(b"");
         }
         self.told(survey, round);
         self.sequences_gave(survey, round);
@@ -40,18 +28,9 @@ impl Session {
             // A function may do anything, and none that is called so is looked at.
             self.pin(PinReason::Opaque);
         }
-        let mut in_block = self.status != b'I';
-        for (at, plan) in survey.runs.iter().enumerate() {
-            match plan {
-                // It did not run.
-                Some(_) if survey.others_sequence == Some(at) => {}
-                Some(plan) => {
-                    self.ran(plan, round.done.get(at).is_some(), &mut in_block);
-                    self.ran_set_config(plan, survey, at, round);
-                    self.ran_prepare(plan, survey, at, round);
-                }
-                None => self.wrote_anything(),
-            }
+        let in_block = self.in_turn(survey, round);
+        if round.unnamed_lost || (end == UnitEnd::Query && round.status.is_some()) {
+            self.statements.close(b"");
         }
         if round.failed && !in_block {
             // Whatever the batch has done since its last COMMIT is taken back, even if its Sync is yet to come.
@@ -84,6 +63,54 @@ impl Session {
         }
     }
 
+    /// Takes note of names and executions in the order of their messages. `true`: the session is in a transaction block behind them.
+    fn in_turn(&mut self, survey: &Survey, round: &Round) -> bool {
+        let mut in_block = self.status != b'I';
+        let (mut named, mut runs) = (0, 0..survey.runs.len());
+        for naming in &survey.namings {
+            if let Naming::Ran(last, _) = naming {
+                let up_to = runs.start..last + 1;
+                runs.start = up_to.end;
+                up_to.for_each(|at| self.executed(survey, round, at, &mut in_block));
+                continue;
+            }
+            named += 1;
+            if named > round.named {
+                // It failed, or was skipped.
+                continue;
+            }
+            match naming {
+                Naming::Prepared(name, statement) => self.statements.insert(name, Arc::clone(statement)),
+                Naming::Closed(name) => {
+                    self.statements.close(name);
+                    self.closed_by_name(name);
+                }
+                Naming::ClosedPortal(name) => self.statements.close_portal(name),
+                Naming::Ran(..) => {}
+            }
+        }
+        runs.for_each(|at| self.executed(survey, round, at, &mut in_block));
+        in_block
+    }
+
+    fn executed(&mut self, survey: &Survey, round: &Round, at: usize, in_block: &mut bool) {
+        let done = round.done.get(at);
+        if done == Some(&Done::Deallocated) {
+            self.deallocated_all();
+        }
+        match survey.runs.get(at).map(Option::as_ref) {
+            // It did not run.
+            Some(Some(_)) if survey.others_sequence == Some(at) => {}
+            Some(Some(plan)) => {
+                self.ran(plan, done.is_some(), in_block);
+                self.ran_set_config(plan, survey, at, round);
+                self.ran_prepare(plan, survey, at, round);
+            }
+            Some(None) => self.wrote_anything(),
+            None => {}
+        }
+    }
+
     /// Whom the connection's sequences have given something last: this session, or after any other write of its own perhaps nobody.
     fn sequences_gave(&mut self, survey: &Survey, round: &Round) {
         if survey.reads || survey.is_control() || survey.others_sequence.is_some() {
@@ -107,7 +134,9 @@ impl Session {
             if !parameters.is_empty() {
                 statement.told.tell_parameters(parameters);
             }
-            if let Some(held) = self.held.as_mut().filter(|_| statement.is_named) {
+            // What it was before a DEALLOCATE ALL says nothing of what may have been parsed behind it.
+            let lasts = statement.is_named && !round.done.contains(&Done::Deallocated);
+            if let Some(held) = self.held.as_mut().filter(|_| lasts) {
                 let known = held.lease.carried.shapes.entry(statement.number).or_default();
                 known.result = *result;
                 if !parameters.is_empty() {
@@ -155,13 +184,10 @@ impl Session {
         match &plan.kind {
             Kind::Setting(change) => self.set(change),
             Kind::Transaction(control) => self.transaction(control, in_block),
-            Kind::Deallocate { name } => match name {
-                Some(name) => {
-                    self.statements.close(name.as_bytes());
-                    self.closed_by_name(name.as_bytes());
-                }
-                None => self.deallocated_all(),
-            },
+            Kind::Deallocate { name: Some(name) } => {
+                self.statements.close(name.as_bytes());
+                self.closed_by_name(name.as_bytes());
+            }
             // In a block it may be taken back yet.
             Kind::Unlisten { channel: None } if !*in_block => {
                 self.pins.remove(&PinReason::Listen);
@@ -193,7 +219,6 @@ impl Session {
             ] {
                 self.pins.remove(&reason);
             }
-            self.deallocated_all();
             self.hear_nothing();
         }
         if self.set_own(change, true) {
@@ -233,12 +258,13 @@ impl Session {
         self.settings_changed();
     }
 
+    /// What the connection has prepared by numbers is known from its answers.
     fn deallocated_all(&mut self) {
         self.statements.close_all();
         self.by_name.clear();
         self.pins.remove(&PinReason::SqlPrepare);
         if let Some(held) = &mut self.held {
-            held.lease.carried.deallocated_all();
+            held.lease.carried.by_name.clear();
         }
     }
 

@@ -60,8 +60,21 @@ pub enum Again {
 pub enum Done {
     /// It ended a transaction, which is kept.
     Committed,
+    /// It dropped every statement that has a name.
+    Deallocated,
     /// Anything else; also where there was nothing to run or a part of the rows was asked for.
     Ended,
+}
+
+impl Done {
+    /// By a CommandComplete, EmptyQueryResponse or PortalSuspended.
+    pub fn told(tag: u8, body: &[u8]) -> Done {
+        match backend::tag(body) {
+            b"COMMIT" | b"PREPARE TRANSACTION" if tag == b'C' => Done::Committed,
+            b"DEALLOCATE ALL" | b"DISCARD ALL" if tag == b'C' => Done::Deallocated,
+            _ => Done::Ended,
+        }
+    }
 }
 
 /// What a connection said of itself.
@@ -128,8 +141,6 @@ pub struct Round {
     pub named: usize,
     /// A Parse of the unnamed statement failed: PostgreSQL has dropped the one before it (`exec_parse_message` in postgres.c).
     pub unnamed_lost: bool,
-    /// Every statement that had a name was dropped.
-    pub deallocated_all: bool,
     /// When this round was, for the least recently used statement.
     pub tick: u64,
     /// How the client's executions ended, in order.

@@ -25,6 +25,37 @@ pub enum Naming {
     Prepared(Bytes, Arc<Prepared>),
     Closed(Bytes),
     ClosedPortal(Bytes),
+    /// The execution with this number, which may give or take names in SQL, and those that it surely drops.
+    Ran(usize, Drops),
+}
+
+/// Which names of statements an execution drops.
+#[derive(Debug)]
+pub enum Drops {
+    None,
+    One(String),
+    All,
+}
+
+impl Drops {
+    /// What a plan does to names; nothing if that is nothing.
+    fn of(plan: Option<&Plan>) -> Option<Drops> {
+        Some(match plan.map(|plan| &plan.kind) {
+            None | Some(Kind::Prepare { .. } | Kind::Execute { .. }) => Drops::None,
+            Some(Kind::Deallocate { name: Some(name) }) => Drops::One(name.clone()),
+            Some(Kind::Deallocate { name: None } | Kind::Setting(SettingChange::DiscardAll)) => Drops::All,
+            Some(_) => return None,
+        })
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        match self {
+            Drops::None => false,
+            Drops::One(dropped) => dropped.as_bytes() == name,
+            // The unnamed one stays.
+            Drops::All => !name.is_empty(),
+        }
+    }
 }
 
 /// What the messages of a unit do, as far as their plans tell.
@@ -80,6 +111,8 @@ pub enum Need {
     Itself,
     /// It drops it, or fails because there is one: any will do.
     Any,
+    /// It drops what it has parsed itself: any will do, and there has to be one.
+    Parsed,
 }
 
 impl Survey {
@@ -169,6 +202,7 @@ pub fn named<'n>(namings: &'n [Naming], name: &[u8]) -> Option<Option<&'n Arc<Pr
     namings.iter().rev().find_map(|naming| match naming {
         Naming::Prepared(prepared, statement) if prepared == name => Some(Some(statement)),
         Naming::Closed(closed) if closed == name => Some(None),
+        Naming::Ran(_, drops) if drops.has(name) => Some(None),
         _ => None,
     })
 }
@@ -279,6 +313,9 @@ impl Session {
                     });
                     let set = survey.set.last().filter(|(run, _)| *run == survey.runs.len());
                     moved |= plan.as_ref().is_none_or(|plan| self.may_reread(plan, set.map(|(_, set)| set.as_deref())));
+                    if let Some(drops) = Drops::of(plan.as_deref()) {
+                        survey.namings.push(Naming::Ran(survey.runs.len(), drops));
+                    }
                     survey.runs.push(plan);
                 }
                 _ => {}

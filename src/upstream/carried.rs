@@ -72,11 +72,46 @@ impl Carried {
         }
     }
 
+    /// An error tells whether the statement with this number is there.
+    pub fn corrected(&mut self, sqlstate: &[u8], number: u64) {
+        match sqlstate {
+            // Dropped by a function, unseen: the next that needs it prepares it anew.
+            b"26000" => drop(self.prepared.remove(&number)),
+            // The next that needs it drops it before it prepares it.
+            b"42P05" if !self.prepared.contains_key(&number) => {
+                self.prepared.insert(number, 0);
+                self.outdated.insert(number);
+            }
+            _ => {}
+        }
+    }
+
     /// DEALLOCATE ALL or DISCARD ALL was run there.
     pub fn deallocated_all(&mut self) {
         self.prepared.clear();
         self.outdated.clear();
         self.shapes.clear();
         self.by_name.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r13_an_error_tells_what_a_connection_has() {
+        let mut carried = Carried::default();
+        carried.corrected(b"42P05", 20);
+        assert!(
+            carried.prepared.contains_key(&20) && carried.outdated.contains(&20),
+            "it is dropped before it is used"
+        );
+        carried.prepared.insert(21, 5);
+        carried.corrected(b"42P05", 21);
+        assert!(carried.prepared.get(&21) == Some(&5) && !carried.outdated.contains(&21), "it was known");
+        carried.corrected(b"26000", 21);
+        carried.corrected(b"42703", 22);
+        assert_eq!(carried.prepared.keys().collect::<Vec<_>>(), [&20]);
     }
 }

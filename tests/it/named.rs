@@ -228,3 +228,63 @@ fn r20_a_statement_made_in_sql_keeps_what_its_settings_made_of_it() {
         twins.same_together("statements made in SQL, and settings", &all);
     }
 }
+
+/// What a batch prepares behind a DEALLOCATE is prepared, for this session and on its connection.
+#[test]
+fn r13_what_is_prepared_behind_a_deallocate_in_one_batch_stays() {
+    let twins = of_size("deallocated", "1");
+    let bound = |name: &str| ready(b().bind("", name, &[], Format::Text).execute("", 0).sync());
+    let run = |batch: Batch, text: &str| batch.parse("", text, &[]).bind("", "", &[], Format::Text).execute("", 0);
+    let of_another = || ready(b().parse("o", "SELECT 888", &[]).bind("", "o", &[], Format::Text).execute("", 0).sync());
+    let closed = || ready(b().close_statement("o").sync());
+    let own = [
+        ready(run(b(), "DEALLOCATE ALL").parse("y", "SELECT 888", &[]).sync()),
+        bound("y"),
+        ready(run(b(), "DISCARD ALL").parse("y", "SELECT 888", &[]).sync()),
+        ready(
+            run(b(), "DEALLOCATE ALL")
+                .parse("y", "SELECT 888", &[])
+                .bind("", "y", &[], Format::Text)
+                .execute("", 0)
+                .sync(),
+        ),
+        ready(run(b(), "DEALLOCATE y").parse("y", "SELECT 889", &[]).sync()),
+        bound("y"),
+        ready(run(b().parse("z", "SELECT 890", &[]), "DEALLOCATE ALL").parse("z", "SELECT 891", &[]).sync()),
+        bound("z"),
+        bound("y"),
+        ready(run(b().parse("z2", "SELECT 890", &[]), "DEALLOCATE z2").parse("z2", "SELECT 892", &[]).sync()),
+        bound("z2"),
+        ready(run(b(), "DEALLOCATE z2").bind("", "z2", &[], Format::Text).execute("", 0).sync()),
+        ready(run(b(), "DEALLOCATE ALL").parse("y", "SELEC", &[]).sync()),
+        bound("y"),
+        ready(run(run(b(), "DEALLOCATE ALL"), "PREPARE q AS SELECT 5").sync()),
+        q("EXECUTE q"),
+        ready(run(run(b(), "DEALLOCATE q"), "PREPARE q AS SELECT 6").sync()),
+        q("EXECUTE q"),
+        ready(run(b(), "DEALLOCATE q").parse("q", "SELECT 7", &[]).sync()),
+        q("EXECUTE q"),
+        bound("q"),
+        ready(run(b(), "DEALLOCATE q").sync()),
+        ready(run(b(), "PREPARE q AS SELECT 8").close_statement("q").parse("q", "SELECT 9", &[]).sync()),
+        bound("q"),
+        ready(run(run(b(), "PREPARE r AS SELECT 10"), "DEALLOCATE ALL").sync()),
+        q("EXECUTE r"),
+        ready(run(b(), "PREPARE r AS SELECT 11").parse("", "SELECT 12", &[]).close_statement("r").sync()),
+        q("EXECUTE r"),
+        q("BEGIN"),
+        ready(run(b(), "DEALLOCATE ALL").parse("y", "SELECT 888", &[]).sync()),
+        q("COMMIT"),
+        bound("y"),
+    ];
+    // Of which every step is followed by another client's on the one connection, unless a transaction keeps it.
+    let mut all = Vec::new();
+    for (at, step) in own.iter().enumerate() {
+        all.push((0, step.clone()));
+        if !(28..30).contains(&at) {
+            all.extend([(1, of_another()), (1, closed())]);
+        }
+    }
+    twins.same_together("prepared behind a DEALLOCATE", &all);
+    assert!(!is_pinned(&twins), "nobody is pinned");
+}
