@@ -78,8 +78,9 @@ impl Session {
         if unit.end == UnitEnd::Flush && names.is_empty() {
             return true;
         }
-        // A portal of an open transaction lives on the server.
-        if unit.end != UnitEnd::Sync || (self.status != b'I' && names.iter().any(|(s, _)| *s == Subject::Portal)) {
+        // A portal of an open transaction lives on the server, and so does a cursor WITH HOLD.
+        let may_live = self.status != b'I' || self.held.is_some();
+        if unit.end != UnitEnd::Sync || (may_live && names.iter().any(|(s, _)| *s == Subject::Portal)) {
             return false;
         }
         for (subject, name) in names {

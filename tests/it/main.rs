@@ -52,6 +52,7 @@ mod named;
 mod odd;
 mod operating;
 mod parsed;
+mod portals;
 mod protocol;
 mod query_cache;
 mod races;
