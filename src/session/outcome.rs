@@ -32,6 +32,11 @@ impl Session {
         if round.unnamed_lost || (end == UnitEnd::Query && round.status.is_some()) {
             self.statements.close(b"");
         }
+        let is_over = |run| round.done.get(run).is_some_and(|done| *done != Done::Suspended);
+        if end == UnitEnd::Query || survey.unnamed_run.is_some_and(is_over) {
+            // It has run to its end, or a simple query has taken its place.
+            self.statements.close_portal(b"");
+        }
         if round.failed && !in_block {
             // Whatever the batch has done since its last COMMIT is taken back, even if its Sync is yet to come.
             self.settings_ended(false);

@@ -204,6 +204,8 @@ impl Session {
                 let oid = if *form == ExplainForm::Json { JSON } else { TEXT };
                 (Some(("QUERY PLAN", oid, self.explain(*form, text, request))), "EXPLAIN")
             }
+            // It takes the unnamed portal's place on the server.
+            Kind::Deallocate { .. } if self.has_open_portal() => return false,
             Kind::Deallocate { name: Some(name) }
                 if self.made(name.as_bytes()) || self.statements.get(name.as_bytes()).is_some() =>
             {

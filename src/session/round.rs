@@ -62,16 +62,19 @@ pub enum Done {
     Committed,
     /// It dropped every statement that has a name.
     Deallocated,
-    /// Anything else; also where there was nothing to run or a part of the rows was asked for.
+    /// A part of the rows was asked for, and there may be more.
+    Suspended,
+    /// Anything else; also where there was nothing to run.
     Ended,
 }
 
 impl Done {
     /// By a CommandComplete, EmptyQueryResponse or PortalSuspended.
     pub fn told(tag: u8, body: &[u8]) -> Done {
-        match backend::tag(body) {
-            b"COMMIT" | b"PREPARE TRANSACTION" if tag == b'C' => Done::Committed,
-            b"DEALLOCATE ALL" | b"DISCARD ALL" if tag == b'C' => Done::Deallocated,
+        match (tag, backend::tag(body)) {
+            (b'C', b"COMMIT" | b"PREPARE TRANSACTION") => Done::Committed,
+            (b'C', b"DEALLOCATE ALL" | b"DISCARD ALL") => Done::Deallocated,
+            (b's', _) => Done::Suspended,
             _ => Done::Ended,
         }
     }

@@ -246,6 +246,8 @@ impl Session {
         }
         match self.status {
             b'I' => {}
+            // The hit would take its place, and the server does not hear of it.
+            b'T' if self.has_open_portal() => return Some("portal_open"),
             b'T' if self.block == Block::Clean => {}
             b'T' => return Some("in_transaction"),
             _ => return Some("failed_transaction"),
@@ -268,6 +270,11 @@ impl Session {
     /// Whether a parameter of this type hangs on more than what is bound: on the present day, or on the catalog.
     fn is_unsteady(&self, oid: u32) -> bool {
         !is_steady(oid) && self.shared.catalog.load().is_unsteady(oid)
+    }
+
+    /// Whether the server has an unnamed portal that has not run to its end, as far as is known.
+    pub(super) fn has_open_portal(&self) -> bool {
+        self.held.is_some() && self.statements.portal(b"").is_some()
     }
 
     /// Whether something in the session is not known that can decide an answer.

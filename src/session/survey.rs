@@ -73,6 +73,8 @@ pub struct Survey {
     pub is_request: bool,
     /// An Execute asked for a part of the rows.
     pub partial: bool,
+    /// The last execution of the unnamed portal, unless it is bound anew behind that.
+    pub unnamed_run: Option<usize>,
     /// The execution that asks what a sequence gave last, on a connection where it gave that to another session.
     pub others_sequence: Option<usize>,
     /// It is a call of one of the functions that work on large objects.
@@ -255,6 +257,9 @@ impl Session {
                 }
                 b'B' => {
                     let bind = Bind::read(body)?;
+                    if bind.portal.is_empty() {
+                        survey.unnamed_run = None;
+                    }
                     self.need(bind.statement, Need::Itself, &mut survey);
                     if let Some(statement) = self.statement(&survey, bind.statement, moved) {
                         if statement.is_named && survey.named(bind.statement).is_none() {
@@ -296,6 +301,9 @@ impl Session {
                 b'E' => {
                     let (name, rows) = frontend::execute(body)?;
                     survey.partial |= rows != 0;
+                    if name.is_empty() {
+                        survey.unnamed_run = Some(survey.runs.len());
+                    }
                     let here = bound_here(&portals, name);
                     if let Some(here) = here.as_ref().filter(|here| here.told.shape().is_some())
                         && !survey.described.iter().flatten().any(|described| Arc::ptr_eq(described, here))

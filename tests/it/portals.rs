@@ -1,6 +1,6 @@
 //! Portals that a client goes back to, and what ends them.
 
-use crate::harness::wire::Batch;
+use crate::harness::wire::{Batch, Format};
 use crate::twins::{Step, Twins, ready};
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 10)";
@@ -11,6 +11,10 @@ fn b() -> Batch {
 
 fn q(text: &str) -> Step {
     ready(b().query(text))
+}
+
+fn bind(name: &str) -> Batch {
+    b().bind("", name, &[], Format::Text)
 }
 
 /// A cursor WITH HOLD is a portal that outlives its transaction, and Close ends it.
@@ -32,4 +36,36 @@ fn r18_close_ends_a_cursor_with_hold() {
         q("SELECT name FROM pg_cursors"),
     ];
     twins.same("Close of a cursor WITH HOLD", "", &script);
+}
+
+/// What is answered from the cache takes the place of the unnamed portal, as on a server.
+#[test]
+fn r18_a_hit_takes_the_place_of_the_unnamed_portal() {
+    let twins = Twins::new("unnamedportal", TABLE);
+    let read = "SELECT id FROM t WHERE id > 8 ORDER BY id";
+    let whole = |name: &str| ready(bind(name).execute("", 0).sync());
+    let part = || ready(bind("s1").execute("", 2).sync());
+    let on = |rows: u32| ready(b().execute("", rows).sync());
+    let one = |text: &str| ready(b().parse("", text, &[]).bind("", "", &[], Format::Text).execute("", 0).sync());
+    let mut script = vec![
+        ready(b().parse("s1", "SELECT id FROM t ORDER BY id", &[]).parse("s2", read, &[]).sync()),
+        whole("s2"),
+        whole("s2"),
+        q(read),
+        q(read),
+    ];
+    for between in [whole("s2"), q(read), one(read), one("DEALLOCATE none"), one("DEALLOCATE s2")] {
+        script.extend([q("BEGIN"), part(), on(2), between.clone(), on(2), q("COMMIT")]);
+        script.extend([q("BEGIN"), ready(bind("s1").sync()), between, on(0), q("COMMIT")]);
+        script.push(ready(b().close_statement("s2").parse("s2", read, &[]).sync()));
+    }
+    twins.same("a hit and the unnamed portal", "", &script);
+    let mut client = twins.through();
+    client.rows("BEGIN");
+    client.extended("SELECT now() > 'epoch'", &[]);
+    let hits = twins.sidecache.count("/cache/hits");
+    client.extended(read, &[]);
+    client.rows(read);
+    assert_eq!(twins.sidecache.count("/cache/hits"), hits + 2, "a portal that has run to its end is in nobody's way");
+    client.rows("COMMIT");
 }
