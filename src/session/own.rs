@@ -182,6 +182,8 @@ impl Session {
     /// Answers a statement that no server is asked.
     pub(super) fn local(&mut self, request: &Request<'_>) -> bool {
         let (column, tag): LocalAnswer = match &request.plan.kind {
+            // What only we know has its own parameters, and a server finds what is wrong with those of all else.
+            kind if !request.is_bare() && !matches!(kind, Kind::Explain { .. }) => return false,
             Kind::Transaction(control) => match self.control_locally(control, &request.plan) {
                 Some(tag) => (None, tag),
                 None => return false,
@@ -207,20 +209,28 @@ impl Session {
             // It takes the unnamed portal's place on the server.
             Kind::Deallocate { .. } if self.has_open_portal() => return false,
             Kind::Deallocate { name: Some(name) }
-                if self.made(name.as_bytes()) || self.statements.get(name.as_bytes()).is_some() =>
+                if self.made(name.as_bytes())
+                    || self.statements.get(name.as_bytes()).is_some()
+                    || request.parsed.as_ref().is_some_and(|(parsed, _)| *parsed == name.as_bytes()) =>
             {
-                self.statements.close(name.as_bytes());
-                self.by_name.remove(name.as_bytes());
                 (None, "DEALLOCATE")
             }
-            Kind::Deallocate { name: None } if !self.pins.contains(&PinReason::SqlPrepare) => {
-                self.statements.close_all();
-                self.by_name.clear();
-                (None, "DEALLOCATE ALL")
-            }
+            Kind::Deallocate { name: None } if !self.pins.contains(&PinReason::SqlPrepare) => (None, "DEALLOCATE ALL"),
             _ => return false,
         };
         self.put_local(request, column, tag);
+        // Its own name among them.
+        match &request.plan.kind {
+            Kind::Deallocate { name: Some(name) } => {
+                self.statements.close(name.as_bytes());
+                self.by_name.remove(name.as_bytes());
+            }
+            Kind::Deallocate { name: None } => {
+                self.statements.close_all();
+                self.by_name.clear();
+            }
+            _ => {}
+        }
         true
     }
 

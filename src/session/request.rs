@@ -43,6 +43,11 @@ impl Request<'_> {
     pub fn types(&self) -> &[u32] {
         self.statement.as_ref().map_or(&[], |statement| &statement.oids)
     }
+
+    /// Whether a server would take it for a statement without parameters. It lets one format count for none of them.
+    pub fn is_bare(&self) -> bool {
+        matches!(self.parameters, [0, 0, 0, 0] | [0, 1, _, _, 0, 0]) && self.types().is_empty()
+    }
 }
 
 /// A Bind without formats and parameters: what a simple query amounts to.

@@ -113,7 +113,7 @@ impl Session {
         let plan = &request.plan;
         let recipe = match &plan.cache {
             Ok(recipe) => recipe,
-            Err(_) if self.changes_channels(&plan.kind) => return Served::Listen,
+            Err(_) if request.is_bare() && self.changes_channels(&plan.kind) => return Served::Listen,
             Err(refusal) => {
                 return match self.local(request) {
                     true => Served::Yes,

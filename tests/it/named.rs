@@ -288,3 +288,24 @@ fn r13_what_is_prepared_behind_a_deallocate_in_one_batch_stays() {
     twins.same_together("prepared behind a DEALLOCATE", &all);
     assert!(!is_pinned(&twins), "nobody is pinned");
 }
+
+/// A statement that drops itself, or all, has its name until it runs.
+#[test]
+fn r13_a_statement_that_deallocates_itself_is_gone() {
+    let twins = of_size("itself", "1");
+    let named = |text: &str| ready(b().parse("d", text, &[]).bind("", "d", &[], Format::Text).execute("", 0).sync());
+    let script = [
+        named("DEALLOCATE ALL"),
+        ready(b().bind("", "d", &[], Format::Text).execute("", 0).sync()),
+        named("DEALLOCATE ALL"),
+        named("DEALLOCATE d"),
+        ready(b().bind("", "d", &[], Format::Text).execute("", 0).sync()),
+        named("DEALLOCATE d"),
+        ready(b().parse("z", "SELECT 1", &[]).parse("d", "DEALLOCATE z", &[]).sync()),
+        ready(b().bind("", "d", &[], Format::Text).execute("", 0).sync()),
+        ready(b().bind("", "d", &[], Format::Text).execute("", 0).sync()),
+        ready(b().bind("", "z", &[], Format::Text).execute("", 0).sync()),
+        ready(b().parse("z", "SELECT 2", &[]).bind("", "z", &[], Format::Text).execute("", 0).sync()),
+    ];
+    twins.same_in_turns("statements that drop themselves", &script);
+}

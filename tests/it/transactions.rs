@@ -101,6 +101,29 @@ fn r8_a_begin_that_no_server_has_seen_answers_as_directly() {
     twins.same("deferred", "TRUNCATE w", &script);
 }
 
+/// What is answered here is checked as a server would: no BEGIN takes parameters.
+#[test]
+fn r8_a_begin_with_parameters_begins_nothing() {
+    let twins = Twins::new("bare", TABLES);
+    let bound = |sql: &str, types: &[u32], values: &[Option<&str>]| {
+        ready(b().parse("", sql, types).bind("", "", values, Format::Text).execute("", 0).sync())
+    };
+    let formats = |count: usize| {
+        let formats = vec![Format::Text; count];
+        let batch = b().parse("", "BEGIN", &[]).bind_as("", "", &formats, &[], &[Format::Text, Format::Text]);
+        ready(batch.describe_portal("").execute("", 0).sync())
+    };
+    let mut script = Vec::new();
+    for sql in ["BEGIN", "START TRANSACTION READ ONLY", "LISTEN heard", "DEALLOCATE ALL"] {
+        script.extend([bound(sql, &[], &[Some("1")]), bound(sql, &[23], &[]), bound(sql, &[23], &[Some("1")])]);
+        script.extend(queries(&["COMMIT", "BEGIN", "SELECT v FROM t WHERE id = 1"]));
+        script.extend([bound("COMMIT", &[], &[None]), bound("COMMIT", &[], &[])]);
+    }
+    script.extend([formats(0), formats(1), formats(2), ready(b().sync())]);
+    script.extend(queries(&["ROLLBACK", "SELECT pg_notify('heard', '')"]));
+    twins.same("BEGIN with parameters", "", &script);
+}
+
 /// A transaction that only hits takes no connection, and sends no server anything.
 #[test]
 fn r8_a_transaction_of_hits_takes_no_connection() {
