@@ -171,10 +171,15 @@ impl Survey {
         self.runs[..first].iter().all(reads).then_some(first)
     }
 
-    /// Whether it sets the modes of the transaction that it is in.
+    /// Whether it sets the modes of the transaction that it is in, or may.
     pub fn sets_modes(&self) -> bool {
-        let modes = Kind::Transaction(TransactionControl::Modes);
-        self.runs.iter().flatten().any(|plan| plan.kind == modes)
+        let sets = |plan: &Arc<Plan>| match &plan.kind {
+            Kind::Transaction(TransactionControl::Modes) => true,
+            Kind::Setting(change) => is_mode(change),
+            _ => plan.cache == Err(Refusal::SeveralStatements),
+        };
+        self.runs.iter().flatten().any(sets)
+            || self.set.iter().any(|(_, set)| set.as_ref().is_none_or(|changes| changes.iter().any(is_mode)))
     }
 
     /// Whether it may have seen rows that others write.
@@ -182,6 +187,16 @@ impl Survey {
         let blind = [Refusal::NoRelation, Refusal::SystemCatalog, Refusal::NotARead];
         let sees = |plan: &Arc<Plan>| !matches!(&plan.cache, Err(refusal) if blind.contains(refusal));
         self.runs.iter().any(|plan| plan.as_ref().is_none_or(sees))
+    }
+}
+
+/// Whether a setting is a mode of the transaction.
+fn is_mode(change: &SettingChange) -> bool {
+    match change {
+        SettingChange::Set { name, .. } | SettingChange::Reset { name, .. } => {
+            matches!(name.as_str(), "transaction_isolation" | "transaction_read_only" | "transaction_deferrable")
+        }
+        SettingChange::ResetAll | SettingChange::DiscardAll => false,
     }
 }
 

@@ -124,6 +124,42 @@ fn r8_a_begin_with_parameters_begins_nothing() {
     twins.same("BEGIN with parameters", "", &script);
 }
 
+/// A hit is a query: behind it PostgreSQL sets a transaction's modes no longer, however that is asked for.
+#[test]
+fn r8_a_transactions_modes_stand_behind_a_hit() {
+    let twins = Twins::new("modes", TABLES);
+    let read = "SELECT v FROM t WHERE id = 1";
+    let config = |name: &str, value: &str| {
+        let batch = b().parse("", "SELECT set_config($1, $2, true)", &[]);
+        ready(batch.bind("", "", &[Some(name), Some(value)], Format::Text).execute("", 0).sync())
+    };
+    let mut script = queries(&[read, read]);
+    let modes = [
+        ready(b().query("SET LOCAL transaction_isolation = serializable")),
+        ready(b().query("SET transaction_isolation = 'repeatable read'")),
+        ready(b().query("SET LOCAL transaction_deferrable = on")),
+        ready(b().extended("SET LOCAL \"transaction_isolation\" = serializable", &[], Format::Text)),
+        ready(b().query("SELECT set_config('transaction_isolation', 'serializable', true)")),
+        config("transaction_isolation", "serializable"),
+        config("transaction_deferrable", "on"),
+        ready(b().query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT 1")),
+        ready(b().query("SET LOCAL transaction_isolation = serializable; SELECT 1")),
+    ];
+    for mode in modes {
+        for begin in ["BEGIN", "BEGIN READ ONLY"] {
+            script.extend(queries(&[begin, read]));
+            script.push(mode.clone());
+            script.extend(queries(&["SHOW transaction_isolation", "COMMIT", begin]));
+            script.push(mode.clone());
+            script.extend(queries(&["SHOW transaction_isolation", "COMMIT"]));
+        }
+    }
+    for name in ["SET LOCAL transaction_read_only = off", "SET LOCAL transaction_read_only = on"] {
+        script.extend(queries(&["BEGIN READ ONLY", read, name, "INSERT INTO w VALUES (1)", "ROLLBACK"]));
+    }
+    twins.same("modes behind a hit", "", &script);
+}
+
 /// A transaction that only hits takes no connection, and sends no server anything.
 #[test]
 fn r8_a_transaction_of_hits_takes_no_connection() {
