@@ -6,7 +6,7 @@ use super::client::{UnitEnd, frames};
 use super::composer::{Composer, Look, server_name};
 use super::flow::{Owner, Step};
 use super::portal::Prepared;
-use super::round::Round;
+use super::round::{Gives, Round};
 use super::shape;
 use super::survey::{Naming, Survey, named};
 use crate::route::plan::{Kind, PinReason, Plan};
@@ -101,12 +101,17 @@ impl Session {
                     match own.unwrap_or_else(|| self.statements.get(name)) {
                         Some(known) if !name.is_empty() => {
                             let taken = composer.parse_twice(known, statement);
-                            round.names.push((taken, name.clone()));
+                            round.names.push((taken, name.clone(), Gives::Name));
                         }
                         None if own.is_none() && self.made(name) => {
                             composer.parse_by_name(Owner::Client, name, statement)
                         }
-                        _ => composer.parse(statement),
+                        _ => {
+                            composer.parse(statement);
+                            if statement.is_named {
+                                round.names.push((statement.number, name.clone(), Gives::Name));
+                            }
+                        }
                     }
                     here += 1;
                 }
@@ -131,7 +136,7 @@ impl Session {
                         composer.inject(&statement);
                     }
                     if statement.is_named {
-                        round.names.push((statement.number, unit.slice_ref(name)));
+                        round.names.push((statement.number, unit.slice_ref(name), Gives::Nothing));
                         frontend::put_bind(&mut composer.out, portal, &server_name(statement.number), rest);
                     } else {
                         composer.copy(b'B', body);

@@ -55,6 +55,13 @@ pub enum Again {
     Unasked,
 }
 
+/// Whether a message gives the name that it says, or needs the statement that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gives {
+    Name,
+    Nothing,
+}
+
 /// How an execution ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
@@ -123,8 +130,9 @@ pub struct Round {
     pub held_back: Option<usize>,
     /// An error of a replica may send the batch to the primary.
     pub on_replica: bool,
-    /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors.
-    pub names: SmallVec<[(u64, Bytes); 1]>,
+    /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors. Several may have one
+    /// number.
+    pub names: SmallVec<[(u64, Bytes, Gives); 1]>,
     /// The ErrorResponses for the messages that were sent to fail, in order.
     pub substitutes: VecDeque<Bytes>,
     pub again: Option<Again>,
@@ -268,9 +276,12 @@ pub fn named_statement(frame: &[u8]) -> Option<(Range<usize>, u64)> {
 }
 
 /// An error that names a statement says the client's name for it.
-fn put_error(frame: &[u8], names: &[(u64, Bytes)], output: &mut BytesMut) {
-    let named = named_statement(frame)
-        .and_then(|(place, number)| Some((place, names.iter().find(|(n, _)| *n == number).map(|(_, name)| name)?)));
+fn put_error(frame: &[u8], names: &[(u64, Bytes, Gives)], output: &mut BytesMut) {
+    let gives = if backend::sqlstate(&frame[HEADER..]) == b"42P05" { Gives::Name } else { Gives::Nothing };
+    let named = named_statement(frame).and_then(|(place, number)| {
+        let (_, name, _) = names.iter().find(|(n, _, gave)| *n == number && *gave == gives)?;
+        Some((place, name))
+    });
     let Some((place, name)) = named else { return output.extend_from_slice(frame) };
     let body = [&frame[HEADER..place.start], name, &frame[place.end..]].concat();
     backend::put_frame(output, b'E', &body);

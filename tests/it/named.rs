@@ -309,3 +309,16 @@ fn r13_a_statement_that_deallocates_itself_is_gone() {
     ];
     twins.same_in_turns("statements that drop themselves", &script);
 }
+
+/// An error names the statement that it is of, though another has the same text.
+#[test]
+fn r13_of_two_names_with_one_text_the_error_says_the_right_one() {
+    let twins = of_size("onetext", "1");
+    let script = [
+        ready(b().parse("a", "SELECT 5", &[]).parse("b", "SELECT 5", &[]).sync()),
+        ready(b().bind("", "a", &[], Format::Text).execute("", 0).parse("b", "SELECT 6", &[]).sync()),
+        ready(b().bind("", "b", &[], Format::Text).parse("a", "SELECT 5", &[]).bind("", "b", &[], Format::Text).sync()),
+        ready(b().parse("b", "SELECT 6", &[]).bind("", "a", &[], Format::Text).execute("", 0).sync()),
+    ];
+    twins.same_in_turns("two names with one text", &script);
+}
