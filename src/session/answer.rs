@@ -62,7 +62,7 @@ impl Session {
                 Look::Forward(intent, understood) => (intent, understood),
             }
         };
-        let mut errand = self.errand(unit, understood, began)?;
+        let mut errand = self.errand(unit, understood, began);
         self.forward(&mut errand).await
     }
 

@@ -91,8 +91,18 @@ impl Session {
         // How much of what the unit does to names has been done.
         let mut here = 0;
         let mut runs = 0;
-        for (header, body) in frames(unit) {
+        for (at, (header, body)) in frames(unit).enumerate() {
             match header.tag {
+                // It is refused as it is.
+                b'S' if at == survey.sound => {
+                    composer.copy(b'S', body);
+                    composer.flow.sent(Step::Sync(Owner::Client));
+                }
+                tag if at == survey.sound => {
+                    composer.copy(tag, body);
+                    composer.flow.sent(Step::Execute(Owner::Client));
+                }
+                tag if at > survey.sound && tag != b'S' => {}
                 b'P' => {
                     let Some(Naming::Prepared(name, statement)) = survey.namings.get(here) else {
                         unreachable!("the survey saw the same messages")

@@ -17,7 +17,6 @@ use crate::telemetry::{Outcome, Record};
 use crate::types::Moment;
 use crate::upstream::{Measure, Server};
 use crate::wire::backend::{Failure, put_ready};
-use crate::wire::frontend::Malformed;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -69,19 +68,10 @@ impl Session {
     }
 
     /// What is to be done for a unit, before anything is sent.
-    ///
-    /// # Errors
-    /// A message whose fields do not fill its frame.
-    pub(super) fn errand(
-        &mut self,
-        unit: Unit,
-        (intent, understood): (Intent, Understood),
-        began: Moment,
-    ) -> Result<Errand, Failure> {
+    pub(super) fn errand(&mut self, unit: Unit, (intent, understood): (Intent, Understood), began: Moment) -> Errand {
         let end = unit.end;
         let unit = self.client.take(unit);
-        let malformed = |malformed: Malformed| Failure::fatal("08P01", malformed.to_string());
-        let mut survey = self.survey(&unit, end, understood).map_err(malformed)?;
+        let mut survey = self.survey(&unit, end, understood);
         survey.reads = self.is_read(&survey);
         let (fill, outcome) = match intent {
             Intent::Fill { permit, plan, .. } => (Some(Fill::Proven { permit, plan }), Outcome::Miss),
@@ -101,7 +91,7 @@ impl Session {
             Standing::Alone if !self.is_deferred_read_only() => Some(Reason::InTransaction),
             Standing::Within | Standing::Alone => None,
         });
-        Ok(Errand { unit, end, survey, fill, outcome, tied, standing, began })
+        Errand { unit, end, survey, fill, outcome, tied, standing, began }
     }
 
     /// Sends a unit to a server and relays its answer.

@@ -214,7 +214,7 @@ impl Session {
         };
         let (_, body) = all.next_if(|(header, _)| header.tag == b'E')?;
         let whole = frontend::execute(body).ok()? == (bind.portal, 0);
-        let ends = all.all(|(header, _)| matches!(header.tag, b'S' | b'H'));
+        let ends = all.all(|(header, body)| matches!(header.tag, b'S' | b'H') && body.is_empty());
         // A named portal may be asked for again before its transaction ends.
         if !whole || !ends || !bind.portal.is_empty() {
             return None;

@@ -71,7 +71,7 @@ impl Session {
         for (header, body) in frames(input) {
             match (header.tag, frontend::subject(body)) {
                 (b'C', Ok(named)) => names.push(named),
-                (b'S' | b'H', _) => {}
+                (b'S' | b'H', _) if body.is_empty() => {}
                 _ => return false,
             }
         }

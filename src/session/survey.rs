@@ -61,6 +61,8 @@ impl Drops {
 /// What the messages of a unit do, as far as their plans tell.
 #[derive(Debug, Default)]
 pub struct Survey {
+    /// How many of its messages read well. What stands behind them is not looked at: a server refuses the next, and skips what follows.
+    pub sound: usize,
     /// The plan of each execution, in order; `None` for a portal that is not known.
     pub runs: SmallVec<[Option<Arc<Plan>>; 4]>,
     /// What the unit does to names, in order.
@@ -242,11 +244,23 @@ fn changes(calls: &[SetConfig], bind: &Bind<'_>, statement: &Prepared) -> Option
 
 impl Session {
     /// Reads a unit's messages: what they run and prepare.
-    ///
+    pub(super) fn survey(&mut self, unit: &Bytes, end: UnitEnd, known: Understood) -> Survey {
+        let mut survey = Survey { catalog: self.shared.catalog.version(), ..Survey::default() };
+        if self.survey_messages(unit, &mut survey, known).is_err() {
+            // Whatever a server makes of it.
+            survey.runs.push(None);
+        }
+        if end == UnitEnd::Call {
+            survey.runs.push(None);
+            let function = unit.get(HEADER..HEADER + 4).and_then(|oid| oid.try_into().ok()).map(u32::from_be_bytes);
+            survey.calls_large_object = function.is_some_and(|oid| LARGE_OBJECTS.contains(&oid));
+        }
+        survey
+    }
+
     /// # Errors
     /// A message whose fields do not fill its frame.
-    pub(super) fn survey(&mut self, unit: &Bytes, end: UnitEnd, mut known: Understood) -> Result<Survey, Malformed> {
-        let mut survey = Survey { catalog: self.shared.catalog.version(), ..Survey::default() };
+    fn survey_messages(&mut self, unit: &Bytes, survey: &mut Survey, mut known: Understood) -> Result<(), Malformed> {
         let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
         let mut bound: Vec<(&[u8], Option<Vec<SettingChange>>)> = Vec::new();
         // Something in the unit may have changed how the texts behind it are read.
@@ -257,7 +271,7 @@ impl Session {
                     let text = frontend::query(body)?;
                     let known = known.plan.take().filter(|plan| self.is_current(plan, survey.catalog));
                     let plan = known.unwrap_or_else(|| self.plan(text));
-                    let plan = self.plan_by_name(plan, text, &mut survey);
+                    let plan = self.plan_by_name(plan, text, survey);
                     if let Kind::SetConfig(calls) = &plan.kind {
                         survey.set.push((0, calls.iter().map(|call| call.change(&[])).collect()));
                     }
@@ -267,16 +281,17 @@ impl Session {
                     let parse = Parse::read(body)?;
                     let statement = known.parsed.take().unwrap_or_else(|| self.prepare(&parse, moved));
                     survey.touches.push(Arc::clone(&statement.plan));
-                    self.need(parse.name, Need::Any, &mut survey);
+                    self.need(parse.name, Need::Any, survey);
                     survey.namings.push(Naming::Prepared(unit.slice_ref(parse.name), statement));
                 }
                 b'B' => {
-                    let bind = Bind::read(body)?;
+                    // A server looks at the statement before it reads on.
+                    let bind = Bind::read(body).or_else(|Malformed| Bind::of_names(body))?;
                     if bind.portal.is_empty() {
                         survey.unnamed_run = None;
                     }
-                    self.need(bind.statement, Need::Itself, &mut survey);
-                    if let Some(statement) = self.statement(&survey, bind.statement, moved) {
+                    self.need(bind.statement, Need::Itself, survey);
+                    if let Some(statement) = self.statement(survey, bind.statement, moved) {
                         if statement.is_named && survey.named(bind.statement).is_none() {
                             survey.earlier.push(Arc::clone(&statement));
                         }
@@ -292,13 +307,13 @@ impl Session {
                     let (subject, name) = frontend::subject(body)?;
                     if header.tag == b'D' {
                         let statement = match subject {
-                            Subject::Statement => self.statement(&survey, name, moved),
+                            Subject::Statement => self.statement(survey, name, moved),
                             Subject::Portal => {
                                 bound_here(&portals, name).or_else(|| self.statements.portal(name).cloned())
                             }
                         };
                         if subject == Subject::Statement {
-                            self.need(name, Need::Itself, &mut survey);
+                            self.need(name, Need::Itself, survey);
                         }
                         if let Some(statement) = statement.as_ref().filter(|_| subject == Subject::Statement) {
                             survey.touches.push(self.plan_in(survey.catalog, statement));
@@ -332,7 +347,7 @@ impl Session {
                     }
                     let plan = statement.map(|statement| {
                         let plan = self.plan_in(survey.catalog, &statement);
-                        self.plan_by_name(plan, &statement.sql, &mut survey)
+                        self.plan_by_name(plan, &statement.sql, survey)
                     });
                     let set = survey.set.last().filter(|(run, _)| *run == survey.runs.len());
                     moved |= plan.as_ref().is_none_or(|plan| self.may_reread(plan, set.map(|(_, set)| set.as_deref())));
@@ -341,15 +356,12 @@ impl Session {
                     }
                     survey.runs.push(plan);
                 }
+                b'S' | b'H' if !body.is_empty() => return Err(Malformed),
                 _ => {}
             }
+            survey.sound += 1;
         }
-        if end == UnitEnd::Call {
-            survey.runs.push(None);
-            let function = unit.get(HEADER..HEADER + 4).and_then(|oid| oid.try_into().ok()).map(u32::from_be_bytes);
-            survey.calls_large_object = function.is_some_and(|oid| LARGE_OBJECTS.contains(&oid));
-        }
-        Ok(survey)
+        Ok(())
     }
 
     fn statement(&mut self, survey: &Survey, name: &[u8], moved: bool) -> Option<Arc<Prepared>> {

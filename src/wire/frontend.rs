@@ -1,5 +1,5 @@
 //! Frontend messages, read in place inside one checked frame. Every reader takes the frame's body and must use it
-//! up: PostgreSQL answers anything left over, or anything missing, with 08P01, and so does the session.
+//! up: PostgreSQL answers anything left over, or anything missing, with 08P01, which a session leaves to it.
 
 use bytes::{BufMut, BytesMut};
 
@@ -122,6 +122,15 @@ impl<'a> Bind<'a> {
     pub fn names(body: &'a [u8]) -> Result<[&'a [u8]; 3], Malformed> {
         let mut r = Reader(body);
         Ok([r.cstr()?, r.cstr()?, r.0])
+    }
+
+    /// The same as if nothing stood behind its names.
+    ///
+    /// # Errors
+    /// A name that does not end.
+    pub fn of_names(body: &'a [u8]) -> Result<Self, Malformed> {
+        let [portal, statement, _] = Bind::names(body)?;
+        Ok(Bind { portal, statement, parameters: b"\0\0\0\0", result_formats: b"" })
     }
 
     /// Each value with its format: `true` for binary; `None` for NULL.

@@ -201,3 +201,57 @@ fn r7_what_has_no_place_in_a_copy_ends_the_connection_as_directly() {
     let answers = twins.same("later", "", &script);
     assert_eq!(tags(&answers[1]), "EE!");
 }
+
+/// A message whose fields do not fill it fails as any other does: what came before it in its batch is done or taken back, and the
+/// session goes on.
+#[test]
+fn r25_a_malformed_message_fails_alone() {
+    let twins = Twins::new("malformed", WORDS);
+    let malformed: [(&str, u8, &[u8]); 18] = [
+        ("a Query without its end", b'Q', b"SELECT 1"),
+        ("two queries in one", b'Q', b"SELECT 1\0SELECT 2\0"),
+        ("an empty Query", b'Q', b""),
+        ("a Close of nothing", b'C', b"Xa\0"),
+        ("an empty Close", b'C', b""),
+        ("a Close with more", b'C', b"Sa\0\0"),
+        ("a Describe of nothing", b'D', b"X\0"),
+        ("a Describe without its end", b'D', b"Sa"),
+        ("a Bind longer than its frame", b'B', b"\0\0\0\0\0\x01\0\0\0\x05ab"),
+        ("a Bind of a negative length", b'B', b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0"),
+        ("a Bind without its results", b'B', b"\0\0\0\0\0\0"),
+        ("a Bind with more", b'B', b"\0\0\0\0\0\0\0\0\0"),
+        ("a Bind without names", b'B', b"\0"),
+        ("an Execute without rows", b'E', b"\0"),
+        ("a Parse of many types", b'P', b"\0SELECT 1\0\0\x05"),
+        ("a Parse without its end", b'P', b"\0SELECT 1"),
+        ("a Flush with more", b'H', b"x"),
+        ("a Sync with more", b'S', b"xx"),
+    ];
+    let write = |batch: Batch, value: &str| {
+        batch.parse("", "INSERT INTO kept VALUES ($1)", &[]).bind("", "", &[Some(value)], Format::Text).execute("", 0)
+    };
+    for (what, tag, body) in malformed {
+        let bad = |batch: Batch| {
+            let batch = batch.message(tag, body);
+            if matches!(tag, b'Q' | b'S') { ready(batch) } else { ready(write(batch, "skipped").sync()) }
+        };
+        let goes_on = || queries(&["SELECT v FROM kept ORDER BY v", "SELECT 1"]);
+        let mut script = vec![ready(b().parse("", "SELECT 7", &[]).sync()), bad(b())];
+        script.extend(goes_on());
+        script.push(bad(write(b(), "taken back")));
+        // A Query in a batch leaves its Sync to come.
+        if tag == b'Q' {
+            script.push(ready(b().sync()));
+        }
+        script.extend(goes_on());
+        script.extend(queries(&["BEGIN"]));
+        script.push(bad(b()));
+        script.extend(queries(&["SELECT 1", "COMMIT", "BEGIN", "INSERT INTO kept VALUES ('in a transaction')"]));
+        script.push(bad(b().parse("", "SELECT 2", &[])));
+        script.extend([ready(b().sync()), ready(b().query("SELECT 1")), ready(b().query("COMMIT"))]);
+        script.push(until(write(b(), "flushed").flush(), b'C'));
+        script.push(bad(b()));
+        script.extend(goes_on());
+        twins.same(what, "TRUNCATE kept", &script);
+    }
+}
