@@ -73,9 +73,12 @@
 //!
 //! **Who guesses waits.** Failed proofs are counted for each user and address (IPv6: each /64; all of a Unix socket are one). The first five
 //! cost nothing; then each further attempt of that user from there waits, doubling from 250ms up to `auth_failure_delay`, within
-//! `auth_timeout`, before anything is looked up. Nobody is locked out: a right password behind the same balancer waits for the bound at most, and
-//! forgets the failures; past 32 that wait together, attempts are refused with 53400. An address that fails for many users is slowed for all
-//! of them. A failure makes `auth_query` be asked again three times in ten seconds at most. `sidecache_authentication_failures_total` counts
+//! `auth_timeout`, before anything is looked up. An address that fails for many users is slowed for all that it tries, but not for a user whose
+//! right password was shown from there before. A right password waits for the bound at most, and forgets that user's failures. Of one user's
+//! proofs from one address 32 are looked at in the time that one waits; more are refused with 53400. So who shares the address of an application (a
+//! sidecar's host, a balancer) and knows its user's name can make it wait, and keep it out for as long as it tries wrong passwords on that name
+//! that fast; with other names it cannot.
+//! A failure makes `auth_query` be asked again three times in ten seconds at most. `sidecache_authentication_failures_total` counts
 //! by reason, and each is a line in the log. Checking proofs and deriving keys takes half of the processors at most.
 //!
 //! **Certificates** (`tls_client_ca`, `tls_client_auth`) count on TCP connections as in `pg_hba.conf`: `verify-ca` and `verify-full` beside

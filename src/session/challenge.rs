@@ -17,7 +17,7 @@ pub(super) async fn md5(client: &mut Client, kept: Option<&str>, attempt: &mut A
     let Some((0, given)) = body.split_last() else {
         return Err(Failure::fatal("08P01", "invalid password packet size").into());
     };
-    if let Err(TooMany) = attempt.turn().await {
+    if let Err(TooMany) = attempt.look().await {
         return Ok(Proof::TooMany);
     }
     let is_right = toil::light(|| {

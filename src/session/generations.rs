@@ -26,13 +26,24 @@ impl<K: Eq + Hash + Clone, V, const HALF: usize> Generations<K, V, HALF> {
         self.young.get_mut(key)
     }
 
+    /// What is kept under this key, from now on if nothing was.
+    pub fn touch_or(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
+        let kept = self.old.remove(&key);
+        self.make_room_for(&key);
+        self.young.entry(key).or_insert_with(|| kept.unwrap_or_else(make))
+    }
+
     /// Puts another in the place of what was kept.
     pub fn insert(&mut self, key: K, value: V) {
-        if self.young.len() >= HALF && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
-        }
+        self.make_room_for(&key);
         self.old.remove(&key);
         self.young.insert(key, value);
+    }
+
+    fn make_room_for(&mut self, key: &K) {
+        if self.young.len() >= HALF && !self.young.contains_key(key) {
+            self.old = std::mem::take(&mut self.young);
+        }
     }
 
     /// Keeps nothing under this key.
@@ -58,9 +69,11 @@ mod tests {
         for name in 1..1_000 {
             kept.insert(name, name);
             assert_eq!(kept.touch(&0), Some(&mut 7), "after {name}");
+            assert_eq!(kept.touch_or(0, || 9), &7, "after {name}");
             assert!(kept.len() <= 16);
         }
         assert_eq!(kept.touch(&1), None);
+        assert_eq!((*kept.touch_or(1, || 3), *kept.touch_or(1, || 4)), (3, 3));
         kept.insert(0, 8);
         assert_eq!(kept.touch(&0), Some(&mut 8));
         kept.remove(&0);

@@ -5,7 +5,7 @@
 use super::challenge::md5;
 use super::client::Client;
 use super::sasl::{Proof, scram};
-use super::throttle::{Origin, TooMany};
+use super::throttle::Origin;
 use super::{End, Shared};
 use crate::config::users::Credential;
 use crate::config::{AuthMethod, ClientAuth};
@@ -42,7 +42,7 @@ enum Unproven {
     OthersCertificateBesidePassword,
     /// Nobody of that name may connect, though no proof is asked for.
     NotTrusted,
-    /// So many attempts wait already, after failed ones, that this one was not looked at.
+    /// After failed ones, so many proofs have come that this one was not looked at.
     TooManyFailures,
 }
 
@@ -162,9 +162,7 @@ async fn by_password(
         live.auth_failure_delay.min(live.auth_timeout / 2)
     };
     let mut attempt = shared.common.throttle.attempt(Origin::of(&client.stream), user, longest_wait);
-    if let Err(TooMany) = attempt.turn().await {
-        return Ok(Err(Unproven::TooManyFailures));
-    }
+    attempt.turn().await;
     // An unknown user goes through the same motions as others, so that nothing tells that it is unknown (as
     // `mock_scram_secret` in PostgreSQL's auth-scram.c).
     let proof = match (shared.config.auth_method, known(shared, user).await?) {

@@ -64,7 +64,7 @@ pub(super) async fn scram(
     put_frame(&mut client.output, b'R', &reply);
     client.flush().await?;
     let body = read_proof(client, "SASL").await?;
-    if let Err(TooMany) = attempt.turn().await {
+    if let Err(TooMany) = attempt.look().await {
         return Ok(Proof::TooMany);
     }
     let Ok(proven) = toil::light(|| exchange.finish(&body)).await else {

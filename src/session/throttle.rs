@@ -2,9 +2,10 @@
 //! each further attempt waits, longer each time, up to a bound. Who comes from elsewhere never waits for it. The counting is a
 //! state machine that is told the time; waiting holds no lock.
 //!
-//! Behind one address there may be many clients (a balancer, a NAT) of which one has an old password, so nobody is locked out:
-//! whoever knows the password waits for the bound at most, and once it is proven the failures of that name and address are forgotten.
-//! Of attempts that would wait together only so many may, since each is a guess.
+//! Behind one address there may be many clients (a balancer, a NAT, a sidecar's host) of which one has an old password or means ill.
+//! So whoever knows a password waits for the bound at most; once it is proven the failures of that name and address are forgotten, and
+//! what is tried there on other names slows this one no more. Waiting is free for all: what is refused is a proof, and only where
+//! that name has had so many from there already in the time that one waits.
 
 use super::generations::Generations;
 use crate::types::Moment;
@@ -28,8 +29,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Failures older than this are forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
-/// Attempts that may wait at a time, for one name from one origin (or for all its names, where they are slowed together).
-const WAITING: u32 = 32;
+/// Proofs of one name from one origin that are looked at in the time that one has to wait.
+const LOOKED_AT: u32 = 32;
 
 /// Half of the names and origins that are counted at a time.
 const KEPT_HALF: usize = 8_192;
@@ -56,7 +57,7 @@ impl Origin {
     }
 }
 
-/// Too many attempts wait already: another is not looked at.
+/// So many proofs of this name have come from there that another is not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMany;
 
@@ -68,17 +69,29 @@ struct Key(Origin, Option<u64>);
 struct Record {
     failures: u32,
     last: Moment,
-    waiting: u32,
+    /// Proofs looked at while there was a wait, since then.
+    looked_at: u32,
+    since: Moment,
+}
+
+impl Record {
+    fn new(now: Moment) -> Self {
+        Record { failures: 0, last: now, looked_at: 0, since: now }
+    }
 }
 
 /// The counts.
 #[derive(Debug, Default)]
-struct Failures(Generations<Key, Record, KEPT_HALF>);
+struct Failures {
+    records: Generations<Key, Record, KEPT_HALF>,
+    /// Names whose password was shown, by where: nobody without one can crowd these out.
+    proven: Generations<Key, (), KEPT_HALF>,
+}
 
 impl Failures {
-    fn delay(&mut self, key: Key, now: Moment, bound: Duration) -> Duration {
+    fn delay_of(&mut self, key: Key, now: Moment, bound: Duration) -> Duration {
         let free = if key.1.is_some() { FREE } else { FREE_TOGETHER };
-        let failures = match self.0.touch(&key) {
+        let failures = match self.records.touch(&key) {
             Some(record) if now.since(record.last) < FORGOTTEN_AFTER => record.failures,
             _ => 0,
         };
@@ -88,33 +101,30 @@ impl Failures {
         }
     }
 
-    /// How long an attempt has to wait that has waited for `waited` already, and under which key it then counts as waiting.
-    fn begin(
-        &mut self,
-        key: Key,
-        waited: Duration,
-        now: Moment,
-        bound: Duration,
-    ) -> Result<Option<(Key, Duration)>, TooMany> {
-        let together = Key(key.0, None);
-        let (own, all) = (self.delay(key, now, bound), self.delay(together, now, bound));
-        let (key, delay) = if own >= all { (key, own) } else { (together, all) };
-        let left = delay.saturating_sub(waited);
-        if left.is_zero() {
-            return Ok(None);
+    /// How long an attempt has to wait in all.
+    fn delay(&mut self, key: Key, now: Moment, bound: Duration) -> Duration {
+        let own = self.delay_of(key, now, bound);
+        match self.proven.touch(&key) {
+            Some(()) => own,
+            None => own.max(self.delay_of(Key(key.0, None), now, bound)),
         }
-        match self.0.touch(&key) {
-            Some(record) if record.waiting >= WAITING => return Err(TooMany),
-            Some(record) => record.waiting += 1,
-            None => {}
-        }
-        Ok(Some((key, left)))
     }
 
-    fn end(&mut self, key: Key) {
-        if let Some(record) = self.0.touch(&key) {
-            record.waiting = record.waiting.saturating_sub(1);
+    /// Counts a proof that has waited.
+    fn look(&mut self, key: Key, now: Moment, bound: Duration) -> Result<(), TooMany> {
+        let delay = self.delay(key, now, bound);
+        if delay.is_zero() {
+            return Ok(());
         }
+        let record = self.record(key, now);
+        if now.since(record.since) >= delay {
+            (record.looked_at, record.since) = (0, now);
+        }
+        if record.looked_at >= LOOKED_AT {
+            return Err(TooMany);
+        }
+        record.looked_at += 1;
+        Ok(())
     }
 
     fn failed(&mut self, key: Key, now: Moment) {
@@ -124,22 +134,20 @@ impl Failures {
     }
 
     fn count(&mut self, key: Key, now: Moment) -> u32 {
-        match self.0.touch(&key) {
-            Some(record) => {
-                let stale = now.since(record.last) >= FORGOTTEN_AFTER;
-                record.failures = if stale { 1 } else { record.failures.saturating_add(1) };
-                record.last = now;
-                record.failures
-            }
-            None => {
-                self.0.insert(key, Record { failures: 1, last: now, waiting: 0 });
-                1
-            }
-        }
+        let record = self.record(key, now);
+        let stale = now.since(record.last) >= FORGOTTEN_AFTER;
+        record.failures = if stale { 1 } else { record.failures.saturating_add(1) };
+        record.last = now;
+        record.failures
+    }
+
+    fn record(&mut self, key: Key, now: Moment) -> &mut Record {
+        self.records.touch_or(key, || Record::new(now))
     }
 
     fn proven(&mut self, key: Key) {
-        self.0.remove(&key);
+        self.records.remove(&key);
+        self.proven.insert(key, ());
     }
 }
 
@@ -160,17 +168,8 @@ pub(super) struct Attempt<'a> {
     waited: Duration,
 }
 
-/// Counts a waiting attempt until it waits no more, or is given up.
-struct Waiting<'a>(&'a Throttle, Key);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.failures.lock().end(self.1);
-    }
-}
-
 impl Throttle {
-    /// An attempt, which may look at nothing before its turn. `bound`: the longest wait; zero for none at all.
+    /// An attempt, for which nothing is looked up before its turn. `bound`: the longest wait; zero for none at all.
     pub fn attempt(&self, origin: Origin, user: &str, bound: Duration) -> Attempt<'_> {
         let key = Key(origin, Some(self.names.hash_one(user)));
         Attempt { throttle: self, key, bound, waited: Duration::ZERO }
@@ -178,19 +177,24 @@ impl Throttle {
 }
 
 impl Attempt<'_> {
-    /// Returns when it may go on. To be awaited once more right before the proof is looked at: of many who began together and
-    /// had nothing to wait for, the first few have failed by then.
-    ///
-    /// # Errors
-    /// It may not.
-    pub async fn turn(&mut self) -> Result<(), TooMany> {
-        let begun = self.throttle.failures.lock().begin(self.key, self.waited, Moment::now(), self.bound)?;
-        if let Some((key, left)) = begun {
-            let _waiting = Waiting(self.throttle, key);
+    /// Returns when it may go on.
+    pub async fn turn(&mut self) {
+        let delay = self.throttle.failures.lock().delay(self.key, Moment::now(), self.bound);
+        let left = delay.saturating_sub(self.waited);
+        if !left.is_zero() {
             tokio::time::sleep(left).await;
             self.waited += left;
         }
-        Ok(())
+    }
+
+    /// Returns when the proof, which has come, may be looked at: of many who began together and had nothing to wait for, the
+    /// first few have failed by then.
+    ///
+    /// # Errors
+    /// It may not.
+    pub async fn look(&mut self) -> Result<(), TooMany> {
+        self.turn().await;
+        self.throttle.failures.lock().look(self.key, Moment::now(), self.bound)
     }
 
     pub fn failed(&self) {
@@ -217,13 +221,8 @@ mod tests {
         Key(origin(origin_of), Some(name))
     }
 
-    /// The wait of an attempt that is given up at once.
     fn wait(failures: &mut Failures, key: Key, now: Moment) -> Duration {
-        let begun = failures.begin(key, ZERO, now, BOUND).unwrap();
-        begun.map_or(ZERO, |(key, left)| {
-            failures.end(key);
-            left
-        })
+        failures.delay(key, now, BOUND)
     }
 
     #[test]
@@ -241,8 +240,7 @@ mod tests {
         for other in [key("192.0.2.2", 1), key("192.0.2.1", 2)] {
             assert_eq!(wait(&mut failures, other, now), ZERO, "{other:?}");
         }
-        assert_eq!(failures.begin(guesser, ZERO, now, ZERO), Ok(None), "it is switched off");
-        assert_eq!(failures.begin(guesser, BOUND, now, BOUND), Ok(None), "it has waited already");
+        assert_eq!(failures.delay(guesser, now, ZERO), ZERO, "it is switched off");
     }
 
     #[test]
@@ -275,16 +273,35 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_wait_together() {
+    fn names_that_others_try_slow_nobody_who_was_let_in_from_there() {
+        let mut failures = Failures::default();
+        let (app, now) = (key("192.0.2.1", 1), Moment::from_micros(1));
+        failures.proven(app);
+        for name in 0..100_000 {
+            failures.failed(key("192.0.2.1", 100 + name), now);
+        }
+        assert_eq!(wait(&mut failures, app, now), ZERO);
+        assert_eq!(wait(&mut failures, key("192.0.2.1", 2), now), BOUND);
+        (0..9).for_each(|_| failures.failed(app, now));
+        assert_eq!(wait(&mut failures, app, now), Duration::from_secs(4), "its own failures count");
+    }
+
+    #[test]
+    fn only_so_many_proofs_of_a_name_are_looked_at_in_the_time_of_a_wait() {
         let mut failures = Failures::default();
         let (guesser, now) = (key("192.0.2.1", 1), Moment::from_micros(1));
-        (0..9).for_each(|_| failures.failed(guesser, now));
-        for _ in 0..WAITING {
-            assert!(matches!(failures.begin(guesser, ZERO, now, BOUND), Ok(Some(_))));
+        (0..100).for_each(|_| assert_eq!(failures.look(guesser, now, BOUND), Ok(()), "nothing has failed"));
+        (0..100).for_each(|name| failures.failed(key("192.0.2.1", name), now));
+        for name in [1, 500] {
+            let guesser = key("192.0.2.1", name);
+            (0..LOOKED_AT).for_each(|_| assert_eq!(failures.look(guesser, now, BOUND), Ok(())));
+            assert_eq!(failures.look(guesser, now, BOUND), Err(TooMany), "{name}");
+            assert_eq!(failures.look(guesser, now, ZERO), Ok(()), "it is switched off");
+            let later = Moment::from_micros(1 + u64::try_from(BOUND.as_micros()).unwrap());
+            assert_eq!(failures.look(guesser, later, BOUND), Ok(()));
         }
-        assert_eq!(failures.begin(guesser, ZERO, now, BOUND), Err(TooMany));
-        failures.end(guesser);
-        assert!(failures.begin(guesser, ZERO, now, BOUND).is_ok());
+        failures.proven(guesser);
+        (0..100).for_each(|_| assert_eq!(failures.look(guesser, now, BOUND), Ok(()), "it was proven"));
     }
 
     #[test]
@@ -301,25 +318,24 @@ mod tests {
         for number in 0..100_000 {
             failures.failed(Key(Origin::V6(number), Some(number)), Moment::START);
         }
-        assert!(failures.0.len() <= 2 * KEPT_HALF);
+        assert!(failures.records.len() <= 2 * KEPT_HALF);
     }
 
     #[tokio::test]
-    async fn an_attempt_that_is_given_up_waits_no_more() {
+    async fn attempts_that_are_given_up_keep_nobody_out() {
         let throttle = Throttle::default();
         let attempt = |bound| throttle.attempt(origin("192.0.2.1"), "ann", bound);
         for _ in 0..2 * FREE {
             attempt(BOUND).failed();
         }
-        for _ in 0..2 * WAITING {
+        for _ in 0..2 * LOOKED_AT {
             let mut given_up = attempt(BOUND);
-            assert!(tokio::time::timeout(Duration::from_millis(1), given_up.turn()).await.is_err());
+            assert!(tokio::time::timeout(Duration::from_millis(1), given_up.look()).await.is_err());
         }
         let bound = Duration::from_millis(1);
         let mut patient = attempt(bound);
-        for _ in 0..2 {
-            patient.turn().await.unwrap();
-            assert_eq!(patient.waited, bound, "the same failures are waited for once");
-        }
+        patient.turn().await;
+        patient.look().await.unwrap();
+        assert_eq!(patient.waited, bound, "the same failures are waited for once");
     }
 }

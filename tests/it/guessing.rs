@@ -19,6 +19,16 @@ fn fails(outcome: Result<Wire, WireError>) {
     assert_eq!(outcome.err().and_then(|error| error.sqlstate()).as_deref(), Some("28P01"));
 }
 
+/// A client that says who it is, and no more.
+fn knock(sidecache: &Sidecache, user: &str, database: &str) -> TcpStream {
+    let mut startup = 196_608_u32.to_be_bytes().to_vec();
+    startup.extend(format!("user\0{user}\0database\0{database}\0\0").bytes());
+    let length = u32::try_from(startup.len() + 4).expect("short").to_be_bytes();
+    let mut stream = from([127, 0, 0, 1], sidecache.port());
+    stream.write_all(&[&length[..], &startup].concat()).expect("a connection that lives");
+    stream
+}
+
 /// After a few wrong passwords the next attempt of that user and address waits; another address, and another user, does not. What
 /// failed is counted by reason and logged without secrets.
 #[test]
@@ -35,11 +45,7 @@ fn r25_failed_proofs_slow_their_own_address_and_user_alone() {
     for _ in 0..10 {
         fails(Wire::connect(&wrong));
     }
-    let mut startup = 196_608_u32.to_be_bytes().to_vec();
-    startup.extend(format!("user\0app\0database\0{database}\0\0").bytes());
-    let mut slowed = from([127, 0, 0, 1], sidecache.port());
-    let length = u32::try_from(startup.len() + 4).expect("short").to_be_bytes();
-    slowed.write_all(&[&length[..], &startup].concat()).expect("a connection that lives");
+    let mut slowed = knock(&sidecache, "app", &database);
     let other_address = Wire::over(from([127, 0, 0, 2], sidecache.port()), 0, &sidecache.login("app"));
     assert_eq!(other_address.expect("the right password").value("SELECT 1"), "1");
     fails(Wire::connect(&Login { user: "nobody".to_owned(), ..wrong.clone() }));
@@ -68,6 +74,36 @@ fn r25_who_knows_the_password_is_let_in_however_often_others_failed() {
     }
     for _ in 0..3 {
         assert_eq!(sidecache.connect("app").value("SELECT 1"), "1");
+    }
+}
+
+/// Who fails for names that nobody has, and then only knocks, keeps nobody out who knows a password, wherever he comes from: neither
+/// who was let in from there before nor who was not.
+#[test]
+fn r25_who_has_no_password_locks_nobody_out() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("locked_out");
+    let sidecache = Sidecache::build(cluster, &database)
+        .no_replicas()
+        .flag("--auth-method", "md5")
+        .flag("--auth-failure-delay", "1h")
+        .flag("--auth-timeout", "3h")
+        .start();
+    assert_eq!(sidecache.connect("app").value("SELECT 1"), "1");
+    // The last of these waits for a second, the next for two.
+    for name in 0..53 {
+        fails(Wire::connect(&sidecache.login(&format!("nobody{}", name / 5))));
+    }
+    let mut knocking: Vec<TcpStream> =
+        (0..40).map(|name| knock(&sidecache, &format!("stranger{name}"), &database)).collect();
+    for user in ["app", "solo"] {
+        let let_in = Wire::connect(&sidecache.login(user));
+        assert_eq!(let_in.expect("the right password").value("SELECT 1"), "1", "{user}");
+    }
+    for stranger in &mut knocking {
+        let mut first = [0];
+        stranger.read_exact(&mut first).expect("it is asked for its proof in the end");
+        assert_eq!(first, *b"R");
     }
 }
 
