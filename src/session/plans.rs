@@ -23,6 +23,10 @@ pub struct Names {
 }
 
 impl Names {
+    fn bytes(&self) -> usize {
+        self.path.0.iter().map(String::len).sum::<usize>() + self.settings.len() + size_of::<Self>()
+    }
+
     /// Whether every session with these names, whenever it parses the text, gets the same statement.
     pub fn read_alike(&self, text: &[u8]) -> bool {
         self.encoding.reads(text) && !says_time(text)
@@ -49,16 +53,22 @@ pub fn is_time_word(word: &[u8]) -> bool {
 }
 
 const SHARDS: usize = 16;
-/// Plans a shard keeps; past it the shard starts anew.
+/// Plans a shard keeps, and their bytes; past either the shard starts anew.
 const SHARD_LIMIT: usize = 2_048;
-/// Statements that were numbered before the set starts anew.
+const SHARD_BYTES: usize = 4 * 1024 * 1024;
+/// Statements that were numbered, and their bytes, before the set starts anew.
 const NUMBERED_LIMIT: usize = 65_536;
+const NUMBERED_BYTES: usize = 16 * 1024 * 1024;
 /// Statements that were learned to write before the set starts anew. Learning one more copies it.
 const LEARNED_LIMIT: usize = 4_096;
 /// Texts longer than this are not kept: they are not analysed either.
 const TEXT_LIMIT: usize = 32 * 1024;
 /// Plans a session keeps for itself: what it repeats takes no lock.
 const RECENT: usize = 32;
+/// Bytes of their texts; past it the session keeps the last one alone.
+const RECENT_BYTES: usize = 64 * 1024;
+/// Bytes of a plan beside its texts, about.
+const PLAN_BYTES: usize = 1024;
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
@@ -69,11 +79,18 @@ struct Known {
     plan: Arc<Plan>,
 }
 
+impl Known {
+    fn bytes(&self) -> usize {
+        self.text.len() + self.plan.identity.len() + PLAN_BYTES
+    }
+}
+
 /// Numbers of statements (text and parameter types), by how they are read.
 #[derive(Debug, Default)]
 struct Numbers {
     by_names: Map<Arc<Names>, Map<Box<[u8]>, u64>>,
     count: usize,
+    bytes: usize,
 }
 
 type ByText = Map<Arc<[u8]>, Arc<Plan>>;
@@ -83,6 +100,7 @@ type ByText = Map<Arc<[u8]>, Arc<Plan>>;
 struct Shard {
     plans: Map<Arc<Names>, ByText>,
     count: usize,
+    bytes: usize,
 }
 
 /// The plans that one session used last, all made by the same names: each text has one place.
@@ -138,7 +156,13 @@ impl Recent {
         if self.0.is_empty() {
             self.0 = vec![None; RECENT].into();
         }
-        self.0[Self::place(hash)] = Some(known);
+        let place = Self::place(hash);
+        self.0[place] = Some(known);
+        if self.0.iter().flatten().map(|known| known.text.len()).sum::<usize>() > RECENT_BYTES {
+            let kept = self.0[place].take();
+            self.0.fill(None);
+            self.0[place] = kept;
+        }
     }
 }
 
@@ -149,12 +173,16 @@ impl Shard {
     }
 
     fn insert(&mut self, names: &Arc<Names>, known: &Known) {
-        if self.count >= SHARD_LIMIT {
+        if self.count >= SHARD_LIMIT || self.bytes >= SHARD_BYTES {
             *self = Shard::default();
+        }
+        if !self.plans.contains_key(names) {
+            self.bytes += names.bytes();
         }
         let plans = self.plans.entry(Arc::clone(names)).or_default();
         if plans.insert(Arc::clone(&known.text), Arc::clone(&known.plan)).is_none() {
             self.count += 1;
+            self.bytes += known.bytes();
         }
     }
 }
@@ -208,21 +236,34 @@ impl Plans {
         self.has_writes.load(Ordering::Acquire) && self.writes.load().contains(identity)
     }
 
+    /// Whether a statement is known to all by one number, and not so long that each Parse of it has its own.
+    pub fn has_number(sql: &[u8], types: &[u8]) -> bool {
+        sql.len() + types.len() <= TEXT_LIMIT
+    }
+
     /// The number by which a prepared statement (text and parameter types, read by these names) is known on every connection.
     pub fn number(&self, sql: &[u8], types: &[u8], names: &Arc<Names>) -> u64 {
+        if !Self::has_number(sql, types) {
+            return self.fresh_number();
+        }
         let mut key = Vec::with_capacity(sql.len() + types.len() + 1);
         key.extend_from_slice(sql);
         key.push(0);
         key.extend_from_slice(types);
         let mut numbers = self.numbers.lock();
-        if numbers.count >= NUMBERED_LIMIT {
+        if numbers.count >= NUMBERED_LIMIT || numbers.bytes >= NUMBERED_BYTES {
             // Old numbers stay good for who holds them; the same text merely gets another one.
             *numbers = Numbers::default();
         }
-        let Numbers { by_names, count } = &mut *numbers;
+        let Numbers { by_names, count, bytes } = &mut *numbers;
+        if !by_names.contains_key(names) {
+            *bytes += names.bytes();
+        }
+        let size = key.len();
         let numbered = by_names.entry(Arc::clone(names)).or_default().entry(key.into());
         *numbered.or_insert_with(|| {
             *count += 1;
+            *bytes += size;
             self.next.fetch_add(1, Ordering::Relaxed)
         })
     }
@@ -263,6 +304,40 @@ mod tests {
         assert!(plans.shards.iter().all(|shard| shard.lock().count <= SHARD_LIMIT));
         plans.plan(" ".repeat(TEXT_LIMIT + 1).as_bytes(), &names, catalog, &mut recent);
         assert!(recent.0.iter().flatten().all(|known| known.text.len() <= TEXT_LIMIT));
+    }
+
+    #[test]
+    fn long_texts_are_kept_in_bounds_of_bytes() {
+        let (plans, catalog) = (Plans::default(), (&Catalog::default(), &RouteRules::default()));
+        let (names, mut recent) = (names("a"), Recent::default());
+        for n in 0..SHARDS * SHARD_BYTES / TEXT_LIMIT {
+            plans.plan(format!("SHOW x{n:>0$}", TEXT_LIMIT - 6).as_bytes(), &names, catalog, &mut recent);
+        }
+        for shard in &plans.shards {
+            let shard = shard.lock();
+            let kept = shard.plans.values().flatten().map(|(text, plan)| text.len() + plan.identity.len());
+            assert!(kept.sum::<usize>() <= SHARD_BYTES + 2 * TEXT_LIMIT);
+        }
+        let of_session = recent.0.iter().flatten().map(|known| known.text.len()).sum::<usize>();
+        assert!((TEXT_LIMIT..=RECENT_BYTES).contains(&of_session), "{of_session}");
+    }
+
+    #[test]
+    fn statements_are_numbered_in_bounds_of_bytes_and_no_two_have_one_number() {
+        let (plans, names) = (Plans::default(), names("a"));
+        let kept = || {
+            let numbers = plans.numbers.lock();
+            numbers.by_names.values().flatten().map(|(key, _)| key.len()).sum::<usize>()
+        };
+        let long = vec![b'x'; 400 * 1024];
+        assert_ne!(plans.number(&long, b"", &names), plans.number(&long, b"", &names));
+        assert_eq!(kept(), 0, "too long to be kept");
+        let number = |n| plans.number(format!("{n:>0$}", TEXT_LIMIT - 4).as_bytes(), &[0, 0, 0, n as u8], &names);
+        let count = 2 * NUMBERED_BYTES / TEXT_LIMIT;
+        let numbers: HashSet<u64> = (0..count).map(number).collect();
+        assert_eq!(numbers.len(), count);
+        assert!(kept() <= NUMBERED_BYTES + TEXT_LIMIT);
+        assert_eq!(number(count), number(count));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::Session;
 use super::client::{UnitEnd, frames};
 use super::explain::stand_in;
-use super::plans::{Names, is_time_word};
+use super::plans::{Names, Plans, is_time_word};
 use super::portal::{Prepared, Told};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::{Encoding, Hint, Plan};
@@ -121,7 +121,7 @@ impl Session {
         let plans = &self.shared.common.plans;
         let is_alike = self.names.read_alike(&sql);
         // What a connection has parsed for one session is another's only where both read the text alike.
-        let is_shared = is_named && is_alike && !moved && !self.is_uncertain();
+        let is_shared = is_named && is_alike && !moved && Plans::has_number(&sql, &types) && !self.is_uncertain();
         let number = if is_shared { plans.number(&sql, &types, &self.names) } else { plans.fresh_number() };
         let plan = self.plan(&sql);
         Arc::new(Prepared {
@@ -166,7 +166,8 @@ impl Session {
             // It is never read anew, only understood anew.
             return Some(Arc::clone(statement));
         }
-        let may_be_shared = statement.is_named && statement.is_alike && !moved && !self.is_uncertain();
+        let has_number = Plans::has_number(&statement.sql, &statement.types);
+        let may_be_shared = statement.is_named && statement.is_alike && !moved && has_number && !self.is_uncertain();
         if statement.is_shared == may_be_shared && self.reads_as_before(statement) {
             return Some(Arc::clone(statement));
         }

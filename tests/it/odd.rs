@@ -1,5 +1,6 @@
 //! The protocol's rarer sides: encodings other than UTF-8, names that SQL takes away, statements that come and go.
 
+use crate::harness::usage;
 use crate::harness::wire::{Batch, Format, tags};
 use crate::twins::{Step, Twins, play, queries, ready, told, until};
 
@@ -162,6 +163,30 @@ fn r13_a_connection_keeps_a_bounded_number_of_statements() {
         }
     }
     assert_eq!(most, 3, "as many as may be kept, and no more");
+}
+
+/// A text too long to be known by a number of its own is prepared once for who prepared it, and nothing of it is kept when he has gone.
+#[test]
+fn r13_long_texts_work_and_are_not_kept() {
+    let twins = Twins::with("long", "", |builder| builder.flag("--pool-size", "1").no_replicas());
+    let long = |at: usize| format!("SELECT {at} AS long /*{}*/", "q".repeat(400 * 1024));
+    let bind = b().bind("", "s", &[], Format::Text).execute("", 0).sync();
+    let mut client = twins.through();
+    assert_eq!(tags(&play(&mut client, &ready(b().parse("s", &long(1), &[]).sync()))), "1Z");
+    for _ in 0..3 {
+        assert_eq!(tags(&play(&mut client, &ready(bind.clone()))), "2DCZ");
+        client.value("SELECT 1 + 1");
+    }
+    let kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%AS long%'";
+    assert_eq!(client.value(kept), "1");
+    let before = usage::resident(twins.sidecache.pid()).expect("it runs");
+    for at in 0..100 {
+        let batch = b().parse("t", &long(at), &[]).close_statement("t").sync();
+        assert_eq!(tags(&play(&mut client, &ready(batch))), "13Z");
+    }
+    drop(client);
+    let grown = usage::resident(twins.sidecache.pid()).expect("it runs").saturating_sub(before);
+    assert!(grown < 20 << 20, "{grown} bytes for 40 MB of texts");
 }
 
 /// An error after which the names of prepared statements must be right: what stands behind it in its batch has not happened.
