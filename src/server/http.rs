@@ -7,19 +7,20 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-/// HTTP connections at a time; more wait to be accepted.
+/// HTTP connections at a time; one more closes the oldest, so that whoever asks whether we live is answered.
 const CONNECTIONS: usize = 64;
 
-/// How long a request's head may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may take for its one request and the answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long to wait after a failed accept: the usual cause, no free file descriptor, does not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -33,14 +34,10 @@ pub type Look = Arc<dyn Fn() -> Picture + Send + Sync>;
 
 /// Answers until stopped.
 pub async fn serve(listener: TcpListener, telemetry: Arc<Telemetry>, look: Look, stop: CancellationToken) {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let accept = async {
-            let seat = Arc::clone(&seats).acquire_owned().await.expect("nobody closes the semaphore");
-            (listener.accept().await, seat)
-        };
-        let (accepted, seat) = tokio::select! {
-            accepted = accept => accepted,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
         let stream = match accepted {
@@ -51,23 +48,26 @@ pub async fn serve(listener: TcpListener, telemetry: Arc<Telemetry>, look: Look,
                 continue;
             }
         };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS {
+            open.pop_front().iter().for_each(AbortHandle::abort);
+        }
         let (telemetry, look, stop) = (Arc::clone(&telemetry), Arc::clone(&look), stop.clone());
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             let service = hyper::service::service_fn(|request: Request<Incoming>| {
                 let answer = answer(request.method(), request.uri().path(), &telemetry, &look);
                 std::future::ready(Ok::<_, Infallible>(answer))
             });
             let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
+                .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
             tokio::select! {
-                // A client that breaks HTTP or goes away concerns nobody else.
-                _ = connection => {}
+                // A client that breaks HTTP, is slow or goes away concerns nobody else.
+                _ = tokio::time::timeout(TIMEOUT, connection) => {}
                 () = stop.cancelled() => {}
             }
-            drop(seat);
         });
+        open.push_back(connection.abort_handle());
     }
 }
 
@@ -106,24 +106,70 @@ fn reply(status: StatusCode, kind: &'static str, body: String) -> Response<Full<
 mod tests {
     use super::super::picture::tests::picture;
     use super::*;
+    use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::task::JoinHandle;
 
-    async fn ask(readiness: Readiness, request: &str) -> String {
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    async fn start(readiness: Readiness) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let look: Look = Arc::new(move || Picture { readiness: readiness.clone(), ..picture() });
         let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, Telemetry::new(), look, stop.clone()));
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        (address, stop.clone(), tokio::spawn(serve(listener, Telemetry::new(), look, stop)))
+    }
+
+    async fn get(address: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
         stream
             .write_all(format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
             .await
             .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn ask(readiness: Readiness, request: &str) -> String {
+        let (address, stop, server) = start(readiness).await;
+        let answer = get(address, request).await;
         stop.cancel();
         server.await.unwrap();
         answer
+    }
+
+    /// As many clients as there are places for, each of which has sent this and reads nothing.
+    async fn crowd(address: SocketAddr, sent: &[u8]) -> Vec<TcpStream> {
+        let mut crowd = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(sent).await.unwrap();
+            crowd.push(stream);
+        }
+        crowd
+    }
+
+    #[tokio::test]
+    async fn clients_that_do_not_read_keep_nobody_out() {
+        let (address, _stop, _server) = start(Readiness::Ready).await;
+        let _crowd = crowd(address, &b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1_500)).await;
+        for _ in 0..3 {
+            let answer = tokio::time::timeout(PATIENCE, get(address, "GET /livez")).await.expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_longest_makes_room() {
+        let (address, _stop, _server) = start(Readiness::Ready).await;
+        let mut crowd = crowd(address, b"").await;
+        assert!(get(address, "GET /livez").await.starts_with("HTTP/1.1 200"));
+        assert_eq!(crowd[0].read(&mut [0]).await.unwrap(), 0, "it is closed");
+        for stream in &crowd[1..] {
+            assert_eq!(stream.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        }
     }
 
     #[tokio::test]
