@@ -21,7 +21,7 @@
 //! batch, and is stored only if every commit heard that touches what it read is visible in that snapshot.
 //!
 //! On a replica it is the other way round: its snapshot function does not tell what is in progress, but what has been replayed is visible. A fill there
-//! asks for the replay position in an earlier statement of the same batch.
+//! asks for the replay position in an earlier statement of the same batch, as every read there does.
 //!
 //! ## Where the stream begins
 //!

@@ -46,6 +46,11 @@
 //! hold a transaction on it are told 57P01. A connection that breaks, or reports another role (`in_hot_standby`), has its server asked at once, and a
 //! replica is not used before it has answered. A pool that is full says nothing of a server's health.
 //!
+//! What the watch saw chooses a replica; what the replica says itself decides. Each batch that goes there begins with a question of ours: how
+//! far it has replayed, whether it is in recovery, and when it started. If that is less than the session must see, or further behind than
+//! `staleness`, nothing of the answer is relayed, the read goes to the primary (`not_as_seen`) and the watch asks again. So an address
+//! may lead to several replicas (a balancer, a reader endpoint): none of them answers with less than it should.
+//!
 //! On Aurora (known by its functions) the writer is who `aurora_replica_status()` says it is, and a reader succeeds it when it is gone. Readers tell
 //! no position, only how late they are: they answer sessions at level `bounded`, while their lag and the age of its report are within
 //! `staleness`, and nothing is cached from them. No function tells a server's zone: name it by `?zone=`.

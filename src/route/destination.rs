@@ -127,19 +127,96 @@ fn burden(replica: &Server, quickest: Duration) -> usize {
 #[derive(Debug, Clone, Copy)]
 pub struct Bound<'a> {
     pub floor: Floor,
-    /// A replica that it has read, and its floor without what it read there: a replica does not go back.
-    pub again: Option<(&'a Arc<Server>, Floor)>,
+    /// A replica that it has read, which does not go back.
+    pub again: Option<Again<'a>>,
+}
+
+/// A replica that a session has read.
+#[derive(Debug, Clone, Copy)]
+pub struct Again<'a> {
+    pub replica: &'a Arc<Server>,
+    /// When the server started that was read there, in microseconds.
+    pub started: Option<u64>,
+    /// The session's floor without what it has read there.
+    pub elsewhere: Floor,
+}
+
+/// What a replica has to say of itself before what it answers counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Least {
+    /// So much it has replayed.
+    position: Lsn,
+    /// Another server at its address than the one that started then has replayed so much.
+    other: (Option<u64>, Lsn),
+}
+
+impl Least {
+    /// No less than `position` in any case.
+    pub fn risen(self, position: Lsn) -> Self {
+        Least { position: self.position.max(position), ..self }
+    }
+
+    /// `replayed`: nothing if it is not in recovery.
+    pub fn is_reached_by(&self, replayed: Option<Lsn>, started: Option<u64>) -> bool {
+        let (known, other) = self.other;
+        let is_known = known.is_some() && known == started;
+        replayed.is_some_and(|replayed| replayed >= self.position && (is_known || replayed >= other))
+    }
 }
 
 impl Bound<'_> {
     /// What a replica must have replayed; `None` if that is not known by position.
-    fn position(&self, replica: &Arc<Server>, epoch: Epoch) -> Option<Lsn> {
-        let floor = match &self.again {
-            Some((again, elsewhere)) if self.floor.epoch == epoch && Arc::ptr_eq(again, replica) => elsewhere,
-            _ => &self.floor,
+    fn least(&self, replica: &Arc<Server>, epoch: Epoch) -> Option<Least> {
+        let is_known =
+            |floor: &Floor| floor.after == Moment::START && (floor.epoch == epoch || floor.position == Lsn::ZERO);
+        let again =
+            self.again.as_ref().filter(|again| self.floor.epoch == epoch && Arc::ptr_eq(again.replica, replica));
+        let (floor, started) = again.map_or((&self.floor, None), |again| (&again.elsewhere, again.started));
+        let least = Least { position: floor.position, other: (started, self.floor.position) };
+        (is_known(floor) && is_known(&self.floor)).then_some(least)
+    }
+}
+
+/// What a read demands of whichever replica answers it.
+#[derive(Debug, Clone, Copy)]
+pub struct Demand<'a> {
+    level: Level,
+    bound: Option<Bound<'a>>,
+    epoch: Epoch,
+    /// What the catalog was last seen to be must have reached the replica: the statement was understood by it.
+    catalog: Lsn,
+}
+
+impl<'a> Demand<'a> {
+    /// `bound`: of the session; `None` if it is not known by position.
+    pub fn new(coherence: &Coherence, level: Level, bound: Option<Bound<'a>>) -> Self {
+        Demand { level, bound, epoch: coherence.epoch(), catalog: coherence.catalog_floor() }
+    }
+
+    /// Whether the replica meets it, by what is known of it: gives what it has to say of itself, or nothing where it tells no position.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn is_met_by(
+        &self,
+        replica: &Arc<Server>,
+        catalog_since: &dyn Fn() -> Moment,
+    ) -> Result<Option<Least>, PassedOver> {
+        let least = match self.level {
+            Level::Strong => Err(PassedOver::Strong),
+            Level::Session => {
+                let known = self.bound.as_ref().and_then(|bound| bound.least(replica, self.epoch));
+                known.ok_or(PassedOver::FloorUnknown)
+            }
+            Level::Bounded => Ok(Least { position: Lsn::ZERO, other: (None, Lsn::ZERO) }),
         };
-        let is_known = floor.after == Moment::START && (floor.epoch == epoch || floor.position == Lsn::ZERO);
-        is_known.then_some(floor.position)
+        let least = least?.risen(self.catalog);
+        match (replica.measure(), self.level) {
+            (Measure::Position, _) => replica.fit(self.epoch, least.position).map(|()| Some(least)),
+            (Measure::Time, Level::Bounded) => replica.fit_since(self.epoch, catalog_since()).map(|()| None),
+            // What it is rather passed over for, if it is: being lost, say.
+            (Measure::Time, _) => replica.fit(self.epoch, Lsn::ZERO).and(Err(PassedOver::PositionUnknown)),
+        }
     }
 }
 
@@ -158,30 +235,15 @@ pub fn choose(
     if replicas.is_empty() {
         return primary(Reason::NoReplica, Passed::default());
     }
-    let epoch = coherence.epoch();
-    // What the catalog was last seen to be must have reached the replica: the statement was understood by it.
-    let catalog = coherence.catalog_floor();
+    let demand = Demand::new(coherence, level, bound);
     let quickest = replicas.iter().map(|replica| replica.latency()).filter(|took| !took.is_zero()).min();
     let quickest = quickest.unwrap_or_default();
     let mut passed = Passed::default();
     let mut last = PassedOver::Unreachable;
     let mut best: Option<(&Arc<Server>, [usize; 3])> = None;
     for (at, replica) in replicas.iter().enumerate() {
-        let position = match level {
-            Level::Strong => Err(PassedOver::Strong),
-            Level::Session => {
-                bound.as_ref().and_then(|bound| bound.position(replica, epoch)).ok_or(PassedOver::FloorUnknown)
-            }
-            Level::Bounded => Ok(Lsn::ZERO),
-        };
-        let fit = |position: Lsn| match (replica.measure(), level) {
-            (Measure::Position, _) => replica.fit(epoch, position.max(catalog)),
-            (Measure::Time, Level::Bounded) => replica.fit_since(epoch, catalog_since()),
-            // What it is rather passed over for, if it is: being lost, say.
-            (Measure::Time, _) => replica.fit(epoch, Lsn::ZERO).and(Err(PassedOver::PositionUnknown)),
-        };
-        match position.and_then(fit) {
-            Ok(()) => {
+        match demand.is_met_by(replica, catalog_since) {
+            Ok(_) => {
                 // Where handicap and load are even, the one with less to do; of equals the one whose turn it is: nobody is always first.
                 let turn = (at + turn) % replicas.len();
                 let rank = [burden(replica, quickest), replica.outstanding(), turn];

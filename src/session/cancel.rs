@@ -29,6 +29,8 @@ struct Now {
     waiting: Option<(oneshot::Sender<()>, Moment)>,
     /// Cancels that have seen the query and on which the server has not acted yet.
     cancels: usize,
+    /// The query that runs, or the one that ran last, was cancelled.
+    is_cancelled: bool,
 }
 
 /// Counts a cancel until the server has acted on it, or nobody waits for that any more.
@@ -91,7 +93,14 @@ impl Running {
 
     /// A query is about to be sent on this connection.
     pub fn begin(&self, server: &Arc<Server>, key: &BackendKey) {
-        self.now.lock().query = Some((Arc::clone(server), key.clone()));
+        let mut now = self.now.lock();
+        now.query = Some((Arc::clone(server), key.clone()));
+        now.is_cancelled = false;
+    }
+
+    /// Whether the query that was sent last has been cancelled.
+    pub fn was_cancelled(&self) -> bool {
+        self.now.lock().is_cancelled
     }
 
     /// It was answered: a cancel that comes later finds nothing. `false` if one is under way, which [`Running::spared`] waits
@@ -131,6 +140,7 @@ impl Running {
         let (query, waiting) = {
             let mut now = self.now.lock();
             now.cancels += usize::from(now.query.is_some());
+            now.is_cancelled |= now.query.is_some();
             (now.query.clone(), now.waiting.take())
         };
         if let Some((waiting, _)) = waiting {

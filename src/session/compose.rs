@@ -60,7 +60,7 @@ impl Session {
     ) {
         composer.limit = self.shared.config.max_prepared_statements;
         if end == UnitEnd::Query {
-            if beside == Beside::Proof {
+            if beside == Beside::Proof || round.least.is_some() {
                 composer.before(side);
                 composer.sync_own();
             }
@@ -85,7 +85,7 @@ impl Session {
             composer.flow.sent(Step::Call);
             return;
         }
-        if beside == Beside::Proof {
+        if beside == Beside::Proof || round.least.is_some() {
             composer.before(side);
         }
         // How much of what the unit does to names has been done.

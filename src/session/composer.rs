@@ -15,7 +15,13 @@ use std::sync::Arc;
 /// Our own statements, prepared on a connection when first needed. Numbers below `plans::FIRST_NUMBER`.
 const SNAPSHOT: (u64, &str) = (1, "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text");
 const INSERTED: (u64, &str) = (2, "SELECT pg_catalog.pg_current_wal_insert_lsn()");
-const REPLAYED: (u64, &str) = (3, "SELECT pg_catalog.pg_last_wal_replay_lsn(), pg_catalog.pg_is_in_recovery()");
+
+/// With when the server started, in a form that hangs on no setting: it tells servers behind one address apart.
+const REPLAYED: (u64, &str) = (
+    3,
+    "SELECT pg_catalog.pg_last_wal_replay_lsn(), pg_catalog.pg_is_in_recovery(), \
+     (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8",
+);
 const RECEIVED: (u64, &str) =
     (4, "SELECT GREATEST(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())");
 

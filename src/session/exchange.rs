@@ -26,6 +26,9 @@ const PIECE: usize = 64 * 1024;
 /// Bytes asked of a server in one read.
 const READ: usize = 16 * 1024;
 
+/// How long what is left of an answer that does not count is read off, before the connection is given up for it.
+const READ_OFF: Duration = Duration::from_millis(20);
+
 /// How often a replica that does not answer is looked after.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -65,6 +68,9 @@ pub enum Broken {
     /// It does not answer the watch either.
     #[error("the server has fallen silent")]
     Silent,
+    /// It goes on with what nobody wants.
+    #[error("the server is still at an answer that does not count")]
+    InVain,
     /// It was cancelled and did not end.
     #[error("a request that was cancelled did not end")]
     TooLate,
@@ -125,10 +131,15 @@ impl Held {
     pub async fn pump(&mut self, out: &mut BytesMut, client: &mut Client, round: &mut Round) -> Result<(), Broken> {
         loop {
             self.digest(&mut client.output, round)?;
+            if let Some(mark) = round.disowned {
+                client.output.truncate(mark);
+                return Box::pin(self.read_off(out, round)).await;
+            }
             if client.is_full() {
-                // So much is not kept back to be taken back.
-                round.held_back = None;
+                // So much is not kept back to be taken back, but for what came before.
+                let is_untouched = round.held_back == Some(client.output.len());
                 client.flush().await.map_err(Broken::Client)?;
+                round.held_back = is_untouched.then_some(client.output.len());
             }
             if self.flow.is_done() && self.passing == 0 && !out.is_empty() {
                 // Nothing that is sent will be answered: a Flush, or what the server skips.
@@ -150,6 +161,20 @@ impl Held {
                 self.progress(out).await?;
             }
         }
+    }
+
+    /// Reads off what is left of an answer that does not count, if it comes at once.
+    async fn read_off(&mut self, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+        let rest = async {
+            let mut nobody = BytesMut::new();
+            while !self.flow.is_done() || self.passing > 0 {
+                self.progress(out).await?;
+                self.digest(&mut nobody, round)?;
+                nobody.clear();
+            }
+            Ok(())
+        };
+        tokio::time::timeout(READ_OFF, rest).await.unwrap_or(Err(Broken::InVain))
     }
 
     /// A read of which the client has nothing yet.
@@ -383,14 +408,7 @@ impl Held {
             Verdict::Probed(probe) => round.learn(probe, body),
             Verdict::Swallow | Verdict::OwnReady(_) => {}
             Verdict::OwnError if round.begins => return Err(Broken::Fatal(Bytes::copy_from_slice(frame))),
-            Verdict::OwnError => {
-                tracing::warn!(
-                    sqlstate = %String::from_utf8_lossy(backend::sqlstate(body)),
-                    message = %String::from_utf8_lossy(backend::error_field(body, b'M').unwrap_or_default()),
-                    "a statement of Sidecache's own failed"
-                );
-                round.own_error.get_or_insert_with(|| Bytes::copy_from_slice(frame));
-            }
+            Verdict::OwnError => round.own_failed(frame),
             Verdict::Parameter => {
                 let is_role = self.parameter(body);
                 // Which server answers is not the client's concern, and so is not what it becomes.

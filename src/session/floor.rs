@@ -1,7 +1,7 @@
 //! What a session has read and written, as far as it binds where it may read next. Knows positions; asks nobody.
 
 use crate::coherence::{Coherence, Floor};
-use crate::route::destination::Bound;
+use crate::route::destination::{Again, Bound};
 use crate::types::{Epoch, Lsn, Moment};
 use crate::upstream::{Lease, Server};
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub(super) struct Seen {
     /// replica has received more than it has replayed, so that by `floor` alone none could be read twice in a row.
     replica: Option<(Arc<Server>, u64)>,
     elsewhere: Floor,
+    /// When the server started that has answered there last, in microseconds: behind one address there may be several.
+    started: Option<u64>,
     /// What was seen up to here came from a replica, which may have been ahead of what the primary showed.
     ahead: (Epoch, Lsn),
     /// A write whose position could not be learned: the primary alone is fresh enough.
@@ -30,6 +32,15 @@ impl Seen {
     pub fn raise(&mut self, epoch: Epoch, position: Lsn) {
         self.floor = self.floor.risen(epoch, position);
         self.elsewhere = self.elsewhere.risen(epoch, position);
+    }
+
+    /// The replica that is leased has said before an answer when it started.
+    pub fn answered(&mut self, started: Option<u64>) {
+        if self.started != started {
+            // What was read before was read elsewhere.
+            self.replica = None;
+            self.started = started;
+        }
     }
 
     /// Read at or before `position` on the replica that is leased.
@@ -77,7 +88,7 @@ impl Seen {
             self.raise(coherence.epoch(), coherence.position());
         }
         let again = self.replica.as_ref().filter(|(server, life)| server.life() == *life);
-        let again = again.map(|(server, _)| (server, self.elsewhere));
+        let again = again.map(|(replica, _)| Again { replica, started: self.started, elsewhere: self.elsewhere });
         (!self.unknown).then_some(Bound { floor: self.floor, again })
     }
 }

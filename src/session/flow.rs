@@ -12,7 +12,7 @@ pub enum Probe {
     Row,
     /// `pg_current_snapshot()`.
     Snapshot,
-    /// A replica's replay position (column 0) and whether it is in recovery (column 1).
+    /// A replica's replay position (column 0), whether it is in recovery (column 1), and when it started (column 2).
     Replayed,
     /// The position at or past everything that was just read or written.
     High,

@@ -15,13 +15,14 @@ use crate::route::destination::Reason;
 use crate::route::plan::{Kind, Plan};
 use crate::telemetry::{Outcome, Record};
 use crate::types::Moment;
-use crate::upstream::{Measure, Server};
+use crate::upstream::{Measure, PassedOver, Server};
 use crate::wire::backend::{Failure, put_ready};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
-/// How often a batch whose answer was held back may be sent again.
-const TRIES: usize = 3;
+/// How often a batch whose answer was held back may be sent: to a replica, to the primary instead, there without questions of our own, and
+/// with its statements prepared anew.
+const TRIES: usize = 4;
 
 /// A unit on its way to a server.
 pub(super) struct Errand {
@@ -143,10 +144,19 @@ impl Session {
             }
             let reported = self.reported_before_reset(&errand.survey, end);
             let sent = Moment::now();
+            let least = match self.demand(sent) {
+                Ok(least) => least,
+                Err(why) => {
+                    errand.tied = Some(Reason::NoneFit(why));
+                    self.settle(b'I', None).await?;
+                    continue;
+                }
+            };
             let mut round = Round {
                 told: (errand.standing == Standing::Alone).then_some(b'T'),
                 begins,
                 on_replica: side == Side::Replica,
+                least,
                 mute_parameters: reported.is_some(),
                 keeps_ready: self.listening.is_some(),
                 cut: self.cut().map(Box::new),
@@ -175,9 +185,16 @@ impl Session {
                         }
                     }
                     Again::Lost => errand.tied = Some(Reason::ReplicaLost),
+                    Again::Behind => {
+                        server.doubt();
+                        errand.tied = Some(Reason::NoneFit(PassedOver::NotAsSeen));
+                    }
                     Again::Reprepared => Box::pin(self.forget_prepared(&errand.survey)).await?,
                 }
                 self.settle(round.status.unwrap_or(b'I'), None).await?;
+                if again != Again::OnPrimary && self.registration.running.was_cancelled() {
+                    return self.fail(Failure::error("57014", "canceling statement due to user request"), end);
+                }
                 continue;
             }
             self.after(&errand.survey, &round, end, &errand.standing);
@@ -237,6 +254,7 @@ impl Session {
         round.capture =
             fill.as_ref().map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit())));
         round.held_back = held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty());
+        round.least = round.least.filter(|_| held_back.is_some());
         let beside = if matches!(fill, Some(Fill::Proven { .. })) {
             Beside::Proof
         } else if outside && whole && self.learns_from(survey) {
@@ -278,6 +296,18 @@ impl Session {
         held.lease.put_back(out);
         if pumped.as_ref().is_err_and(Broken::is_of_server) {
             server.doubt();
+        }
+        if let Some(mark) = round.disowned {
+            self.client.output.truncate(mark);
+        }
+        if matches!(pumped, Err(Broken::InVain)) {
+            tracing::debug!(
+                server = server.name(),
+                "a replica is behind what was seen of it, and its read is cancelled"
+            );
+            let (upstream, server, key) =
+                (Arc::clone(&self.shared.upstream), Arc::clone(&server), held.lease.key.clone());
+            tokio::spawn(async move { upstream.cancel(&server, &key).await });
         }
         if matches!(pumped, Err(Broken::Deserted)) {
             tracing::debug!(server = server.name(), "a client left for good, and its read is cancelled");

@@ -44,6 +44,9 @@ impl Session {
         if end == UnitEnd::Query && round.done.len() > 1 {
             self.block = Block::Dirty;
         }
+        if round.least.is_some() {
+            self.seen.answered(round.started);
+        }
         if let Some(high) = round.high {
             self.learned(high);
             self.unlearned &= !round.behind;

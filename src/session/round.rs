@@ -2,6 +2,7 @@
 
 use super::flow::Probe;
 use super::relisten::Cut;
+use crate::route::destination::Least;
 use crate::types::{Lsn, Snapshot};
 use crate::wire::backend::{self, column};
 use crate::wire::frame::HEADER;
@@ -53,6 +54,8 @@ pub enum Again {
     Reprepared,
     /// A question of our own before it was refused (42501): it must be sent without.
     Unasked,
+    /// The replica said before it that it lacks what the read must see, or did not say that it has it.
+    Behind,
 }
 
 /// Whether a message gives the name that it says, or needs the statement that has it.
@@ -130,6 +133,10 @@ pub struct Round {
     pub held_back: Option<usize>,
     /// An error of a replica may send the batch to the primary.
     pub on_replica: bool,
+    /// What the replica has to say of itself before anything of its answer counts.
+    pub least: Option<Least>,
+    /// Nothing behind here in the output is the client's: the answer does not count, and what is left of it is for nobody.
+    pub disowned: Option<usize>,
     /// Statements by the numbers that connections know them by, and by the client's names: for the texts of errors. Several may have one
     /// number.
     pub names: SmallVec<[(u64, Bytes, Gives); 1]>,
@@ -138,6 +145,8 @@ pub struct Round {
     pub again: Option<Again>,
     pub snapshot: Option<Snapshot>,
     pub replayed: Option<Lsn>,
+    /// When the replica started, in microseconds.
+    pub started: Option<u64>,
     pub high: Option<Lsn>,
     /// `high` and `state` were asked behind the unit's end: they tell of its writes too.
     pub behind: bool,
@@ -196,7 +205,13 @@ impl Round {
             Probe::Row => self.row = Some(Bytes::copy_from_slice(body)),
             Probe::Snapshot => self.snapshot = text(0).and_then(|value| value.parse().ok()),
             // A server that left recovery answers NULL or `f`: nothing is proven then.
-            Probe::Replayed => self.replayed = if text(1) == Some("t") { lsn(0) } else { None },
+            Probe::Replayed => {
+                self.replayed = if text(1) == Some("t") { lsn(0) } else { None };
+                self.started = text(2).and_then(|value| value.parse().ok());
+                if self.least.is_some_and(|least| !least.is_reached_by(self.replayed, self.started)) {
+                    self.disown(Again::Behind);
+                }
+            }
             Probe::High => self.high = lsn(0),
             Probe::State => {
                 self.state = column(body, 0).map(|settings| {
@@ -211,10 +226,40 @@ impl Round {
         }
     }
 
+    /// The replica has still to say how far it has come.
+    fn is_unproven(&self) -> bool {
+        self.least.is_some() && self.replayed.is_none() && self.again.is_none()
+    }
+
+    /// Nothing of the answer counts.
+    fn disown(&mut self, again: Again) {
+        self.again = Some(again);
+        self.disowned = self.held_back.take();
+        if let Some(capture) = &mut self.capture {
+            capture.spoil("not_whole");
+        }
+    }
+
+    /// A question of our own failed.
+    pub fn own_failed(&mut self, frame: &[u8]) {
+        let body = &frame[HEADER..];
+        tracing::warn!(
+            sqlstate = %String::from_utf8_lossy(backend::sqlstate(body)),
+            message = %String::from_utf8_lossy(backend::error_field(body, b'M').unwrap_or_default()),
+            "a statement of Sidecache's own failed"
+        );
+        self.own_error.get_or_insert_with(|| Bytes::copy_from_slice(frame));
+        if self.is_unproven() {
+            self.disown(Again::Behind);
+        }
+    }
+
     /// The role may not execute a function that tells positions. `is_before`: the client's messages, which were skipped then, stood behind.
     pub fn may_not_ask(&mut self, is_before: bool) {
         self.may_not_ask = true;
-        if is_before {
+        if self.is_unproven() {
+            self.disown(Again::Unasked);
+        } else if is_before {
             self.again = Some(Again::Unasked);
         }
     }

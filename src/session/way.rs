@@ -3,16 +3,17 @@
 use super::Session;
 use super::client::UnitEnd;
 use super::compose::Side;
+use super::exchange::Held;
 use super::forward::Errand;
 use super::settle::Fill;
 use super::survey::Survey;
 use crate::config::PoolMode;
 use crate::route::book::Trip;
-use crate::route::destination::{Choice, Passed, Reason, choose};
+use crate::route::destination::{Choice, Demand, Least, Passed, Reason, choose};
 use crate::route::plan::{Kind, Place, Plan};
 use crate::route::rules::{SessionRules, Verdict};
 use crate::types::{Level, Moment, RouteTo};
-use crate::upstream::Server;
+use crate::upstream::{PassedOver, Server};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ impl Session {
         let mut plans = errand.survey.runs.iter().flatten();
         self.held.is_none()
             && errand.tied.is_none()
+            && self.may_ask
             && self.has_replicas()
             && plans.any(|plan| {
                 let wanted = plan.hint.route.or(self.rule(plan).and_then(|rule| rule.to()));
@@ -129,13 +131,30 @@ impl Session {
 
     /// Where a read goes that nothing ties.
     pub(super) fn choose(&mut self) -> Choice {
+        if !self.may_ask {
+            // Whatever a replica answers is held against what it says of itself.
+            return self.primary(Reason::PrimaryOnly);
+        }
         let level = self.level();
         // The next of a sequence that seems to have no order (Numerical Recipes), whose high bits are the better ones.
         self.turn = self.turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let turn = (self.turn >> 16) as usize;
-        let bound = self.seen.bound(&self.shared.coherence).filter(|_| self.may_ask);
+        let bound = self.seen.bound(&self.shared.coherence);
         let since = || self.shared.common.catalog_since(self.shared.catalog.version());
         choose(&self.shared.upstream, &self.shared.coherence, level, bound, (&since, turn))
+    }
+
+    /// Whether the replica that is held still fits, after whatever was waited for; gives what it has to say of itself before its answer counts:
+    /// nothing for one that tells no position, and for the primary.
+    pub(super) fn demand(&mut self, now: Moment) -> Result<Option<Least>, PassedOver> {
+        let (level, shared) = (self.level(), &self.shared);
+        let Some(Held { lease, side: Side::Replica, .. }) = &self.held else { return Ok(None) };
+        let bound = self.seen.bound(&shared.coherence);
+        let since = || shared.common.catalog_since(shared.catalog.version());
+        let demand = Demand::new(&shared.coherence, level, bound);
+        let Some(least) = demand.is_met_by(&lease.server, &since)? else { return Ok(None) };
+        let fresh = shared.upstream.least_fresh(now).ok_or(PassedOver::LagUnknown)?;
+        Ok(Some(least.risen(fresh)))
     }
 
     /// Notes where a unit has gone, for those who ask: by the statement that it runs, or the first of several.

@@ -52,6 +52,11 @@ impl History {
         self.samples.get(reached.checked_sub(1)?).map(|sample| sample.sent)
     }
 
+    /// Who has replayed up to here has everything committed before the oldest instant that is kept.
+    pub(super) fn oldest(&self) -> Option<Lsn> {
+        self.samples.front().map(|sample| sample.position)
+    }
+
     /// Drops what is too old to prove anything within `bound`.
     pub(super) fn trim(&mut self, now: Moment, bound: Duration) {
         while self.samples.front().is_some_and(|sample| now.since(sample.sent) > bound) {

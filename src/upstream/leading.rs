@@ -108,6 +108,12 @@ impl Leading {
         }
     }
 
+    /// Who has replayed less is further behind than the bound at `now`. Nothing: the primary has not been heard lately.
+    pub(super) fn least_fresh(&mut self, now: Moment) -> Option<Lsn> {
+        self.history.trim(now, self.staleness);
+        self.history.oldest()
+    }
+
     fn note(&mut self, sent: Moment, inserted: Lsn) {
         let block_size = self.life.as_ref().map_or(0, |life| life.block_size);
         self.history.note(sent, reachable(inserted, block_size));

@@ -319,6 +319,11 @@ impl Upstream {
         self.leading.lock().pinged(epoch, sent, inserted);
     }
 
+    /// What a replica must have replayed to be no further behind than it may at `now`; nothing where that is not known.
+    pub fn least_fresh(&self, now: Moment) -> Option<Lsn> {
+        self.leading.lock().least_fresh(now)
+    }
+
     /// What a role or a database gives its sessions at their start (ALTER ROLE … SET) has changed: connections opened
     /// before serve no further request.
     pub fn defaults_changed(&self) {

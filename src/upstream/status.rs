@@ -47,11 +47,14 @@ pub enum PassedOver {
     Strong,
     /// It tells no position, and the session may read no less than what it has seen.
     PositionUnknown,
+    /// It said itself, before a read, that it lacks what the read must see: the watch has asked another server behind its
+    /// address, or the same one before it fell back.
+    NotAsSeen,
 }
 
 impl PassedOver {
     /// Every variant, for metrics that are made once.
-    pub const ALL: [PassedOver; 10] = [
+    pub const ALL: [PassedOver; 11] = [
         PassedOver::Unreachable,
         PassedOver::NotAReplica,
         PassedOver::LagUnknown,
@@ -62,6 +65,7 @@ impl PassedOver {
         PassedOver::FloorUnknown,
         PassedOver::Strong,
         PassedOver::PositionUnknown,
+        PassedOver::NotAsSeen,
     ];
 
     /// The name in status and metrics.
@@ -77,6 +81,7 @@ impl PassedOver {
             PassedOver::FloorUnknown => "floor_unknown",
             PassedOver::Strong => "strong",
             PassedOver::PositionUnknown => "position_unknown",
+            PassedOver::NotAsSeen => "not_as_seen",
         }
     }
 }

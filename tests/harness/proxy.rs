@@ -21,6 +21,8 @@ pub struct Weather {
     pub door: Door,
     /// Each new connection is reset once so many bytes went from target to client.
     pub reset_after: Option<usize>,
+    /// New connections lead there, as a balancer's do.
+    pub towards: Option<SocketAddr>,
 }
 
 /// Whether bytes pass.
@@ -149,7 +151,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if weather.door == Door::Closed {
             continue;
         }
-        let Ok(target) = TcpStream::connect(shared.target) else { continue };
+        let Ok(target) = TcpStream::connect(weather.towards.unwrap_or(shared.target)) else { continue };
         let _ = (client.set_nodelay(true), target.set_nodelay(true));
         let clones = || Some((client.try_clone().ok()?, target.try_clone().ok()?));
         let (Some(kept), Some(up), Some(down)) = (clones(), clones(), clones()) else { continue };

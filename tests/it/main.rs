@@ -19,6 +19,7 @@
 mod harness;
 
 mod authentication;
+mod balanced;
 mod cacheable;
 mod cancels;
 mod certificates;
