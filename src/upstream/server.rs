@@ -215,7 +215,6 @@ impl Server {
             // Seldom needed and large: it would take its room in the future of every statement.
             let opened = Box::pin(self.open(account, database)).await;
             pool.prove(opened.is_ok());
-            // A replica's reads go elsewhere instead.
             let refused = match opened {
                 Ok(connection) => return Ok(self.lend(slot, connection)),
                 // A replica's reads go elsewhere instead.
@@ -309,11 +308,15 @@ impl Server {
     fn usable(self: &Arc<Self>, grant: Grant) -> Result<Lease, Slot> {
         let Grant { mut slot, mut parked } = grant;
         while let Some(mut candidate) = parked {
-            if self.is_current(&candidate) && candidate.check().is_ok() {
-                if candidate.has_role_news() {
+            if self.is_current(&candidate) {
+                let checked = candidate.check();
+                // It says that its role has changed, or has ended the connection: it may have crashed, and be back with less.
+                if checked.is_err() || candidate.has_role_news() {
                     self.doubt();
                 }
-                return Ok(self.lend(slot, candidate));
+                if checked.is_ok() {
+                    return Ok(self.lend(slot, candidate));
+                }
             }
             drop(candidate);
             let Some(next) = slot.another() else { break };

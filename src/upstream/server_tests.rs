@@ -251,6 +251,25 @@ async fn r11_an_idle_connection_that_hears_of_another_role_puts_its_server_in_do
     }
 }
 
+/// A replica that has crashed is back before the watch has noticed; its connections have not come back.
+#[tokio::test]
+async fn r10_an_idle_connection_that_has_ended_puts_its_server_in_doubt() {
+    let fake = Fake::start().await;
+    let server = fake.server(1, LONG);
+    let (lease, peer) = open(&fake, &server).await;
+    server.observed(Seen { asked: Moment::now(), ..fresh() }, Some(Lsn::new(100)));
+    let fit = || server.fit_at(EPOCH, Lsn::ZERO, NOW);
+    lease.release();
+    assert_eq!(fit(), Ok(()));
+    drop(peer);
+    while let Some(lease) = server.try_lease(&account(None), "shop") {
+        // Its end has not come yet.
+        lease.release();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fit(), Err(PassedOver::Doubted));
+}
+
 /// What others left on it was found under who might use which schema then.
 #[tokio::test]
 async fn c16_a_connection_is_told_its_path_again_once_roles_have_changed() {
