@@ -397,6 +397,7 @@ impl Session {
         if let Some(known) = known.iter().find(|known| known.catalog == catalog && made.since(known.made) < age) {
             return Ok(Arc::clone(known));
         }
+        self.shared.upstream.decided().await;
         let primary = Arc::clone(self.shared.upstream.primary());
         let leased = tokio::select! {
             leased = primary.lease(&self.account, &self.database) => leased,

@@ -44,6 +44,7 @@ impl Upstream {
         if admitted.is_some_and(|at| now.since(at) < age) {
             return Ok(());
         }
+        self.decided().await;
         let mut outcome = self.primary().try_login(account, database).await;
         for replica in self.replicas() {
             if !matches!(outcome, Err(LeaseError::Unreachable { .. })) {

@@ -8,7 +8,7 @@ use super::evidence::{Measure, PrimaryHeard, Seen};
 use super::lag::{History, reachable};
 use super::status::Role;
 use crate::types::{Epoch, Lsn, Moment};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The primary as it is known.
@@ -21,6 +21,22 @@ pub(super) struct Leading {
     staleness: Duration,
     /// Who has been seen to follow it, in this life.
     followers: BTreeSet<usize>,
+    /// The lives of those that take writes, as they last told them: one that is lost since is remembered, one that says it is a replica
+    /// is not.
+    writers: BTreeMap<usize, Life>,
+    /// The lines that replicas last said they follow.
+    lines: BTreeMap<usize, Line>,
+    start: Start,
+}
+
+/// A cluster and its timeline.
+type Line = (Option<String>, Option<u32>);
+
+/// Whether the configured primary is still waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Awaiting,
+    Over,
 }
 
 /// One life of the primary.
@@ -46,7 +62,16 @@ pub(super) enum Heard {
 impl Leading {
     /// The first server is configured as the primary.
     pub(super) fn new(staleness: Duration) -> Self {
-        Leading { index: 0, life: None, history: History::default(), staleness, followers: BTreeSet::new() }
+        Leading {
+            index: 0,
+            life: None,
+            history: History::default(),
+            staleness,
+            followers: BTreeSet::new(),
+            writers: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            start: Start::Awaiting,
+        }
     }
 
     pub(super) fn index(&self) -> usize {
@@ -65,32 +90,84 @@ impl Leading {
         };
         let epoch = probe.identity.epoch;
         let life = Life { epoch, system: probe.system.clone(), timeline, block_size };
-        if index != self.index && !self.succeeds(index, &life, configured) {
+        self.writers.insert(index, life.clone());
+        self.lines.remove(&index);
+        if index != self.index {
+            if !self.succeeds(index, &life, configured) {
+                return Heard::Stranger;
+            }
+        } else if self.life.is_none()
+            && let Some(later) = self.later_than(&life)
+        {
+            // It comes back to a cluster that has gone on without it.
+            self.lead(later);
             return Heard::Stranger;
         }
         let heard = if index == self.index && self.epoch() == epoch {
+            self.life = Some(life);
             Heard::Same
         } else {
-            self.history.forget();
-            self.followers.clear();
+            self.lead(index);
             Heard::NewLife
         };
-        self.index = index;
-        self.life = Some(life);
         self.note(probe.sent, inserted);
         heard
     }
 
-    /// Whether another server's life comes after the one that is known: same cluster, later timeline. Where none is
-    /// known, only while the configured primary itself says that it is a replica. Where storage is shared there are no timelines and it
-    /// takes one writer at a time: one of its readers that says so succeeds a writer that says so no longer.
+    /// One that takes writes is the primary from here on.
+    fn lead(&mut self, index: usize) {
+        self.history.forget();
+        self.followers.clear();
+        self.index = index;
+        self.life = self.writers.get(&index).cloned();
+    }
+
+    /// Who takes writes on the latest of those timelines of a cluster that come after this one.
+    fn later_than(&self, life: &Life) -> Option<usize> {
+        let of_cluster = |other: &Life| life.system.is_some() && other.system == life.system;
+        let later = self.writers.iter().filter(|(_, other)| of_cluster(other) && other.timeline > life.timeline);
+        later.max_by_key(|(_, other)| other.timeline).map(|(&index, _)| index)
+    }
+
+    /// Whether servers say that they take writes while it is not known what the configured primary is.
+    pub(super) fn is_open(&self) -> bool {
+        self.life.is_none() && !self.writers.is_empty()
+    }
+
+    /// The configured primary has been waited for long enough. `configured`: its role, as far as it is known. If it has not been heard, who
+    /// takes writes on the latest timeline leads.
+    pub(super) fn start_is_over(&mut self, configured: Role) {
+        self.start = Start::Over;
+        let latest = self.writers.keys().copied().find(|&index| self.may_begin(index, configured));
+        if let (None, Some(index)) = (&self.life, latest) {
+            self.lead(index);
+        }
+    }
+
+    /// Whether one that takes writes may lead though the configured primary has not: that one says that it is a replica, or says nothing for
+    /// too long; and no server that is known of has gone further.
+    fn may_begin(&self, index: usize, configured: Role) -> bool {
+        let gave_way = match configured {
+            Role::Replica => true,
+            Role::Unknown => self.start == Start::Over,
+            Role::Primary => false,
+        };
+        let Some(life) = self.writers.get(&index).filter(|_| gave_way) else { return false };
+        let mut others = self.writers.values().filter(|other| *other != life);
+        let goes_further = |(system, timeline): &Line| *system == life.system && *timeline > Some(life.timeline);
+        let is_foreign = |other: &Life| configured == Role::Unknown && other.system != life.system;
+        self.later_than(life).is_none() && !others.any(is_foreign) && !self.lines.values().any(goes_further)
+    }
+
+    /// Whether another server's life comes after the one that is known: same cluster, later timeline. Where storage is shared there are no
+    /// timelines and it takes one writer at a time: one of its readers that says so succeeds a writer that says so no longer.
     fn succeeds(&self, index: usize, life: &Life, configured: Role) -> bool {
         match &self.life {
             Some(known) if is_shared(known.system.as_deref()) => {
                 is_shared(life.system.as_deref()) && configured != Role::Primary && self.followers.contains(&index)
             }
             Some(known) => life.system.is_some() && life.system == known.system && life.timeline > known.timeline,
-            None => configured == Role::Replica,
+            None => self.may_begin(index, configured),
         }
     }
 
@@ -121,6 +198,8 @@ impl Leading {
 
     /// What a replica's answer says, at `now`, when it is known to have replayed up to `replayed`.
     pub(super) fn replica_answered(&mut self, index: usize, probe: &Probe, replayed: Option<Lsn>, now: Moment) -> Seen {
+        self.writers.remove(&index);
+        self.lines.insert(index, (probe.system.clone(), probe.timeline));
         self.history.trim(now, self.staleness);
         let newest = self.history.newest();
         let follows = |life: &&Life| {
@@ -177,9 +256,13 @@ mod tests {
     }
 
     fn replica(leading: &mut Leading, timeline: u32, replayed: u64, now: u64) -> Seen {
+        replica_at(leading, 1, timeline, replayed, now)
+    }
+
+    fn replica_at(leading: &mut Leading, index: usize, timeline: u32, replayed: u64, now: u64) -> Seen {
         let replayed = Some(Lsn::new(replayed));
         let answer = probe(0, timeline, now, Standing::Replica { replayed });
-        leading.replica_answered(1, &answer, replayed, Moment::from_micros(now))
+        leading.replica_answered(index, &answer, replayed, Moment::from_micros(now))
     }
 
     #[test]
@@ -217,12 +300,58 @@ mod tests {
     fn r11_a_server_of_another_cluster_never_takes_over() {
         let mut leading = Leading::new(S);
         let stranger = primary(8, 5, 100, 1_000);
-        assert_eq!(leading.primary_answered(1, &stranger, Role::Unknown), Heard::Stranger, "nothing is known yet");
-        leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
         let other = Probe { system: Some("76".into()), ..stranger.clone() };
+        assert_eq!(leading.primary_answered(1, &other, Role::Unknown), Heard::Stranger, "nothing is known yet");
+        leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+        assert_eq!(leading.index(), 0);
         assert_eq!(leading.primary_answered(1, &other, Role::Unknown), Heard::Stranger);
         let nameless = Probe { system: None, ..stranger };
         assert_eq!(leading.primary_answered(1, &nameless, Role::Unknown), Heard::Stranger);
+    }
+
+    #[test]
+    fn r11_a_later_timeline_that_was_heard_first_is_remembered() {
+        let mut leading = Leading::new(S);
+        assert_eq!(leading.primary_answered(1, &primary(8, 3, 100, 1_000), Role::Unknown), Heard::Stranger);
+        assert!(leading.is_open());
+        assert_eq!(leading.primary_answered(0, &primary(7, 1, 200, 2_000), Role::Unknown), Heard::Stranger);
+        assert_eq!((leading.index(), leading.epoch(), leading.is_open()), (1, Epoch::new(8), false));
+        assert_eq!(leading.primary_answered(1, &primary(8, 3, 300, 1_000), Role::Primary), Heard::Same);
+    }
+
+    #[test]
+    fn r11_one_that_says_nothing_is_waited_for_and_no_longer() {
+        let heard = |writers: &[(usize, u32)]| {
+            let mut leading = Leading::new(S);
+            for &(index, timeline) in writers {
+                let answer = primary(timeline.into(), timeline, 100, 1_000);
+                assert_eq!(leading.primary_answered(index, &answer, Role::Unknown), Heard::Stranger);
+            }
+            leading
+        };
+        let mut leading = heard(&[(1, 2), (2, 3)]);
+        leading.start_is_over(Role::Unknown);
+        assert_eq!((leading.index(), leading.epoch()), (2, Epoch::new(3)), "the latest timeline");
+        assert_eq!(leading.primary_answered(0, &primary(1, 1, 200, 2_000), Role::Unknown), Heard::Stranger);
+
+        let mut leading = heard(&[]);
+        leading.start_is_over(Role::Unknown);
+        assert_eq!(
+            leading.primary_answered(1, &primary(8, 2, 100, 1), Role::Unknown),
+            Heard::NewLife,
+            "promoted later"
+        );
+
+        let mut leading = heard(&[(1, 2)]);
+        replica_at(&mut leading, 2, 3, 1_000, 150);
+        leading.start_is_over(Role::Unknown);
+        assert_eq!(leading.epoch(), Epoch::default(), "another has gone further");
+
+        let mut leading = heard(&[(1, 2)]);
+        let foreign = Probe { system: Some("76".into()), ..primary(9, 1, 100, 1) };
+        assert_eq!(leading.primary_answered(2, &foreign, Role::Unknown), Heard::Stranger);
+        leading.start_is_over(Role::Unknown);
+        assert_eq!(leading.epoch(), Epoch::default(), "whose cluster is it?");
     }
 
     #[test]

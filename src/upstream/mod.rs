@@ -350,13 +350,24 @@ impl Upstream {
 
     /// Returns once it is, or after a while: a server that says nothing holds nobody up for long.
     pub async fn settled(&self) {
+        let is_tried = || self.sites.iter().all(|site| site.server.evidence().is_tried());
         let asked = async {
-            while !self.sites.iter().all(|site| site.server.evidence().is_tried()) {
+            while !self.is_settled() && (!is_tried() || self.leading.lock().is_open()) {
                 tokio::time::sleep(SETTLING_LOOK).await;
             }
         };
         let _ = tokio::time::timeout(SETTLING, asked).await;
-        self.settled.store(true, Ordering::Release);
+        if !self.is_settled() {
+            self.judged(|leading| leading.start_is_over(self.configured().server.role()));
+            self.settled.store(true, Ordering::Release);
+        }
+    }
+
+    /// Returns at once, unless servers say that they take writes while the configured primary is waited for.
+    pub async fn decided(&self) {
+        if !self.is_settled() && self.leading.lock().is_open() {
+            Box::pin(self.settled()).await;
+        }
     }
 
     /// Watches role, lag and reachability of every server until cancelled.

@@ -3,13 +3,14 @@
 
 use super::control::{Control, ControlError, Probe, Standing};
 use super::evidence::{Measure, PrimaryHeard, Seen};
-use super::leading::Heard;
+use super::leading::{Heard, Leading};
 use super::status::{PassedOver, Role, ServerState};
 use super::{Site, Upstream};
 use crate::types::{Epoch, Moment};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub(super) async fn watch(upstream: Arc<Upstream>, stop: CancellationToken) {
     for index in 0..upstream.sites.len() {
         tasks.spawn(watch_one(Arc::clone(&upstream), index));
     }
+    let starting = Arc::clone(&upstream);
+    tasks.spawn(async move { starting.settled().await });
     for index in 0..upstream.sites.len() {
         tasks.spawn(tend(Arc::clone(&upstream), index));
     }
@@ -100,6 +103,25 @@ async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut
 }
 
 impl Upstream {
+    /// Judges who leads. If that is another server than before, another history is written from here on.
+    pub(super) fn judged<T>(&self, judge: impl FnOnce(&mut Leading) -> T) -> T {
+        let mut leading = self.leading.lock();
+        let before = leading.index();
+        let judged = judge(&mut leading);
+        let after = leading.index();
+        self.primary.store(after, Ordering::Release);
+        drop(leading);
+        if before != after {
+            let server = &self.sites[after].server;
+            tracing::warn!(server = server.name(), "is the primary from here on");
+            self.sites.iter().for_each(|site| site.server.begin_life());
+            // A server that lost its role need not have ended their connections.
+            self.listeners.stop(|listens| !Arc::ptr_eq(listens, server));
+            server.doubt();
+        }
+        judged
+    }
+
     /// Puts to use what a server said of itself.
     pub(super) fn answered(&self, index: usize, probe: &Probe, now: Moment) {
         let server = &self.sites[index].server;
@@ -114,7 +136,7 @@ impl Upstream {
                     Standing::Replica { replayed } => replayed,
                     _ => None,
                 };
-                let seen = self.leading.lock().replica_answered(index, probe, replayed, now);
+                let seen = self.judged(|leading| leading.replica_answered(index, probe, replayed, now));
                 let followed = server.seen().following;
                 server.observed(seen.clone(), replayed);
                 if followed != seen.following && followed != Epoch::default() {
@@ -123,14 +145,11 @@ impl Upstream {
             }
             Standing::Primary { .. } => {
                 let was = server.role();
-                let (heard, parts) = {
-                    let mut leading = self.leading.lock();
+                let (heard, parts) = self.judged(|leading| {
                     let parts = leading.parts(index, probe);
                     let present = self.sites[leading.index()].server.role();
-                    let heard = leading.primary_answered(index, probe, present);
-                    self.primary.store(leading.index(), std::sync::atomic::Ordering::Release);
-                    (heard, parts)
-                };
+                    (leading.primary_answered(index, probe, present), parts)
+                });
                 server.observed(
                     Seen {
                         role: Role::Primary,

@@ -3,11 +3,11 @@
 //! what the servers have.
 
 use crate::harness::cluster::Cluster;
-use crate::harness::eventually;
 use crate::harness::process::Signal;
 use crate::harness::proxy::{FaultProxy, Silence};
 use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Batch, Login, Wire, rows, tags};
+use crate::harness::{eventually, within};
 use crate::watched::Watched;
 use std::io::ErrorKind;
 use std::sync::Mutex;
@@ -194,6 +194,63 @@ fn r11_an_old_primary_that_returns_is_not_used() {
     assert_eq!(counts, ["0", "1"], "it writes to the later timeline");
 }
 
+/// The primary is gone and the replica was promoted, before any Sidecache.
+fn failed_over() -> (Cluster, String) {
+    let mut cluster = Cluster::build().replicas(1).start();
+    let database = cluster.database("late");
+    cluster.connect("app", &database).rows("CREATE TABLE w (id int PRIMARY KEY)");
+    cluster.catch_up();
+    cluster.primary.stop(Signal::QUIT);
+    cluster.promote(0);
+    (cluster, database)
+}
+
+/// Ends a load, be it that the test has failed.
+struct Stop<'a>(&'a Load);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, SeqCst);
+    }
+}
+
+/// An instance that starts while the configured primary is gone finds the one that succeeded it.
+#[test]
+fn r11_one_that_starts_after_a_failover_writes_to_the_new_primary() {
+    let (cluster, database) = failed_over();
+    let sidecache = Sidecache::build(&cluster, &database).flag("--connect-timeout", "1s").spawn();
+    let load = Load::default();
+    std::thread::scope(|scope| {
+        let stop = Stop(&load);
+        scope.spawn(|| load.write(&sidecache));
+        load.goes_on();
+        drop(stop);
+    });
+}
+
+/// It has heard the new primary, which then falls silent, when the old one comes back, of which it knows nothing yet.
+#[test]
+fn r11_one_that_starts_before_the_old_primary_returns_never_writes_to_it() {
+    let (mut cluster, database) = failed_over();
+    let way = FaultProxy::to_port(cluster.replicas[0].port);
+    let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let sidecache = Sidecache::build(&cluster, &database).replicas(&[url]).flag("--connect-timeout", "1s").spawn();
+    sidecache.await_status("the new primary to be heard", |status| status["servers"][1]["role"] == "primary");
+    way.set(|weather| weather.silence = Silence::Both);
+    let load = Load::default();
+    std::thread::scope(|scope| {
+        let stop = Stop(&load);
+        scope.spawn(|| load.write(&sidecache));
+        cluster.primary.start();
+        sidecache.await_status("the old primary to be heard", |status| status["servers"][0]["role"] == "primary");
+        within(Duration::from_secs(2), || (load.count() > 0).then_some(()));
+        way.set(|weather| weather.silence = Silence::None);
+        load.goes_on();
+        drop(stop);
+    });
+    assert_eq!(numbers(&mut cluster.primary.connect_to(&database)), Vec::<u64>::new(), "the old one took writes");
+}
+
 /// A read that stands in the way of a replica's replay is cancelled there (40001), or its connection ended, and is answered by the
 /// primary: the client hears nothing of it.
 #[test]
@@ -212,8 +269,7 @@ fn r24_a_read_that_conflicts_with_replay_is_answered_elsewhere() {
         let sql = "SELECT count(*) FROM t a, t b WHERE a.i + b.i > 0 AND random() >= 0";
         reader.send(&Batch::new().query(sql)).expect("it lives");
         let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename = 'app'";
-        let is_there =
-            crate::harness::within(Duration::from_millis(300), || (replica.value(running) == "1").then_some(()));
+        let is_there = within(Duration::from_millis(300), || (replica.value(running) == "1").then_some(()));
         app.rows("DELETE FROM t WHERE i = (SELECT max(i) FROM t)");
         app.rows("INSERT INTO t VALUES ((SELECT max(i) FROM t) + 1)");
         app.rows("VACUUM t");
