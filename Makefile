@@ -18,6 +18,7 @@ test: install-deps ## all tests but the long ones
 # SIDECACHE_SCRIPTS: how many random scripts of each kind are played directly and through Sidecache.
 test-all: install-deps oracle ## all tests, the long ones and PostgreSQL's own suite too
 	.ci/install-regress
+	.ci/install java
 	cargo build --locked --manifest-path tests/drivers/sqlx/Cargo.toml --target-dir target/sqlx
 	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked -- --include-ignored --skip deep_
 	cargo test --locked --profile profiling --lib deep_ -- --ignored

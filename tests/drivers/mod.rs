@@ -151,6 +151,26 @@ fn sqlx_sees_no_difference() {
     compare("sqlx", |url| run(client(&program).arg(url)));
 }
 
+/// pgjdbc in the ways in which it can be told to send statements.
+#[test]
+#[ignore = "it needs a JDK: make test-all"]
+fn pgjdbc_sees_no_difference() {
+    const JAVA: &str = "/usr/share/java";
+    let jars = ["postgresql.jar", "scram-client.jar", "scram-common.jar", "stringprep.jar", "saslprep.jar"];
+    let path = jars.map(|jar| format!("{JAVA}/{jar}")).join(":");
+    assert!(Path::new(JAVA).join(jars[0]).exists(), "pgjdbc is missing: `make test-all` installs it");
+    for (label, properties) in [
+        ("pgjdbc", &[] as &[&str]),
+        ("pgjdbc_simple", &["preferQueryMode=simple"]),
+        ("pgjdbc_cached", &["preferQueryMode=extendedCacheEverything", "autosave=always"]),
+        ("pgjdbc_text", &["binaryTransfer=false", "prepareThreshold=1", "reWriteBatchedInserts=true"]),
+    ] {
+        compare(label, |url| {
+            run(client(Path::new("java")).args(["-cp", &path]).arg(here("Jdbc.java")).arg(url).args(properties))
+        });
+    }
+}
+
 /// Compares what psql shows of a script of this directory.
 fn psql(label: &str, script: &str) {
     compare(label, |url| {
