@@ -171,7 +171,7 @@ impl Desk {
         match done {
             Err(End::Failure(failure)) if failure.severity == Severity::Error => {
                 put_failure(&mut client.output, &failure);
-                self.skipping = tag != b'Q';
+                self.skipping = !matches!(tag, b'Q' | b'F');
             }
             Err(end) => return Err(end),
             Ok(()) => {}

@@ -131,6 +131,12 @@ fn tables_have_pgbouncers_names_in_both_protocols() {
     // An error in a batch is skipped up to its Sync, and the session goes on.
     let batch = Batch::new().parse("", "NONSENSE", &[]).bind("", "", &[], Format::Text).execute("", 0).execute("", 0);
     assert_eq!(tags(&operator.run(&batch.sync()).expect("it goes on")), "12EZ");
+    // A function call ends with its ReadyForQuery: nothing behind it is skipped.
+    let call = [&1u32.to_be_bytes()[..], &[0; 6]].concat();
+    let batch = Batch::new().message(b'F', &call).query("SHOW VERSION");
+    operator.send(&batch).expect("it goes on");
+    assert_eq!(tags(&operator.read_until_ready().expect("it goes on")), "EZ");
+    assert_eq!(tags(&operator.read_until_ready().expect("it goes on")), "TDCZ");
     assert_eq!(operator.error("SHOW NONSENSE"), "42704");
     assert_eq!(operator.error("SET pool_size = 3"), "0A000");
     assert_eq!(tags(&operator.query(";").expect("it goes on")), "IZ");
