@@ -342,7 +342,7 @@ fn put_columns(out: &mut BytesMut, table: &Table, formats: &[bool]) {
 /// Rows and the tag.
 fn put_answer(out: &mut BytesMut, answer: &Answer, formats: &[bool]) {
     if let Some(notice) = &answer.notice {
-        put_notice(out, notice);
+        put_notice(out, "00000", notice);
     }
     for row in answer.table.iter().flat_map(|table| &table.rows) {
         let mut body = count(row.len()).to_vec();

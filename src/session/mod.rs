@@ -6,6 +6,7 @@
 //! learns.
 
 mod answer;
+mod application;
 mod cancel;
 mod catch_up;
 mod challenge;

@@ -123,18 +123,17 @@ fn whole(name: &str, setting: Setting, before: Option<&Setting>, start: Option<&
 impl Settings {
     /// A session as its startup message asks for; parameters that are not settings are left out by the caller.
     pub fn new(user: &str, parameters: &[(String, String)], baseline: Arc<Baseline>) -> Self {
-        let start: Map = parameters
-            .iter()
-            .map(|(name, value)| {
-                let name = name.to_ascii_lowercase();
-                let values = match name.as_str() {
-                    "search_path" => identifiers(value).unwrap_or_default(),
-                    _ => vec![value.clone()],
-                };
-                let setting = Setting { replay: replay(&name, value).into(), values, role: None };
-                (name.clone(), whole(&name, setting, None, None))
-            })
-            .collect();
+        let mut start = Map::new();
+        for (name, value) in parameters {
+            let name = name.to_ascii_lowercase();
+            let values = match name.as_str() {
+                "search_path" => identifiers(value).unwrap_or_default(),
+                _ => vec![value.clone()],
+            };
+            let setting = Setting { replay: replay(&name, value).into(), values, role: None };
+            let setting = whole(&name, setting, start.get(&name), None);
+            start.insert(name, setting);
+        }
         let current = start.clone();
         let (local, before) = (BTreeMap::new(), None);
         let mut settings = Settings {

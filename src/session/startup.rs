@@ -15,13 +15,13 @@ use super::plans::Recent;
 use super::portal::Statements;
 use super::settings::{Baseline, NO_ROLE, Settings};
 use super::stop::Stop;
-use super::{Block, Caller, End, Session, Shared, proof, replicate, shutting_down};
+use super::{Block, Caller, End, Session, Shared, application, proof, replicate, shutting_down};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::Encoding;
 use crate::sql::list::identifiers;
 use crate::types::Moment;
 use crate::upstream::{Account, Lease, LeaseError};
-use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
+use crate::wire::backend::{Failure, put_frame, put_notice, put_parameter, put_ready};
 use crate::wire::startup::{First, Startup, asked_again, first};
 use crate::wire::stream::Stream;
 use crate::wire::tls::{Acceptor, Negotiation};
@@ -205,7 +205,7 @@ async fn authenticate(
 /// Startup parameters that are settings, `options` taken apart.
 ///
 /// # Errors
-/// `options` holds a switch other than `-c name=value` and `--name=value`.
+/// `options` holds a switch other than `-c name=value`, `--name=value` and `-e`.
 fn setting_parameters(startup: &Startup) -> Result<Vec<(String, String)>, Failure> {
     let mut all = Vec::new();
     for (name, value) in &startup.parameters {
@@ -237,6 +237,7 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
         let setting = match word.strip_prefix("--") {
             Some(long) => Some(long.to_owned()),
             None if word == "-c" => words.next(),
+            None if word == "-e" => Some("datestyle=euro".to_owned()),
             None => word.strip_prefix("-c").map(str::to_owned),
         };
         let pair = setting.as_deref().and_then(|setting| setting.split_once('='));
@@ -343,8 +344,15 @@ impl Session {
         self.greeted = (Arc::clone(&greeting), defaults);
         self.settings.rest_on(Arc::clone(&greeting.baseline));
         self.settings_changed();
+        let given = |name| self.settings.current().get(name).and_then(|setting| setting.values.first());
+        let application = given("application_name").map_or("", String::as_str);
+        let silences = |level: &String| matches!(&*level.to_ascii_lowercase(), "warning" | "error");
+        let notice = application::told(application).filter(|_| !given("client_min_messages").is_some_and(silences));
+        let version = greeting.parameters.get("server_version").map_or("", String::as_str);
+        let application = application::kept(application, version);
         let out = &mut self.client.output;
         put_frame(out, b'R', &0u32.to_be_bytes());
+        notice.iter().for_each(|notice| put_notice(out, "42622", notice));
         for (name, value) in &greeting.parameters {
             match name.as_str() {
                 // These differ between sessions that share a greeting.
@@ -352,9 +360,7 @@ impl Session {
                 _ => put_parameter(out, name, value),
             }
         }
-        let application = self.settings.current().get("application_name");
-        let application = application.and_then(|setting| setting.values.first()).map_or("", String::as_str);
-        put_parameter(out, "application_name", application);
+        put_parameter(out, "application_name", &application);
         put_key(out, &self.registration);
         put_ready(out, b'I');
         self.client.flush().await?;
@@ -454,8 +460,8 @@ mod tests {
 
     #[test]
     fn options_are_taken_apart_as_postgresql_does() {
-        let pairs = options(r"-c geqo=off --work-mem=4MB -cx.y=a\ b").unwrap();
-        let expected = [("geqo", "off"), ("work_mem", "4MB"), ("x.y", "a b")];
+        let pairs = options(r"-c geqo=off --work-mem=4MB -e -cx.y=a\ b").unwrap();
+        let expected = [("geqo", "off"), ("work_mem", "4MB"), ("datestyle", "euro"), ("x.y", "a b")];
         assert_eq!(pairs, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
         assert_eq!(options("-d 5").unwrap_err().sqlstate, "42601");
     }

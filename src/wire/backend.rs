@@ -77,8 +77,8 @@ pub fn failure_frame(failure: &Failure) -> Bytes {
 }
 
 /// Writes a `NoticeResponse` of severity NOTICE.
-pub fn put_notice(out: &mut BytesMut, message: &str) {
-    let mut body = b"SNOTICE\0VNOTICE\0C00000\0M".to_vec();
+pub fn put_notice(out: &mut BytesMut, sqlstate: &str, message: &str) {
+    let mut body = format!("SNOTICE\0VNOTICE\0C{sqlstate}\0M").into_bytes();
     body.extend(message.bytes().filter(|byte| *byte != 0));
     body.extend_from_slice(b"\0\0");
     put_frame(out, b'N', &body);

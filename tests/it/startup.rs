@@ -280,6 +280,45 @@ fn the_greeting_reports_what_postgresql_reports() {
     }
 }
 
+/// The application's name is reported as the server would keep it: cut, and without what is not ASCII.
+#[test]
+fn the_greeting_names_the_application_as_postgresql_does() {
+    let twins = Twins::new("application", "");
+    let names = |login: Login| {
+        [
+            "n".repeat(81),
+            "caf\u{e9} \u{20ac}\t\u{7f}\u{1}|".to_owned(),
+            format!("{}\u{20ac}\u{20ac}", "n".repeat(61)),
+            "\u{e9}".repeat(40),
+        ]
+        .map(|name| Wire::connect(&login.clone().with("application_name", &name)).expect("it is let in"))
+    };
+    let direct = names(twins.cluster.login("app", &twins.database));
+    for (mut through, mut direct) in names(twins.sidecache.login("app")).into_iter().zip(direct) {
+        let told_at_start = |wire: &Wire| {
+            let of_name = |frame: &&Frame| frame.tag == b'N' || frame.body.starts_with(b"application_name\0");
+            told(&wire.startup.iter().filter(of_name).cloned().collect::<Vec<Frame>>())
+        };
+        assert_eq!(told_at_start(&through), told_at_start(&direct));
+        let shown = "SHOW application_name";
+        assert_eq!(through.value(shown), direct.value(shown));
+    }
+}
+
+/// `-e` is DateStyle's, as `postgres` has it from its command line.
+#[test]
+fn the_switch_for_european_dates_is_a_setting() {
+    let twins = Twins::new("european", "");
+    let shown = |login: Login| {
+        ["-e", "-e -c intervalstyle=iso_8601", "-c datestyle=sql -e", "-e -c datestyle=mdy"].map(|options| {
+            let mut wire = Wire::connect(&login.clone().with("options", options)).expect("it is let in");
+            let reported = wire.startup.iter().find(|frame| frame.body.starts_with(b"DateStyle\0")).cloned();
+            (reported, wire.value("SHOW datestyle"), wire.value("SELECT date '1/2/2000'"))
+        })
+    };
+    assert_eq!(shown(twins.sidecache.login("app")), shown(twins.cluster.login("app", &twins.database)));
+}
+
 /// A client beyond the limit is told 53300; the one that is in can still be cancelled, and its seat is given on.
 #[test]
 fn r24_too_many_clients_are_told_so() {
