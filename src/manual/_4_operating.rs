@@ -52,6 +52,10 @@
 //! `staleness`, nothing of the answer is relayed, the read goes to the primary (`not_as_seen`) and the watch asks again. So an address
 //! may lead to several replicas (a balancer, a reader endpoint): none of them answers with less than it should.
 //!
+//! An error of a replica may be its own: what it lacks in recovery, its `statement_timeout` or `temp_file_limit`, its replay. As long as no row
+//! was relayed, the read is sent to the primary (`failed_on_replica`, `replica_lost`), unless the client has cancelled it or it ran into a
+//! timeout of the session's or of `query_timeout`. After that the client is told 40001 and keeps its session.
+//!
 //! On Aurora (known by its functions) the writer is who `aurora_replica_status()` says it is, and a reader succeeds it when it is gone. Readers tell
 //! no position, only how late they are: they answer sessions at level `bounded`, while their lag and the age of its report are within
 //! `staleness`, and nothing is cached from them. No function tells a server's zone: name it by `?zone=`.

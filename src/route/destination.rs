@@ -45,6 +45,8 @@ pub enum Reason {
     RefusedByReplica,
     /// The replica that it was sent to was lost, or stopped it in favour of what it replays.
     ReplicaLost,
+    /// The replica that it was sent to answered with an error, which may be one of its own.
+    FailedOnReplica,
     /// The replica that was chosen gave no connection.
     NoConnection,
     /// The session holds that connection.
@@ -75,6 +77,7 @@ impl Reason {
             Reason::Rule(_) => "rule",
             Reason::RefusedByReplica => "refused_by_replica",
             Reason::ReplicaLost => "replica_lost",
+            Reason::FailedOnReplica => "failed_on_replica",
             Reason::NoConnection => "no_connection",
             Reason::Held => "held",
             Reason::LeastOutstanding => "least_outstanding",

@@ -277,6 +277,11 @@ impl Held {
             && self.settings_before.is_none()
     }
 
+    /// Whether a part of a frame was relayed, without its rest.
+    pub fn is_mid_frame(&self) -> bool {
+        self.passing > 0
+    }
+
     /// Deals with all whole frames that were read.
     pub fn digest(&mut self, output: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
         if self.passing > 0 {
@@ -383,7 +388,10 @@ impl Held {
                     if tag == b'C' { capture.keep(frame) } else { capture.spoil("not_whole") }
                 }
             }
-            Verdict::RelayError => round.fail(frame, output),
+            Verdict::RelayError => {
+                let is_limited = self.lease.carried.settings.contains_key("statement_timeout");
+                round.fail(frame, is_limited, output);
+            }
             Verdict::Substitute => {
                 round.held_back = None;
                 round.failed = true;

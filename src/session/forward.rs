@@ -16,7 +16,7 @@ use crate::route::plan::{Kind, Plan};
 use crate::telemetry::{Outcome, Record};
 use crate::types::Moment;
 use crate::upstream::{Measure, PassedOver, Server};
-use crate::wire::backend::{Failure, put_ready};
+use crate::wire::backend::{Failure, put_failure, put_ready};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -156,6 +156,7 @@ impl Session {
                 told: (errand.standing == Standing::Alone).then_some(b'T'),
                 begins,
                 on_replica: side == Side::Replica,
+                running: (side == Side::Replica).then(|| Arc::clone(&self.registration.running)),
                 least,
                 mute_parameters: reported.is_some(),
                 keeps_ready: self.listening.is_some(),
@@ -185,6 +186,7 @@ impl Session {
                         }
                     }
                     Again::Lost => errand.tied = Some(Reason::ReplicaLost),
+                    Again::Failed => errand.tied = Some(Reason::FailedOnReplica),
                     Again::Behind => {
                         server.doubt();
                         errand.tied = Some(Reason::NoneFit(PassedOver::NotAsSeen));
@@ -322,6 +324,7 @@ impl Session {
         let goes_on = mid_batch && self.status == b'I' && round.status == Some(b'T');
         held.batch_open = round.status.is_none() || goes_on;
         held.mixed |= goes_on;
+        let is_mid_frame = held.is_mid_frame();
         self.held = Some(held);
         match pumped {
             Ok(()) => Ok(server),
@@ -330,15 +333,7 @@ impl Session {
             // All of the answer was relayed but its end: what was still to come were questions of our own.
             Err(broken) if outside && end != UnitEnd::Call && self.is_answered(survey, round) => {
                 tracing::debug!(server = server.name(), %broken, "a server left after its answer");
-                self.held = None;
-                if round.status.is_none() {
-                    round.kept_ready = round.keeps_ready && round.told.is_none();
-                    if !round.kept_ready {
-                        put_ready(&mut self.client.output, round.told.unwrap_or(b'I'));
-                    }
-                    round.status = Some(b'I');
-                }
-                self.seen.raise_to_moment(Moment::now());
+                self.end_without_server(round);
                 Ok(server)
             }
             // It stopped the read, which is to be asked elsewhere, and then ended the connection.
@@ -358,8 +353,34 @@ impl Session {
                 round.again = Some(Again::Lost);
                 Ok(server)
             }
+            // What was relayed cannot be taken back, and another server would give other rows.
+            Err(broken) if side == Side::Replica && whole && survey.reads && broken.is_of_server() && !is_mid_frame => {
+                tracing::debug!(server = server.name(), %broken, "a replica was lost in the middle of an answer");
+                if round.status.is_none() && !round.failed {
+                    round.failed = true;
+                    let text = format!("the replica was lost in the middle of its answer: {broken}");
+                    put_failure(&mut self.client.output, &Failure::error("40001", text));
+                }
+                self.end_without_server(round);
+                Ok(server)
+            }
             Err(broken) => Err(Box::pin(self.lost(broken)).await),
         }
+    }
+
+    /// The server is gone that has answered a read outside a transaction of its, and the client is owed the end.
+    fn end_without_server(&mut self, round: &mut Round) {
+        self.held = None;
+        if round.status.is_none() {
+            round.kept_ready = round.keeps_ready && round.told.is_none();
+            if !round.kept_ready {
+                let told = round.told.unwrap_or(b'I');
+                put_ready(&mut self.client.output, if told == b'T' && round.failed { b'E' } else { told });
+            }
+            round.status = Some(b'I');
+        }
+        // How far it had come is not known.
+        self.seen.raise_to_moment(Moment::now());
     }
 
     /// Whether reads outside a transaction block have been answered whole, but perhaps for the ReadyForQuery.

@@ -1,5 +1,6 @@
 //! What one round with a server is to learn and what it learned, the copy for a fill, and what its errors lead to. Does no I/O.
 
+use super::cancel::Running;
 use super::flow::Probe;
 use super::relisten::Cut;
 use crate::route::destination::Least;
@@ -50,6 +51,8 @@ pub enum Again {
     OnPrimary,
     /// A replica was lost, or stopped a read that was in the way of what it replays: the primary does neither.
     Lost,
+    /// A replica answered with another error, which may be its own: its settings, its memory, what it lacks.
+    Failed,
     /// A prepared statement's result type had changed (0A000): it must be parsed again.
     Reprepared,
     /// A question of our own before it was refused (42501): it must be sent without.
@@ -188,6 +191,8 @@ pub struct Round {
     pub copy_in: bool,
     /// A proven read, behind which the client has asked for nothing: it need not end if the client has gone.
     pub abandonable: bool,
+    /// Of a read on a replica: whether the client has cancelled it.
+    pub running: Option<Arc<Running>>,
     /// True once it has taken longer than it may and is being cancelled; nothing where it may take any time.
     pub overdue: Option<Arc<AtomicBool>>,
     /// ParameterStatus is not the client's: its settings are being put back.
@@ -224,6 +229,10 @@ impl Round {
             }
             Probe::Settings => self.settings_hold = text(0) == Some("t"),
         }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.was_cancelled())
     }
 
     /// The replica has still to say how far it has come.
@@ -264,22 +273,26 @@ impl Round {
         }
     }
 
-    /// The client's statement failed: it is told, or what it has not been told yet is taken back, to be sent again.
-    pub fn fail(&mut self, frame: &[u8], output: &mut BytesMut) {
+    /// The client's statement failed: it is told, or what it has not been told yet is taken back, to be sent again. `is_limited`: by a
+    /// timeout that the client has set, which ends it wherever it runs.
+    pub fn fail(&mut self, frame: &[u8], is_limited: bool, output: &mut BytesMut) {
         let body = &frame[HEADER..];
+        let is_overdue = self.overdue.as_ref().is_some_and(|overdue| overdue.load(Ordering::Relaxed));
         if let Some(capture) = &mut self.capture {
             capture.spoil("error");
         }
         if let Some(mark) = self.held_back.take() {
             let again = match backend::sqlstate(body) {
                 b"25006" if self.on_replica => Some(Again::OnPrimary),
-                // ProcessRecoveryConflictInterrupt in postgres.c; a read that stands alone meets no other such failure.
+                // ProcessRecoveryConflictInterrupt in postgres.c
                 b"40001" | b"40P01" if self.on_replica => Some(Again::Lost),
                 // plancache.c, RevalidateCachedQuery
                 b"0A000" if backend::error_field(body, b'M') == Some(b"cached plan must not change result type") => {
                     Some(Again::Reprepared)
                 }
                 b"26000" if named_statement(frame).is_some() => Some(Again::Reprepared),
+                b"57014" if is_limited || is_overdue || self.is_cancelled() => None,
+                _ if self.on_replica => Some(Again::Failed),
                 _ => None,
             };
             if again.is_some() {
@@ -289,7 +302,6 @@ impl Round {
             }
         }
         self.failed = true;
-        let is_overdue = self.overdue.as_ref().is_some_and(|overdue| overdue.load(Ordering::Relaxed));
         if is_overdue && backend::sqlstate(body) == b"57014" {
             return put_overdue(body, output);
         }

@@ -57,6 +57,7 @@ mod portals;
 mod protocol;
 mod query_cache;
 mod races;
+mod refused;
 #[path = "../regress/mod.rs"]
 mod regress;
 mod reload;
