@@ -12,6 +12,7 @@
 //! * **Every policy of row-level security** that bears on reading is judged as a view's definition is: what it reads, the answer depends on.
 //! * **Every setting that is asked for** (`current_setting`) is written out and one of the users' own, with a dot in its name.
 //! * **The session is clean**: its settings are known, it has no temporary objects, and its transaction has written nothing and is READ COMMITTED.
+//!   Nor has a server a portal of its open that a hit would take the place of.
 //! * **The execution is whole**: all rows, no error, no notice, no larger than `entry_limit`.
 //!
 //! ## Why the parser may be wrong
