@@ -46,6 +46,7 @@ fn write_key(out: &mut Vec<u8>, inputs: &[u8], parameters: &[u8]) {
     let parts = KeyParts {
         inputs,
         statement: TEXT,
+        defaults: 0,
         relations: &[],
         parameter_types: &[23],
         parameters,

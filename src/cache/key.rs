@@ -5,7 +5,7 @@
 use crate::types::RelationId;
 
 /// Raised whenever the composition changes, since keys also name entries in the shared tier.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Everything that an answer depends on, beside the data.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,9 @@ pub struct KeyParts<'a> {
     /// What its names mean: an entry that comes from another instance lists what it depends on, and that the list is also right
     /// for the reader's own catalog rests on both having resolved the names alike.
     pub relations: &'a [RelationId],
+    /// What sessions start with there (`ALTER ROLE … SET`, the configuration), as far as the reader has noticed: another instance may
+    /// not have noticed yet.
+    pub defaults: u64,
     /// The types that `Parse` named (zero: left open).
     pub parameter_types: &'a [u32],
     /// The `Bind` message from the count of parameter formats up to the count of result formats; empty for a simple query.
@@ -39,6 +42,7 @@ pub fn compose(out: &mut Vec<u8>, parts: &KeyParts<'_>) {
     for relation in parts.relations {
         out.extend_from_slice(&relation.oid().to_le_bytes());
     }
+    out.extend_from_slice(&parts.defaults.to_le_bytes());
     length(out, parts.parameter_types.len());
     for oid in parts.parameter_types {
         out.extend_from_slice(&oid.to_le_bytes());
@@ -97,6 +101,7 @@ mod tests {
             inputs,
             statement,
             relations: &[],
+            defaults: 0,
             parameter_types: types,
             parameters,
             result_formats: formats,
@@ -107,16 +112,20 @@ mod tests {
     }
 
     #[test]
-    fn c18_who_was_told_another_shape_has_a_key_of_its_own() {
-        let of = |shape| {
+    fn c18_who_was_told_another_shape_or_starts_otherwise_has_a_key_of_its_own() {
+        let of = |(defaults, shape)| {
             let mut out = Vec::new();
             let (inputs, statement) = (&b"i"[..], &b"select * from t"[..]);
             let (relations, parameter_types, parameters, result_formats) = (&[][..], &[][..], &b""[..], &b""[..]);
-            let parts = KeyParts { inputs, statement, relations, parameter_types, parameters, result_formats, shape };
+            let parts =
+                KeyParts { inputs, statement, relations, defaults, parameter_types, parameters, result_formats, shape };
             compose(&mut out, &parts);
             out
         };
-        assert!(of(0) != of(1) && of(1) != of(2) && of(2) == of(2));
+        let all = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)];
+        for (a, b) in all.into_iter().flat_map(|a| all.map(|b| (a, b))) {
+            assert_eq!(of(a) == of(b), a == b, "{a:?}, {b:?}");
+        }
     }
 
     fn inputs(database: &str, role: &str, user: &str, settings: &[(&str, &str)]) -> Vec<u8> {

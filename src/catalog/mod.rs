@@ -223,6 +223,8 @@ pub struct Catalog {
     unsafe_casts: Vec<String>,
     pub writes: Writes,
     default_settings: Vec<DefaultSetting>,
+    /// What sessions start with (`ALTER ROLE … SET`, `ALTER DATABASE … SET`, the configuration), as a hash: the same for every instance.
+    pub defaults: u64,
     versions: Versions,
     /// Settings of the users' own that policies, views and functions ask for by name, as far as their texts show it.
     pub settings_read: Arc<[String]>,
@@ -298,6 +300,7 @@ impl Catalog {
             unsafe_casts: parts.unsafe_casts,
             writes: parts.writes,
             default_settings: parts.default_settings,
+            defaults: 0,
             versions: parts.versions,
         }
     }

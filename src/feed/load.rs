@@ -4,7 +4,7 @@ use super::link::{Broken, Link};
 use super::state::{End, Lost, Off};
 use crate::catalog::{self, CONFIGURED, Catalog, CatalogVersion, FINGERPRINT, QUERIES, has_part};
 use crate::upstream::LeaseError;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
 /// Plans the fingerprint once a connection: that takes longer than running it.
 pub(super) async fn prepare(link: &Link) -> Result<(), Broken> {
@@ -20,6 +20,14 @@ pub(super) async fn fingerprint(link: &Link) -> Result<String, Broken> {
 pub(super) async fn is_configured_as(link: &Link, fingerprint: Option<&str>) -> Result<bool, Broken> {
     let part = link.text(CONFIGURED).await?;
     Ok(fingerprint.is_some_and(|fingerprint| has_part(fingerprint, &part)))
+}
+
+/// Some parts of a fingerprint, as a number that another instance finds too.
+pub(super) fn hash_of(fingerprint: &str, labels: &[&str]) -> u64 {
+    let is_asked = |part: &&str| part.split_once('=').is_some_and(|(label, _)| labels.contains(&label));
+    let mut hasher = std::hash::DefaultHasher::new();
+    fingerprint.split(' ').filter(is_asked).for_each(|part| part.hash(&mut hasher));
+    hasher.finish()
 }
 
 /// The catalogs whose parts differ between two fingerprints.

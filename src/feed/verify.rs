@@ -159,6 +159,7 @@ impl Verifier<'_> {
         } else {
             let version = CatalogVersion(loaded.version.0 + 1);
             let mut catalog = load::catalog(link, version).await?;
+            catalog.defaults = load::hash_of(&fingerprint, &DEFAULTS);
             let roles = load::roles(link).await?;
             link.rows("COMMIT").await?;
             let at: Lsn = link.insert_position().await?;

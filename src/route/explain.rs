@@ -374,6 +374,7 @@ mod tests {
             pin: None,
             may_change_catalog: false,
             catalog_version: CatalogVersion(1),
+            defaults: 0,
             identity: "SELECT 1".into(),
             hint: Hint::default(),
             ruled: Default::default(),

@@ -47,9 +47,17 @@ fn says_time(text: &[u8]) -> bool {
     false
 }
 
-/// A word that stands for the present time where a date is read (`datetktbl` in datetime.c).
+/// Words that stand for the present time where a date is read (`datetktbl` in datetime.c).
+const TIME_WORDS: [&[u8]; 4] = [b"now", b"today", b"tomorrow", b"yesterday"];
+
+/// Whether it is one of them.
 pub fn is_time_word(word: &[u8]) -> bool {
-    ["now", "today", "tomorrow", "yesterday"].iter().any(|time| time.as_bytes().eq_ignore_ascii_case(word))
+    TIME_WORDS.iter().any(|time| time.eq_ignore_ascii_case(word))
+}
+
+/// Whether the first letters are.
+pub fn begins_with_time_word(text: &[u8]) -> bool {
+    TIME_WORDS.iter().any(|time| text.get(..time.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(time)))
 }
 
 const SHARDS: usize = 16;

@@ -4,7 +4,7 @@
 use super::Session;
 use super::client::{UnitEnd, frames};
 use super::explain::stand_in;
-use super::plans::{Names, Plans, is_time_word};
+use super::plans::{Names, Plans, begins_with_time_word, is_time_word};
 use super::portal::{Prepared, Told};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::{Encoding, Hint, Plan};
@@ -247,7 +247,14 @@ impl Session {
 /// Whether a text parameter holds a word that PostgreSQL reads as the present time when it is taken as a date.
 pub fn has_time_word(parameters: &[u8]) -> bool {
     let bind = Bind { portal: b"", statement: b"", parameters, result_formats: b"" };
-    bind.values().any(|(binary, value)| !binary && value.is_some_and(says_time_word))
+    bind.values().any(|(binary, value)| {
+        value.is_some_and(|value| says_time_word(value) || (binary && value.contains(&0) && hides_time_word(value)))
+    })
+}
+
+/// In what is no text (an array, a row), a word may stand right behind a length that looks like a letter.
+fn hides_time_word(value: &[u8]) -> bool {
+    (0..value.len()).any(|at| begins_with_time_word(&value[at..]))
 }
 
 fn says_time_word(value: &[u8]) -> bool {
@@ -274,5 +281,19 @@ mod tests {
             assert!(!has_time_word(&text(other)), "{other:?}");
         }
         assert!(!has_time_word(NO_PARAMETERS));
+        // In binary format a text is the same bytes, and in an array each has its length before it, which may be a letter.
+        let binary = |value: &[u8]| {
+            let mut out = b"\0\x01\0\x01\0\x01".to_vec();
+            out.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            out.extend_from_slice(value);
+            out
+        };
+        let array = [b"\0\0\0\x01\0\0\0\0\0\0\0\x19\0\0\0\x01\0\0\0\x01\0\0\0\x61now" as &[u8], &[b' '; 94]].concat();
+        for time in [&b"now"[..], b"tomorrow 12:00", &array] {
+            assert!(has_time_word(&binary(time)), "{time:?}");
+        }
+        for other in [&b"2026-01-01"[..], b"snow", b"\0\0\0\x2a", b""] {
+            assert!(!has_time_word(&binary(other)), "{other:?}");
+        }
     }
 }

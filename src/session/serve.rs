@@ -168,6 +168,7 @@ impl Session {
             inputs: &self.inputs,
             statement: plan.identity.as_bytes(),
             relations: &recipe.relations,
+            defaults: plan.defaults,
             parameter_types: request.types(),
             parameters: request.parameters,
             result_formats,
@@ -205,6 +206,10 @@ impl Session {
         let Ok(ttl) = self.shared.ttl.load().ttl(&recipe.relations, &self.shared.catalog.load()) else {
             return Served::No(Intent::Pass("no_stream"));
         };
+        if self.shared.common.has_another_catalog(self.shared.catalog.version()) {
+            // Who may see what, and what is to be seen, may have changed.
+            self.shared.wrote();
+        }
         let cache = self.shared.cache.as_ref().expect("asked by `uncached`");
         match cache.lookup_timed(&self.key, request.form.describe, now) {
             TimedAnswer::Hit(_) if self.shared.config.cache == CacheMode::Shadow => Served::No(Intent::Pass("shadow")),

@@ -22,6 +22,7 @@ use crate::upstream::Upstream;
 use crate::wire::tls::Acceptor;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +76,8 @@ pub struct Common {
     pub(super) routes: Book,
     /// The catalog's version, and when a session first met it.
     pub(super) catalog: Mutex<(CatalogVersion, Moment)>,
+    /// The version that what the clock keeps was last looked up under.
+    timed_catalog: AtomicU64,
     pub(super) verifiers: Verifiers,
     pub(super) secrets: Secrets,
     pub(super) throttle: Throttle,
@@ -88,6 +91,12 @@ impl Common {
             *met = (version, Moment::now());
         }
         met.1
+    }
+
+    /// Whether what the clock keeps was last looked up under another catalog. Says so once.
+    pub(super) fn has_another_catalog(&self, version: CatalogVersion) -> bool {
+        self.timed_catalog.load(Ordering::Acquire) != version.0
+            && self.timed_catalog.swap(version.0, Ordering::AcqRel) != version.0
     }
 
     /// Where statements that needed a server went.

@@ -5,7 +5,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::redis::Redis;
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::Wire;
+use crate::harness::wire::{Wire, tags};
 use crate::watched::text;
 
 /// Costs more than Redis's round trip, or the shared tier would not be asked.
@@ -187,4 +187,55 @@ fn a_redis_that_takes_no_writes_is_said_once() {
     fleet.redis.call(&["CONFIG", "SET", "maxmemory", "0"]);
     fill_until("Redis takes entries again");
     assert_eq!(said("Redis takes no entries"), 1, "{}", fleet.first.log());
+}
+
+/// What sessions start with decides bytes, and is no part of what they set: an instance that has not noticed a change of it fills under
+/// what it believes.
+#[test]
+fn c17_an_entry_made_under_other_defaults_is_not_adopted() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("c17_defaults");
+    let role = format!("r_{database}");
+    let mut root = cluster.primary.connect_to(&database);
+    root.rows(&format!(
+        "CREATE ROLE {role} LOGIN PASSWORD '{role}'; CREATE TABLE big AS SELECT x, decode('ff', 'hex') AS b FROM generate_series(1, 30000) x; \
+         GRANT SELECT ON big TO {role}; CREATE TABLE other(x int)"
+    ));
+    cluster.catch_up();
+    let redis = Redis::start();
+    let build = |staleness| {
+        let users = format!("sidecache:sidecache\napp:app\n{role}:{role}");
+        let builder = Sidecache::build(cluster, &database).no_replicas().redis(&redis).users(&users);
+        builder.flag("--redis-timeout", PATIENT).flag("--staleness", staleness).start()
+    };
+    let (late, quick) = (build("60s"), build("1s"));
+    let asked = |n: u32| format!("SELECT max(md5(x::text)), (array_agg(b))[1] FROM big WHERE x > {n}");
+    let mut old = late.connect(&role);
+    old.rows(&asked(0));
+    // In another database, of which no stream tells.
+    cluster.primary.connect().rows(&format!("ALTER ROLE {role} SET bytea_output = 'escape'"));
+    eventually("one to notice", || (quick.connect(&role).value("SHOW bytea_output") == "escape").then_some(()));
+    root.rows("INSERT INTO other VALUES (1)");
+    late.await_stream(cluster);
+    quick.await_stream(cluster);
+    let mut believed = 0_u64;
+    for n in 1..6 {
+        let before = late.count("/cache/fills_stored");
+        let filled = eventually("a fill", || {
+            let filled = text(&old.rows(&asked(n)));
+            (late.count("/cache/fills_stored") > before).then_some(filled)
+        });
+        // Whatever the other believes by then, this one knows better.
+        if filled.ends_with("\\xff") {
+            believed += 1;
+            let written = || (late.status()["redis"]["written"].as_u64() >= Some(believed)).then_some(());
+            eventually("the entry to be shared", written);
+        }
+        assert!(text(&quick.connect(&role).rows(&asked(n))).ends_with("\\377"), "{n}");
+    }
+    assert!(believed > 0, "nothing was filled under the old default");
+    drop((old, late, quick));
+    eventually("the role to be nobody's", || {
+        root.query(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).ok().filter(|f| tags(f) == "CCZ").map(drop)
+    });
 }

@@ -6,7 +6,7 @@ use crate::harness::eventually;
 use crate::harness::process::Signal;
 use crate::harness::redis::Redis;
 use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
-use crate::harness::wire::{Batch, Format, Wire};
+use crate::harness::wire::{Batch, Format, Wire, rows};
 
 /// Long enough that no test sees it end.
 const HOUR: &str = "[[ttl]]\ntable = 'public.rates'\nttl = '1h'\n";
@@ -214,6 +214,27 @@ fn a_fill_that_began_before_a_write_is_not_kept() {
     let before = hits(&sidecache);
     assert_eq!(client.value(sql), "99");
     assert_eq!(hits(&sidecache), before);
+}
+
+/// Who may see what is no question of time.
+#[test]
+fn c15_what_is_revoked_is_not_kept_by_the_clock() {
+    let (builder, database) = build("ttl_revoked", HOUR);
+    let sidecache = builder.users("app:app\nsolo:solo").start();
+    sidecache.await_status("a loaded catalog and no stream", |status| status["stream"]["state"] == "off");
+    let (mut client, mut beside) = (sidecache.connect("app"), Cluster::shared().connect("app", &database));
+    beside.rows("GRANT SELECT ON rates TO solo; CREATE VIEW rate AS SELECT v FROM rates WHERE id = 1; GRANT SELECT ON rate TO solo");
+    let mut solo = sidecache.connect("solo");
+    let before = hits(&sidecache);
+    eventually("a hit", || {
+        solo.value(READ);
+        client.value(READ);
+        (hits(&sidecache) > before + 2).then_some(())
+    });
+    beside.rows("REVOKE ALL ON rates FROM solo");
+    eventually("the right to be gone", || rows(&solo.query(READ).expect("it lives")).is_err().then_some(()));
+    assert_eq!(solo.error(READ), "42501");
+    assert_eq!(client.value(READ), "10");
 }
 
 /// An answer is served no longer than the shortest time that its tables allow.

@@ -245,6 +245,10 @@ impl Names for Fake {
         CatalogVersion(7)
     }
 
+    fn defaults(&self) -> u64 {
+        0
+    }
+
     fn relation(&self, name: &Name, path: &SearchPath) -> Option<&Relation> {
         let within = |schema: &str| self.relations.iter().find(|r| r.schema == schema && r.name == name.name);
         match &name.schema {

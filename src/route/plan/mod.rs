@@ -271,6 +271,8 @@ pub struct Plan {
     /// After it succeeds the catalog may differ.
     pub may_change_catalog: bool,
     pub catalog_version: CatalogVersion,
+    /// What sessions start with by that catalog, as a hash.
+    pub defaults: u64,
     /// The text without comments and outer white space: the statement's identity in keys.
     pub identity: Arc<str>,
     /// From a comment `/* sidecache: off */` and the like.
@@ -397,6 +399,7 @@ impl Draft {
             pin: self.pin,
             may_change_catalog: self.may_change_catalog,
             catalog_version: names.version(),
+            defaults: names.defaults(),
             identity,
             hint,
             ruled: Ruled::default(),

@@ -7,6 +7,7 @@ use crate::types::RelationId;
 /// The catalog, as planning sees it.
 pub(super) trait Names {
     fn version(&self) -> CatalogVersion;
+    fn defaults(&self) -> u64;
     fn relation(&self, name: &Name, path: &SearchPath) -> Option<&Relation>;
     fn relation_by_id(&self, id: RelationId) -> Option<&Relation>;
     fn functions(&self, name: &Name, path: &SearchPath) -> Vec<&Function>;
@@ -20,6 +21,10 @@ pub(super) trait Names {
 impl Names for Catalog {
     fn version(&self) -> CatalogVersion {
         self.version
+    }
+
+    fn defaults(&self) -> u64 {
+        self.defaults
     }
 
     fn relation(&self, name: &Name, path: &SearchPath) -> Option<&Relation> {
