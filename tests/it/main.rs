@@ -18,6 +18,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod alike;
 mod authentication;
 mod balanced;
 mod cacheable;
