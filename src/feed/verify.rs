@@ -184,7 +184,10 @@ impl Verifier<'_> {
             loaded.version = version;
             let changes = |parts: &[&str]| changed.iter().flatten().any(|part| parts.contains(&part.as_str()));
             // A connection that logged in by a name, or was put into a role by it, is still of the role that had the name then.
-            let defaults = loaded.roles.learn(roles) | changes(&DEFAULTS);
+            let is_another = loaded.roles.learn(roles);
+            // Nor is it known what it starts with of settings that nobody has asked for.
+            let is_more = self.upstream.reads_settings(&catalog.settings_read);
+            let defaults = is_another || is_more || changes(&DEFAULTS);
             if changes(&RIGHTS) && link.identity.version < NOTICES_RIGHTS {
                 self.upstream.paths_changed(at);
             }

@@ -60,6 +60,14 @@
 //! no position, only how late they are: they answer sessions at level `bounded`, while their lag and the age of its report are within
 //! `staleness`, and nothing is cached from them. No function tells a server's zone: name it by `?zone=`.
 //!
+//! ## Settings of servers
+//!
+//! `postgresql.conf` and ALTER SYSTEM are not replicated. What the primary starts sessions with of the settings that decide answers is asked once for
+//! each user and database, on a connection of its own, and again when the primary's configuration is reloaded or a role's settings change;
+//! connections to replicas are opened with it, and compared once they are. A replica that differs all the same (`session_replication_role`, a
+//! setting that its version lacks) is passed over for that user's reads as `unlike`, tried again after a second, and named in the log with what
+//! differs. While the primary cannot be asked, no connection is opened to a replica for a user of whom nothing is known yet.
+//!
 //! ## Rules for routes
 //!
 //! `[[route]]` rules match by role, database, table and fingerprint; all conditions of a rule must hold, and the first rule that matches counts.

@@ -223,14 +223,15 @@ impl<'a> Demand<'a> {
     }
 }
 
-/// Chooses for a proven read. `bound`: of the session; `None` if it is not known by position. `catalog_since`: the catalog by which
-/// the statement was understood has been so since then, at the latest. `turn`: any number; of replicas that are equal it decides
-/// which is first.
+/// Chooses for a proven read. `bound`: of the session; `None` if it is not known by position. `is_unlike`: whether
+/// sessions of its user were found not to start there as on the primary. `catalog_since`: the catalog by which the statement was
+/// understood has been so since then, at the latest. `turn`: any number; of replicas that are equal it decides which is first.
 pub fn choose(
     upstream: &Upstream,
     coherence: &Coherence,
     level: Level,
     bound: Option<Bound<'_>>,
+    is_unlike: &dyn Fn(&Server) -> bool,
     (catalog_since, turn): (&dyn Fn() -> Moment, usize),
 ) -> Choice {
     let replicas = upstream.replicas();
@@ -245,7 +246,8 @@ pub fn choose(
     let mut last = PassedOver::Unreachable;
     let mut best: Option<(&Arc<Server>, [usize; 3])> = None;
     for (at, replica) in replicas.iter().enumerate() {
-        match demand.is_met_by(replica, catalog_since) {
+        let alike = |least| if is_unlike(replica) { Err(PassedOver::Unlike) } else { Ok(least) };
+        match demand.is_met_by(replica, catalog_since).and_then(alike) {
             Ok(_) => {
                 // Where handicap and load are even, the one with less to do; of equals the one whose turn it is: nobody is always first.
                 let turn = (at + turn) % replicas.len();

@@ -88,7 +88,7 @@ fn at_present(
     let bound = Bound { floor: Floor::default(), again: None };
     let choice = match tied {
         Some(reason) => Choice { server: Arc::clone(upstream.primary()), reason, passed: Passed::default() },
-        None => choose(upstream, coherence, level, Some(bound), (&Moment::now, 0)),
+        None => choose(upstream, coherence, level, Some(bound), &|_| false, (&Moment::now, 0)),
     };
     let server = choice.server.name().to_owned();
     let replicas = if tied.is_some() { Vec::new() } else { Replica::all(upstream, &choice.passed) };

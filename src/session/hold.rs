@@ -163,7 +163,9 @@ impl Session {
                 let text = format!("no server connection became free within {waited:?}: the pool is saturated");
                 self.fail(Failure::error("53300", text), end).map(|()| None)
             }
-            Err(error @ LeaseError::Unreachable { .. }) => Err(Failure::fatal("08006", error.to_string()).into()),
+            Err(error @ (LeaseError::Unreachable { .. } | LeaseError::Unlike { .. })) => {
+                Err(Failure::fatal("08006", error.to_string()).into())
+            }
             Err(LeaseError::Refused { frame, .. }) => {
                 self.client.output.extend_from_slice(&frame);
                 self.client.flush().await?;

@@ -326,7 +326,7 @@ pub(super) async fn no_connection(client: &mut Client, error: LeaseError) -> End
             let text = format!("no server connection became free within {waited:?}: the pool is saturated");
             Failure::fatal("53300", text).into()
         }
-        LeaseError::Unreachable { .. } => Failure::fatal("08006", error.to_string()).into(),
+        LeaseError::Unreachable { .. } | LeaseError::Unlike { .. } => Failure::fatal("08006", error.to_string()).into(),
     }
 }
 
@@ -412,7 +412,10 @@ impl Session {
         let lease = match (leased, known) {
             (Ok(lease), _) => lease,
             // The last word is better than none: hits and replicas need no primary.
-            (Err(LeaseError::Unreachable { .. } | LeaseError::Saturated(_)), Some(known)) => return Ok(known),
+            (
+                Err(LeaseError::Unreachable { .. } | LeaseError::Unlike { .. } | LeaseError::Saturated(_)),
+                Some(known),
+            ) => return Ok(known),
             (Err(error), _) => return Err(no_connection(&mut self.client, error).await),
         };
         let greeting = self.ask_greeting(lease, made, catalog).await?;

@@ -4,6 +4,7 @@ use super::Session;
 use super::client::UnitEnd;
 use super::compose::Side;
 use super::exchange::Held;
+use super::expected::OwnSetting;
 use super::forward::Errand;
 use super::settle::Fill;
 use super::survey::Survey;
@@ -68,7 +69,7 @@ impl Session {
         if self.is_learned_write(plan) {
             return Some(Reason::LearnedWrite);
         }
-        if plan.place == Place::Primary {
+        if plan.place == Place::Primary || self.reads_unasked(plan) {
             return Some(Reason::OnlyThere);
         }
         // A hint counts for its statement as the level does for the session.
@@ -81,6 +82,14 @@ impl Session {
         // What a hint asks for may be no laxer than what a rule says.
         let rule = self.rule(plan)?;
         (rule.to() == Some(RouteTo::Primary)).then_some(Reason::Rule(rule.number))
+    }
+
+    /// Whether it reads one of the users' own settings that the session has not set, and of which nobody has asked whether replicas have the
+    /// primary's: each server's configuration may give another.
+    fn reads_unasked(&self, plan: &Plan) -> bool {
+        let Ok(recipe) = &plan.cache else { return false };
+        let is_unset = |name: &&String| self.settings.own(name) == OwnSetting::Unset;
+        recipe.settings.iter().filter(is_unset).any(|name| !self.shared.catalog.load().settings_read.contains(name))
     }
 
     /// The rule that counts for a statement here.
@@ -141,7 +150,8 @@ impl Session {
         let turn = (self.turn >> 16) as usize;
         let bound = self.seen.bound(&self.shared.coherence);
         let since = || self.shared.common.catalog_since(self.shared.catalog.version());
-        choose(&self.shared.upstream, &self.shared.coherence, level, bound, (&since, turn))
+        let is_unlike = |server: &Server| server.is_unlike(&self.account, &self.database);
+        choose(&self.shared.upstream, &self.shared.coherence, level, bound, &is_unlike, (&since, turn))
     }
 
     /// Whether the replica that is held still fits, after whatever was waited for; gives what it has to say of itself before its answer counts:

@@ -2,14 +2,17 @@
 //! it. Does not know the pool.
 
 use super::login::{Opened, parameter};
+use super::message::ServerError;
 use super::{Account, BackendKey, Carried, Connection, message};
+use crate::wire::{backend, frontend};
 use bytes::BytesMut;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// The longest message that an idle connection may have been sent, in bytes.
 const UNSOLICITED_LIMIT: usize = 65_536;
@@ -19,6 +22,13 @@ const UNSOLICITED_READS: usize = 64;
 
 /// Room for what is sent that a connection keeps, in bytes.
 const OUTPUT_KEEPS: usize = 4 * 1024;
+
+/// The longest message of an answer to a question of our own, in bytes, and its most rows.
+const ANSWER_LIMIT: usize = 65_536;
+const ROWS: usize = 1_000;
+
+/// The columns of a row, as text.
+pub(super) type Asked = Vec<Option<String>>;
 
 /// The connection ended, or the server said what it says to no idle connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +136,32 @@ impl Connection {
         Err(Broken)
     }
 
+    /// Asks one question of our own, before any session has the connection.
+    pub(super) async fn ask(&mut self, sql: &str) -> io::Result<Vec<Asked>> {
+        let mut out = BytesMut::new();
+        frontend::put_query(&mut out, sql.as_bytes());
+        self.stream.write_all(&out).await?;
+        self.stream.flush().await?;
+        let mut rows = Vec::new();
+        loop {
+            let message = message::next(&mut self.stream, &mut self.input, ANSWER_LIMIT).await?;
+            match message.tag {
+                b'D' if rows.len() < ROWS => {
+                    let row = columns(message.body()).ok_or_else(|| io::Error::other("a row that makes no sense"))?;
+                    rows.push(row);
+                }
+                b'S' => {
+                    let changed = parameter(message.body());
+                    self.parameters.extend(changed);
+                }
+                b'T' | b'C' | b'N' => {}
+                b'Z' if message.body() == b"I" => return Ok(rows),
+                b'E' => return Err(io::Error::other(ServerError::read(message.body()).message)),
+                _ => return Err(io::Error::other("an answer that makes no sense")),
+            }
+        }
+    }
+
     fn absorb(&mut self) -> Result<(), Broken> {
         while let Some(message) = message::take(&mut self.input, UNSOLICITED_LIMIT).map_err(|_| Broken)? {
             match message.tag {
@@ -147,4 +183,14 @@ impl Connection {
         // Best effort: a connection that cannot take five bytes is closed all the same.
         let _ = Pin::new(&mut self.stream).poll_write(&mut context, b"X\0\0\0\x04");
     }
+}
+
+/// `None`: it is not all text.
+fn columns(body: &[u8]) -> Option<Asked> {
+    let (&count, _) = body.split_first_chunk::<2>()?;
+    let text = |at| match backend::column(body, at) {
+        Some(value) => String::from_utf8(value.to_vec()).ok().map(Some),
+        None => Some(None),
+    };
+    (0..usize::from(u16::from_be_bytes(count))).map(text).collect()
 }

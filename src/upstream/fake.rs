@@ -1,6 +1,7 @@
 //! A server that says what a test tells it to, for tests that need no PostgreSQL: a listener, and bytes.
 
 use super::pool::Terms;
+use super::starts::Starts;
 use super::{Account, LoginProof, Server, Target, message};
 use crate::config::{Live, Secret, ServerUrl, SslMode};
 use arc_swap::ArcSwap;
@@ -51,9 +52,14 @@ impl Fake {
     }
 
     pub(super) fn server(&self, pool_size: usize, pool_timeout: Duration) -> Arc<Server> {
+        self.server_among(Arc::default(), pool_size, pool_timeout)
+    }
+
+    /// One of several.
+    pub(super) fn server_among(&self, starts: Arc<Starts>, pool_size: usize, pool_timeout: Duration) -> Arc<Server> {
         let terms = terms(|live| (live.pool_size, live.pool_timeout) = (pool_size, pool_timeout));
         let staleness = Duration::from_secs(1);
-        Server::new("primary".into(), None, true, self.target(SslMode::Disable), staleness, terms)
+        Server::new("primary".into(), None, true, self.target(SslMode::Disable), staleness, (terms, starts))
     }
 
     pub(super) async fn accept(&self) -> TcpStream {

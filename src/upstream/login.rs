@@ -1,6 +1,6 @@
 //! From an open stream to the first ReadyForQuery: startup packet, authentication, what the server says of itself.
 //! The server is not trusted before it has proven itself, nor its lengths ever. Sends no setting of its own: sessions
-//! bring theirs, so that every pooled connection begins alike.
+//! bring theirs, and a replica's connections are given what the primary's begin with (`starts`).
 
 use super::message::{self, Message, ServerError};
 use super::scram::{Binding, KeyProof, ScramError};
@@ -39,8 +39,8 @@ pub struct Opened {
     pub parameters: BTreeMap<String, String>,
 }
 
-/// Connects and logs in. `parameters` are added to the startup packet after user and database: none for pooled
-/// connections, `replication` and its like for others.
+/// Connects and logs in. `parameters` are added to the startup packet after user and database: what the
+/// primary starts sessions with for connections to replicas, `replication` and its like for others.
 ///
 /// # Errors
 /// The server cannot be reached in time, breaks the protocol, or refuses.

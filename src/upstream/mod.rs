@@ -4,7 +4,7 @@
 //! A server is reached (`transport`), logged in to (`login`) and pooled (`pool`, behind a `gate`) for sessions, who read and write the
 //! stream themselves. Beside them stand Sidecache's own connections: [`Control`] for questions, one for each server
 //! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it. Which
-//! connections have to be told their search path again, `paths` knows.
+//! connections have to be told their search path again, `paths` knows; what they start with on replicas, `starts`.
 
 mod account;
 mod admission;
@@ -28,6 +28,7 @@ mod pool;
 pub mod replication;
 mod scram;
 mod server;
+mod starts;
 mod status;
 mod transport;
 mod watch;
@@ -59,9 +60,10 @@ use bytes::{Bytes, BytesMut};
 use leading::Leading;
 use listening::Listeners;
 use parking_lot::Mutex;
+use starts::Starts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// One authenticated connection. The session writes to and reads from `stream` itself.
@@ -118,6 +120,14 @@ pub enum LeaseError {
         /// Whether it had taken the proof before.
         proven: bool,
     },
+    /// Sessions of this account do not start on this replica as they do on the primary, or that is not known.
+    #[error("sessions do not start on {server} as on the primary: {cause}")]
+    Unlike {
+        /// Its name.
+        server: String,
+        /// What is other.
+        cause: String,
+    },
 }
 
 /// SQLSTATE `too_many_connections`.
@@ -135,6 +145,7 @@ impl LeaseError {
             LeaseError::Saturated(_) => "saturated",
             LeaseError::Unreachable { .. } => "unreachable",
             LeaseError::Refused { .. } => "refused",
+            LeaseError::Unlike { .. } => "unlike",
         }
     }
 }
@@ -148,8 +159,7 @@ pub struct Upstream {
     /// The configured primary, then the replicas in order.
     sites: Vec<Site>,
     replicas: Vec<Arc<Server>>,
-    /// Which of them is the primary now.
-    primary: AtomicUsize,
+    starts: Arc<Starts>,
     leading: Mutex<Leading>,
     staleness: Duration,
     terms: pool::Terms,
@@ -188,6 +198,7 @@ impl Upstream {
     pub fn new(config: &Config) -> Arc<Self> {
         let live = Arc::new(ArcSwap::from_pointee(config.live.clone()));
         let terms = pool::Terms { live, gate: Arc::default() };
+        let starts: Arc<Starts> = Arc::default();
         let site = |name: String, url: &ServerUrl| {
             let is_near = config.zone.is_none() || config.zone == url.zone;
             let target = Target::new(url, config.connect_timeout, config.keepalive);
@@ -197,17 +208,25 @@ impl Upstream {
                 None => LoginProof::Nothing,
             };
             Site {
-                server: Server::new(name, url.zone.clone(), is_near, target, config.staleness, terms.clone()),
+                server: Server::new(
+                    name,
+                    url.zone.clone(),
+                    is_near,
+                    target,
+                    config.staleness,
+                    (terms.clone(), Arc::clone(&starts)),
+                ),
                 account: Account { user: url.user.clone(), proof },
                 database: url.database.clone(),
             }
         };
         let mut sites = vec![site("primary".to_owned(), &config.primary)];
         sites.extend(config.replicas.iter().enumerate().map(|(i, url)| site(format!("replica-{}", i + 1), url)));
+        starts.among(sites.iter().map(|site| &site.server));
         Arc::new(Upstream {
             replicas: sites.iter().skip(1).map(|site| Arc::clone(&site.server)).collect(),
             sites,
-            primary: AtomicUsize::new(0),
+            starts,
             leading: Mutex::new(Leading::new(config.staleness)),
             staleness: config.staleness,
             terms,
@@ -220,7 +239,7 @@ impl Upstream {
 
     /// The server that takes writes: the configured one, until another is seen to have succeeded it.
     pub fn primary(&self) -> &Arc<Server> {
-        &self.sites[self.primary.load(Ordering::Acquire)].server
+        &self.sites[self.starts.primary.load(Ordering::Acquire)].server
     }
 
     /// The servers configured as replicas; [`Server::fit`] says of each whether it is one now.
@@ -327,8 +346,17 @@ impl Upstream {
     /// What a role or a database gives its sessions at their start (ALTER ROLE … SET) has changed: connections opened
     /// before serve no further request.
     pub fn defaults_changed(&self) {
-        self.sites.iter().for_each(|site| site.server.retire_connections());
+        // The primary's first: what connections to replicas start with is asked anew once those are.
+        let primary = self.primary();
+        primary.retire_connections();
+        self.servers().filter(|server| !Arc::ptr_eq(server, primary)).for_each(|server| server.retire_connections());
         self.defaults.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Policies, views and functions ask for these of the users' own settings, by which connections are known to start alike. Whether any of
+    /// them was not asked for before: then those that are open are not known to.
+    pub fn reads_settings(&self, names: &Arc<[String]>) -> bool {
+        self.starts.reads(names)
     }
 
     /// Who may use which schema may have changed with roles and memberships, before `at`: connections of servers that do not notice

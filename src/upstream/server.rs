@@ -4,9 +4,9 @@
 use super::connection::Facts;
 use super::evidence::{Evidence, Measure, Seen};
 use super::lease::Lease;
-use super::login;
 use super::paths::Paths;
 use super::pool::{Claim, Grant, Named, Pool, PoolCounts, Pools, Slot, Terms};
+use super::starts::{Starts, Unlike};
 use super::status::{PassedOver, Role, ServerState, ServerStatus};
 use super::transport::Target;
 use super::{Account, Connection, LeaseError};
@@ -26,6 +26,8 @@ pub struct Server {
     is_near: bool,
     target: Target,
     terms: Terms,
+    starts: Arc<Starts>,
+    unlike: Unlike,
     pools: Pools,
     /// Of every connection that is open. Those that have closed are forgotten when the next one opens.
     facts: Mutex<Vec<Weak<Facts>>>,
@@ -46,7 +48,7 @@ impl Server {
         is_near: bool,
         target: Target,
         staleness: Duration,
-        terms: Terms,
+        (terms, starts): (Terms, Arc<Starts>),
     ) -> Arc<Self> {
         Arc::new(Server {
             name,
@@ -55,6 +57,8 @@ impl Server {
             target,
             pools: Pools::new(terms.clone()),
             terms,
+            starts,
+            unlike: Unlike::default(),
             facts: Mutex::default(),
             generation: AtomicU64::new(0),
             reborn: AtomicU64::new(0),
@@ -163,6 +167,24 @@ impl Server {
         self.evidence.latency()
     }
 
+    pub(super) fn starts(&self) -> &Starts {
+        &self.starts
+    }
+
+    pub(super) fn unlike(&self) -> &Unlike {
+        &self.unlike
+    }
+
+    /// Whether sessions of this account have just been found not to start there as on the primary.
+    pub fn is_unlike(&self, account: &Account, database: &str) -> bool {
+        self.unlike.is_recent(account, database)
+    }
+
+    /// Counts the times that connections were retired.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     pub(super) fn evidence(&self) -> &Evidence {
         &self.evidence
     }
@@ -253,45 +275,12 @@ impl Server {
         }
     }
 
-    async fn open(&self, account: &Account, database: &str) -> Result<Box<Connection>, LeaseError> {
-        let generation = self.generation.load(Ordering::Acquire);
-        let paths = self.paths_shown();
-        let opened = login::connect(&self.target, account, database, &[]).await;
-        if matches!(&opened, Err(LeaseError::Unreachable { .. })) {
-            self.doubt();
-        }
-        let opened = opened?;
-        let facts = self.made(Facts::new(account, database, &opened.key));
-        Ok(Connection::new(opened, generation, paths, facts))
-    }
-
     /// Shown to operators as long as somebody keeps it.
     pub(super) fn made(&self, facts: Arc<Facts>) -> Arc<Facts> {
         let mut known = self.facts.lock();
         known.retain(|facts| facts.strong_count() > 0);
         known.push(Arc::downgrade(&facts));
         facts
-    }
-
-    /// Logs in anew, however many connections are idle: what the server says now. The connection is kept if the pool has
-    /// room for it.
-    ///
-    /// # Errors
-    /// The server cannot be reached, or it refuses the login.
-    pub(super) async fn try_login(&self, account: &Account, database: &str) -> Result<(), LeaseError> {
-        let connection = Box::pin(self.open(account, database)).await?;
-        let pool = self.pools.of(account, database);
-        pool.prove(true);
-        let now = std::time::Instant::now();
-        match pool.claim() {
-            Claim::Granted(Grant { slot, parked: None }) => slot.give_back(connection, now),
-            Claim::Granted(Grant { slot, parked: Some(parked) }) => {
-                slot.give_back(parked, now);
-                connection.close();
-            }
-            Claim::Wait(_) => connection.close(),
-        }
-        Ok(())
     }
 
     /// A connection that is idle and alive, without waiting: nothing if there is none.
@@ -355,7 +344,7 @@ impl Server {
     }
 
     pub(super) fn is_current(&self, connection: &Connection) -> bool {
-        connection.generation == self.generation.load(Ordering::Acquire)
+        connection.generation == self.generation()
     }
 
     /// Whether it knows which schemas of its path its role may use now.
@@ -405,8 +394,8 @@ impl Server {
         }
     }
 
-    /// The pool of Sidecache's own account, which is kept ready though nobody has asked for one yet.
-    pub(super) fn own_pool(&self, account: &Account, database: &str) -> Arc<Pool> {
+    /// The pool of an account, made if nobody has asked for one yet.
+    pub(super) fn pool_of(&self, account: &Account, database: &str) -> Arc<Pool> {
         self.pools.of(account, database)
     }
 

@@ -50,11 +50,13 @@ pub enum PassedOver {
     /// It said itself, before a read, that it lacks what the read must see: the watch has asked another server behind its
     /// address, or the same one before it fell back.
     NotAsSeen,
+    /// Sessions of this user were found not to start there as on the primary.
+    Unlike,
 }
 
 impl PassedOver {
     /// Every variant, for metrics that are made once.
-    pub const ALL: [PassedOver; 11] = [
+    pub const ALL: [PassedOver; 12] = [
         PassedOver::Unreachable,
         PassedOver::NotAReplica,
         PassedOver::LagUnknown,
@@ -66,6 +68,7 @@ impl PassedOver {
         PassedOver::Strong,
         PassedOver::PositionUnknown,
         PassedOver::NotAsSeen,
+        PassedOver::Unlike,
     ];
 
     /// The name in status and metrics.
@@ -82,6 +85,7 @@ impl PassedOver {
             PassedOver::Strong => "strong",
             PassedOver::PositionUnknown => "position_unknown",
             PassedOver::NotAsSeen => "not_as_seen",
+            PassedOver::Unlike => "unlike",
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn watch(upstream: Arc<Upstream>, stop: CancellationToken) {
 async fn tend(upstream: Arc<Upstream>, index: usize) {
     let Site { server, account, database } = &upstream.sites[index];
     // Held, so that it is not forgotten while it is empty.
-    let own = server.own_pool(account, database);
+    let own = server.pool_of(account, database);
     loop {
         if server.role() != Role::Unknown {
             // The watch has just logged in with it.
@@ -109,7 +109,7 @@ impl Upstream {
         let before = leading.index();
         let judged = judge(&mut leading);
         let after = leading.index();
-        self.primary.store(after, Ordering::Release);
+        self.starts.primary.store(after, Ordering::Release);
         drop(leading);
         if before != after {
             let server = &self.sites[after].server;

@@ -530,7 +530,7 @@ fn figure_of_a_routing_decision() {
         let _feed = Feed::start(std::sync::Arc::clone(&upstream), coherence.clone(), &config, Default::default());
         let decide = |turn| {
             let bound = Bound { floor: Default::default(), again: None };
-            choose(&upstream, &coherence, Level::Bounded, Some(bound), (&|| Moment::START, turn))
+            choose(&upstream, &coherence, Level::Bounded, Some(bound), &|_| false, (&|| Moment::START, turn))
         };
         let (mut turns, mut took) = (0..TIMES, None);
         eventually("a replica to be chosen", || (decide(0).reason == Reason::LeastOutstanding).then_some(()));
