@@ -55,6 +55,8 @@
 //! An error of a replica may be its own: what it lacks in recovery, its `statement_timeout` or `temp_file_limit`, its replay. As long as no row
 //! was relayed, the read is sent to the primary (`failed_on_replica`, `replica_lost`), unless the client has cancelled it or it ran into a
 //! timeout of the session's or of `query_timeout`. After that the client is told 40001 and keeps its session.
+//! A read that has no row yet, on a replica that is too late and whose replay stands still, is looked up there (`pg_locks`): if it waits for
+//! a lock, it is cancelled and the primary answers. Any other goes on.
 //!
 //! On Aurora (known by its functions) the writer is who `aurora_replica_status()` says it is, and a reader succeeds it when it is gone. Readers tell
 //! no position, only how late they are: they answer sessions at level `bounded`, while their lag and the age of its report are within

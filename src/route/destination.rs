@@ -43,7 +43,7 @@ pub enum Reason {
     Rule(u16),
     /// A replica has just refused it as a write.
     RefusedByReplica,
-    /// The replica that it was sent to was lost, or stopped it in favour of what it replays.
+    /// The replica that it was sent to was lost, stopped it in favour of what it replays, or held it up by that.
     ReplicaLost,
     /// The replica that it was sent to answered with an error, which may be one of its own.
     FailedOnReplica,

@@ -16,7 +16,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
@@ -25,12 +24,6 @@ const PIECE: usize = 64 * 1024;
 
 /// Bytes asked of a server in one read.
 const READ: usize = 16 * 1024;
-
-/// How long what is left of an answer that does not count is read off, before the connection is given up for it.
-const READ_OFF: Duration = Duration::from_millis(20);
-
-/// How often a replica that does not answer is looked after.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// A connection that this session holds, with what it still owes.
 pub struct Held {
@@ -41,7 +34,7 @@ pub struct Held {
     /// The process that the session's client takes for its server's.
     known_as: u32,
     /// Bytes of a long frame that are still to be relayed.
-    passing: usize,
+    pub passing: usize,
     /// The batch under way has not seen its Sync.
     pub batch_open: bool,
     /// A simple query ran in a batch whose transaction its Sync commits. PostgreSQL 18 then forgets that its transaction has begun, and
@@ -68,8 +61,11 @@ pub enum Broken {
     /// It does not answer the watch either.
     #[error("the server has fallen silent")]
     Silent,
+    /// Its replay stands still, which may be why it does not answer.
+    #[error("the server's replay stands still")]
+    Still,
     /// It goes on with what nobody wants.
-    #[error("the server is still at an answer that does not count")]
+    #[error("the server is still at an answer that nobody waits for")]
     InVain,
     /// It was cancelled and did not end.
     #[error("a request that was cancelled did not end")]
@@ -99,7 +95,7 @@ impl Held {
     }
 
     /// Writes what can be written of `out` and reads what is there.
-    async fn progress(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
+    pub async fn progress(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
         let connection = &mut *self.lease;
         if connection.input.capacity() - connection.input.len() < READ / 4 {
             connection.input.reserve(READ);
@@ -159,64 +155,6 @@ impl Held {
                 Box::pin(self.progress_while_alive(out)).await?;
             } else {
                 self.progress(out).await?;
-            }
-        }
-    }
-
-    /// Reads off what is left of an answer that does not count, if it comes at once.
-    async fn read_off(&mut self, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
-        let rest = async {
-            let mut nobody = BytesMut::new();
-            while !self.flow.is_done() || self.passing > 0 {
-                self.progress(out).await?;
-                self.digest(&mut nobody, round)?;
-                nobody.clear();
-            }
-            Ok(())
-        };
-        tokio::time::timeout(READ_OFF, rest).await.unwrap_or(Err(Broken::InVain))
-    }
-
-    /// A read of which the client has nothing yet.
-    fn may_be_asked_elsewhere(&self, round: &Round) -> bool {
-        round.held_back.is_some() && self.side == Side::Replica
-    }
-
-    /// Makes progress, unless the client has gone for good.
-    async fn progress_unless_gone(
-        &mut self,
-        out: &mut BytesMut,
-        client: &mut Client,
-        round: &mut Round,
-    ) -> Result<(), Broken> {
-        let elsewhere = self.may_be_asked_elsewhere(round);
-        let progress = async {
-            match elsewhere {
-                true => self.progress_while_alive(out).await,
-                false => self.progress(out).await,
-            }
-        };
-        tokio::select! {
-            biased;
-            progressed = progress => progressed,
-            () = client.stream.broken() => match client.read().await {
-                // What it asked for before it went is done.
-                Ok(true) => {
-                    round.abandonable = false;
-                    Ok(())
-                }
-                Ok(false) | Err(_) => Err(Broken::Deserted),
-            },
-        }
-    }
-
-    /// As [`Held::progress`], as long as the server answers somebody.
-    async fn progress_while_alive(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
-        loop {
-            match tokio::time::timeout(LOOK, self.progress(out)).await {
-                Ok(progressed) => return progressed,
-                Err(_) if self.lease.is_forsaken() => return Err(Broken::Silent),
-                Err(_) => {}
             }
         }
     }

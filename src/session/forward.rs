@@ -303,10 +303,7 @@ impl Session {
             self.client.output.truncate(mark);
         }
         if matches!(pumped, Err(Broken::InVain)) {
-            tracing::debug!(
-                server = server.name(),
-                "a replica is behind what was seen of it, and its read is cancelled"
-            );
+            tracing::debug!(server = server.name(), "a read on a replica is given up and cancelled there");
             let (upstream, server, key) =
                 (Arc::clone(&self.shared.upstream), Arc::clone(&server), held.lease.key.clone());
             tokio::spawn(async move { upstream.cancel(&server, &key).await });
@@ -395,7 +392,14 @@ impl Session {
 
     pub(super) async fn relay(&mut self, held: &mut Held, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
         loop {
-            held.pump(out, &mut self.client, round).await?;
+            let is_still = match held.pump(out, &mut self.client, round).await {
+                Err(Broken::Still) => true,
+                pumped => pumped.map(|()| false)?,
+            };
+            if is_still {
+                Box::pin(self.look_after(held, round)).await?;
+                continue;
+            }
             if !round.copy_in {
                 return Ok(());
             }

@@ -17,6 +17,7 @@ pub mod console;
 mod copy;
 mod date_style;
 mod deferred;
+mod elsewhere;
 mod encryption;
 mod exchange;
 mod expected;

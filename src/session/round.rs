@@ -49,7 +49,7 @@ impl Capture {
 pub enum Again {
     /// A replica refused a write (25006): nothing happened.
     OnPrimary,
-    /// A replica was lost, or stopped a read that was in the way of what it replays: the primary does neither.
+    /// A replica was lost, stopped a read that was in the way of what it replays, or had it wait for that: the primary does none of it.
     Lost,
     /// A replica answered with another error, which may be its own: its settings, its memory, what it lacks.
     Failed,
@@ -191,6 +191,8 @@ pub struct Round {
     pub copy_in: bool,
     /// A proven read, behind which the client has asked for nothing: it need not end if the client has gone.
     pub abandonable: bool,
+    /// Where replay stood when a read was last looked after that waited for it, perhaps.
+    pub stood: Lsn,
     /// Of a read on a replica: whether the client has cancelled it.
     pub running: Option<Arc<Running>>,
     /// True once it has taken longer than it may and is being cancelled; nothing where it may take any time.

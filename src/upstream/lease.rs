@@ -3,6 +3,7 @@
 use super::Connection;
 use super::pool::Slot;
 use super::server::Server;
+use super::status::PassedOver;
 use crate::types::Lsn;
 use std::sync::Arc;
 use std::time::Instant;
@@ -76,6 +77,13 @@ impl Lease {
     /// Whether the server, or the primary that it follows, has begun another life since: what is written there now may be lost.
     pub fn is_outlived(&self) -> bool {
         self.server.has_outlived(&self.connection)
+    }
+
+    /// Where replay stands on a replica that is further behind than it may be; nothing on any other.
+    pub fn lags_at(&self) -> Option<Lsn> {
+        let seen = self.server.seen();
+        let fit = self.server.fit(seen.following, Lsn::ZERO);
+        (fit == Err(PassedOver::TooFarBehind)).then(|| self.server.replayed())
     }
 
     /// Whether the watch has lost the server since it was lent, and has not found it again: it may be frozen, and never answer.

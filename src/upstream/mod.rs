@@ -411,6 +411,15 @@ impl Upstream {
         cancel::cancel(server.target(), key).await
     }
 
+    /// Whether a backend of this server waits for a lock, as far as that can be learned.
+    pub async fn waits_for_lock(&self, server: &Arc<Server>, process: u32) -> bool {
+        let Some(site) = self.sites.iter().find(|site| Arc::ptr_eq(&site.server, server)) else { return false };
+        let Ok(control) = Control::connect(server.target(), &site.account, &site.database).await else { return false };
+        let waits =
+            format!("SELECT FROM pg_catalog.pg_locks WHERE pid OPERATOR(pg_catalog.=) {process} AND NOT granted");
+        control.rows(&waits).await.is_ok_and(|locks| !locks.is_empty())
+    }
+
     /// The account that the primary's URL gives, whichever server is the primary now.
     pub fn own_account(&self) -> &Account {
         &self.configured().account

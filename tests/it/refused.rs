@@ -41,17 +41,24 @@ fn r24_an_error_that_only_the_replica_raises_is_not_the_clients() {
     let slow = "SELECT count(*) FROM t a, t b WHERE a.id + b.id > 0 AND random() >= 0";
     let sorts =
         "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY random()) AS n FROM t a, generate_series(1, 50)) x";
+    // Not by a connection that the setting would bound as well.
+    let mut operator = replica.connect();
+    operator.rows("SET statement_timeout = 0");
+    let mut set = |setting: &str, value: &str| {
+        operator.rows(&format!("ALTER SYSTEM SET {setting} = {value}"));
+        operator.rows("SELECT pg_reload_conf()");
+    };
     let mut client = sidecache.connect("app");
     for (setting, value, usual, sql) in [("statement_timeout", "50", "0", slow), ("temp_file_limit", "0", "-1", sorts)]
     {
-        replica.set(setting, value);
+        set(setting, value);
         for (batch, told) in
             [(Batch::new().query(sql), "TDCZ"), (Batch::new().extended(sql, &[], Format::Text), "12TDCZ")]
         {
             let answer = on_replica(&sidecache, &mut client, &batch);
             assert_eq!(answer, format!("{told} None"), "{setting}");
         }
-        replica.set(setting, usual);
+        set(setting, usual);
     }
     // What the client has asked for itself ends it wherever it runs, and so does its cancel.
     client.rows("SET statement_timeout = '50ms'");
@@ -105,4 +112,29 @@ fn r24_a_replica_lost_in_mid_answer_ends_the_statement_alone() {
         });
         assert_eq!(client.value(READ), "0");
     }
+}
+
+/// A read that waits for a lock which only stuck replay holds is asked of the primary, where nobody holds it.
+#[test]
+fn r24_a_read_that_stuck_replay_holds_up_is_answered_by_the_primary() {
+    let (cluster, database, sidecache) = before("r24_stuck", "1s");
+    let mut client = sidecache.connect("app");
+    on_replica(&sidecache, &mut client, &Batch::new().query(READ));
+    let mut beside = cluster.connect("app", &database);
+    beside.rows("BEGIN");
+    beside.rows("LOCK TABLE t");
+    // It is in the log once something behind it is.
+    beside.rows("CREATE TABLE behind ()");
+    let locked = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 't'::regclass";
+    eventually("the replica to hold the lock", || {
+        (cluster.replicas[0].connect_to(&database).value(locked) == "1").then_some(())
+    });
+    let paused = cluster.pause_replay(0);
+    beside.rows("COMMIT");
+    let before = sidecache.count("/servers/1/statements");
+    client.set_patience(std::time::Duration::from_secs(15));
+    assert_eq!(client.value(READ), "0");
+    assert!(sidecache.count("/servers/1/statements") > before, "it was asked of the replica");
+    assert_eq!(client.value(READ), "0");
+    paused.resume();
 }

@@ -1,0 +1,101 @@
+//! How long a replica is waited for: a read of which the client has nothing yet may be asked elsewhere, and what nobody waits for any more is
+//! not read to its end.
+
+use super::Session;
+use super::client::Client;
+use super::compose::Side;
+use super::exchange::{Broken, Held};
+use super::round::Round;
+use bytes::BytesMut;
+use std::time::Duration;
+
+/// How long what is left of an answer that does not count is read off, before the connection is given up for it.
+const READ_OFF: Duration = Duration::from_millis(20);
+
+/// How often a replica that does not answer is looked after.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long an answer may be kept waiting by the question whether it waits for a lock.
+const LOCK_LOOK: Duration = Duration::from_secs(1);
+
+impl Session {
+    /// A replica whose replay stands still is at a read of which the client has nothing yet. Only a lock that replay holds ties the two: any
+    /// other read goes on. Asked once for each place where replay stands.
+    pub(super) async fn look_after(&self, held: &Held, round: &mut Round) -> Result<(), Broken> {
+        let stands = held.lease.server.replayed();
+        if stands == std::mem::replace(&mut round.stood, stands) {
+            return Ok(());
+        }
+        let waits = self.shared.upstream.waits_for_lock(&held.lease.server, held.lease.key.process);
+        match tokio::time::timeout(LOCK_LOOK, waits).await {
+            Ok(true) => Err(Broken::InVain),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Held {
+    /// Reads off what is left of an answer that does not count, if it comes at once.
+    pub async fn read_off(&mut self, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {
+        let rest = async {
+            let mut nobody = BytesMut::new();
+            while !self.flow.is_done() || self.passing > 0 {
+                self.progress(out).await?;
+                self.digest(&mut nobody, round)?;
+                nobody.clear();
+            }
+            Ok(())
+        };
+        tokio::time::timeout(READ_OFF, rest).await.unwrap_or(Err(Broken::InVain))
+    }
+
+    /// A read of which the client has nothing yet.
+    pub fn may_be_asked_elsewhere(&self, round: &Round) -> bool {
+        round.held_back.is_some() && self.side == Side::Replica
+    }
+
+    /// Makes progress, unless the client has gone for good.
+    pub async fn progress_unless_gone(
+        &mut self,
+        out: &mut BytesMut,
+        client: &mut Client,
+        round: &mut Round,
+    ) -> Result<(), Broken> {
+        let elsewhere = self.may_be_asked_elsewhere(round);
+        let progress = async {
+            match elsewhere {
+                true => self.progress_while_alive(out).await,
+                false => self.progress(out).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            progressed = progress => progressed,
+            () = client.stream.broken() => match client.read().await {
+                // What it asked for before it went is done.
+                Ok(true) => {
+                    round.abandonable = false;
+                    Ok(())
+                }
+                Ok(false) | Err(_) => Err(Broken::Deserted),
+            },
+        }
+    }
+
+    /// As [`Held::progress`], as long as the server answers somebody and its replay goes on.
+    pub async fn progress_while_alive(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
+        let mut lagged = None;
+        loop {
+            match tokio::time::timeout(LOOK, self.progress(out)).await {
+                Ok(progressed) => return progressed,
+                Err(_) if self.lease.is_forsaken() => return Err(Broken::Silent),
+                Err(_) => {
+                    let lags = self.lease.lags_at();
+                    if lags.is_some() && lags == std::mem::replace(&mut lagged, lags) {
+                        return Err(Broken::Still);
+                    }
+                }
+            }
+        }
+    }
+}
