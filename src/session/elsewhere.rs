@@ -1,5 +1,5 @@
-//! How long a replica is waited for: a read of which the client has nothing yet may be asked elsewhere, and what nobody waits for any more is
-//! not read to its end.
+//! How long a replica is waited for: a read of which the client has nothing yet may be asked elsewhere, one of which it has all needs no more,
+//! and what nobody waits for is not read to its end.
 
 use super::Session;
 use super::client::Client;
@@ -49,9 +49,10 @@ impl Held {
         tokio::time::timeout(READ_OFF, rest).await.unwrap_or(Err(Broken::InVain))
     }
 
-    /// A read of which the client has nothing yet.
-    pub fn may_be_asked_elsewhere(&self, round: &Round) -> bool {
-        round.held_back.is_some() && self.side == Side::Replica
+    /// A read on a replica of which the client has nothing yet, or all: what is still to come then are answers to our own questions.
+    pub fn may_be_left(&self, round: &Round) -> bool {
+        let is_answered = || round.status.is_some() || (!round.done.is_empty() && !self.flow.owes_client());
+        self.side == Side::Replica && (round.held_back.is_some() || is_answered())
     }
 
     /// Makes progress, unless the client has gone for good.
@@ -61,9 +62,9 @@ impl Held {
         client: &mut Client,
         round: &mut Round,
     ) -> Result<(), Broken> {
-        let elsewhere = self.may_be_asked_elsewhere(round);
+        let may_be_left = self.may_be_left(round);
         let progress = async {
-            match elsewhere {
+            match may_be_left {
                 true => self.progress_while_alive(out).await,
                 false => self.progress(out).await,
             }

@@ -151,7 +151,7 @@ impl Held {
             // Boxed, since every session would keep room for them.
             if round.abandonable {
                 Box::pin(self.progress_unless_gone(out, client, round)).await?;
-            } else if self.may_be_asked_elsewhere(round) {
+            } else if self.may_be_left(round) {
                 Box::pin(self.progress_while_alive(out)).await?;
             } else {
                 self.progress(out).await?;

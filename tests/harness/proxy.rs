@@ -21,6 +21,8 @@ pub struct Weather {
     pub door: Door,
     /// Each new connection is reset once so many bytes went from target to client.
     pub reset_after: Option<usize>,
+    /// Silence begins once these bytes have gone from target to client.
+    pub silence_behind: Option<&'static [u8]>,
     /// New connections lead there, as a balancer's do.
     pub towards: Option<SocketAddr>,
 }
@@ -172,6 +174,20 @@ fn pump(shared: &Shared, mut from: TcpStream, mut to: TcpStream, budget: Option<
             thread::sleep(weather.latency);
         }
         let allowed = left.map_or(read, |left| left.min(read));
+        let last = weather.silence_behind.and_then(|bytes| {
+            let at = buffer[..allowed].windows(bytes.len()).position(|window| window == bytes)?;
+            Some(at + bytes.len())
+        });
+        if let Some(last) = last {
+            let passed = to.write_all(&buffer[..last]);
+            let mut state = shared.state();
+            (state.weather.silence, state.weather.silence_behind) = (Silence::Both, None);
+            drop(state);
+            if passed.is_err() || shared.passing().is_none() || to.write_all(&buffer[last..allowed]).is_err() {
+                break;
+            }
+            continue;
+        }
         let slice = weather.slice.unwrap_or(allowed).max(1);
         if buffer[..allowed].chunks(slice).any(|segment| to.write_all(segment).is_err()) {
             break;

@@ -3,8 +3,9 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
+use crate::harness::proxy::FaultProxy;
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::{Batch, Format, Wire, tags};
+use crate::harness::wire::{Batch, Format, Login, Wire, tags};
 
 const READ: &str = "SELECT v FROM t WHERE id = 1";
 
@@ -137,4 +138,28 @@ fn r24_a_read_that_stuck_replay_holds_up_is_answered_by_the_primary() {
     assert!(sidecache.count("/servers/1/statements") > before, "it was asked of the replica");
     assert_eq!(client.value(READ), "0");
     paused.resume();
+}
+
+/// A replica that freezes after its answer, while it is asked how far that may have read, does not hold up what comes next.
+#[test]
+fn r24_a_replica_that_freezes_behind_its_answer_holds_up_nobody() {
+    let cluster = Cluster::build().replicas(1).start();
+    let database = cluster.database("r24_behind");
+    cluster.connect("app", &database).rows("CREATE TABLE t AS SELECT 0 AS v FROM generate_series(1, 3)");
+    cluster.catch_up();
+    let way = FaultProxy::to_port(cluster.replicas[0].port);
+    let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let sidecache = Sidecache::build(&cluster, &database).cache("off").replicas(&[url]).start();
+    sidecache.await_status("the replica to be ready", |status| status["servers"][1]["state"] == "ready");
+    let mut client = sidecache.connect("app");
+    let read = Batch::new().query("SELECT v FROM t");
+    on_replica(&sidecache, &mut client, &read);
+    way.set(|weather| weather.silence_behind = Some(b"SELECT 3\0Z\0\0\0\x05I"));
+    client.set_patience(std::time::Duration::from_secs(15));
+    let mut first = client.run(&read).expect("it lives");
+    while sidecache.status()["servers"][1]["role"] == "replica" {
+        first = client.run(&read).expect("nobody is held up");
+    }
+    assert_eq!(tags(&first), "TDDDCZ");
+    assert_eq!(tags(&client.run(&read).expect("nobody is held up")), "TDDDCZ");
 }
