@@ -50,6 +50,8 @@ pub(super) struct Machine {
     incarnation: u64,
     epoch: Epoch,
     applied: Lsn,
+    /// The furthest that the primary has been heard to insert.
+    inserted: Lsn,
     /// The end of the last commit heard.
     heard: Lsn,
     floor: Lsn,
@@ -71,6 +73,7 @@ impl Machine {
             incarnation: 0,
             epoch: Epoch::default(),
             applied: Lsn::ZERO,
+            inserted: Lsn::ZERO,
             heard: Lsn::ZERO,
             floor: Lsn::ZERO,
             everything: Lsn::ZERO,
@@ -121,6 +124,7 @@ impl Machine {
             self.floor = self.floor.max(self.applied).max(self.heard).max(start);
         }
         self.applied = start;
+        self.inserted = start;
         self.heard = self.floor;
         self.ring = Ring::default();
         self.freshness = Freshness::default();
@@ -197,8 +201,14 @@ impl Machine {
 
     pub(super) fn pinged(&mut self, sent: Moment, position: Lsn) {
         if self.hears() {
+            self.inserted(position);
             self.freshness.pinged(sent, position, self.applied);
         }
+    }
+
+    /// The primary has said that it inserts at this position.
+    pub(super) fn inserted(&mut self, position: Lsn) {
+        self.inserted = self.inserted.max(position);
     }
 
     pub(super) fn doubt_catalog(&mut self) -> u64 {
@@ -318,6 +328,10 @@ impl Machine {
             }
             Evidence::Replica { replayed, high } => {
                 if *replayed < bound.max(without_page_header(self.doubts.bracket_end())) {
+                    return Err(FillRefusal::ReplicaNotProven);
+                }
+                // What the primary has not been heard to have, it may never have: the replica may be on another branch.
+                if *replayed > self.applied.max(self.inserted) {
                     return Err(FillRefusal::ReplicaNotProven);
                 }
                 (*replayed, *replayed, *replayed.max(high), Source::Replica)

@@ -153,7 +153,8 @@ pub enum FillRefusal {
     TooOld,
     /// The stream broke, the epoch or the catalog changed while the query ran.
     Overtaken,
-    /// A replica's position lies below what the stream's start allows, or it left recovery.
+    /// A replica's position lies below what the stream's start allows or beyond all that the primary has been heard to have, or it left
+    /// recovery.
     ReplicaNotProven,
 }
 

@@ -365,6 +365,8 @@ impl World {
                     Place::Replayed(_) if late => Evidence::Replica { replayed: end(self.replica_replayed), high },
                     Place::Replayed(replayed) => Evidence::Replica { replayed, high },
                 };
+                // A ping may tell the primary's position before the stream gets there.
+                self.machine.inserted(self.insert_position());
                 if let Ok(admitted) = self.machine.admit(&fill, &evidence, &[RelationId::new(relation)], NOW) {
                     let (claim, high, source) = (admitted.claim, admitted.high, admitted.source);
                     self.entries.push(Entry { claim, high, source, relation, value });

@@ -47,6 +47,7 @@ fn c19_a_changed_catalog_voids_stamps_names_and_fills() {
     let coherence = live();
     let old = fill(&coherence, primary("101:101:", 1000), &[A]).unwrap();
     // On an idle primary a replica may be exactly where the change is found.
+    coherence.pinged(NOW, lsn(1200));
     let level = fill(&coherence, replica(1200, 1200), &[A]).unwrap();
     let under_way = coherence.begin_fill(NOW).unwrap();
     let elsewhere = coherence.begin_fill(NOW).unwrap();

@@ -127,6 +127,9 @@ fn f3_c3_a_replica_that_lags_is_stamped_with_what_it_replayed() {
 #[test]
 fn c3_a_replica_ahead_of_the_stream_is_served_and_raises_the_floor() {
     let coherence = live();
+    let unknown = fill(&coherence, replica(1500, 1600), &[A]);
+    assert_eq!(unknown.unwrap_err(), FillRefusal::ReplicaNotProven, "the primary may have no such history");
+    coherence.pinged(NOW, lsn(1500));
     let ahead = fill(&coherence, replica(1500, 1600), &[A]).unwrap();
     assert_eq!((ahead.stamp, ahead.high), (lsn(1500), lsn(1600)));
     assert!(ahead.source.may_lead_primary());

@@ -46,6 +46,7 @@ fn c5_a_stream_that_goes_back_within_an_epoch_stores_nothing_until_it_has_caught
 #[test]
 fn c6_nothing_crosses_into_another_epoch_even_if_the_first_comes_back() {
     let coherence = live();
+    coherence.pinged(NOW, lsn(9000));
     let ahead = fill(&coherence, replica(9000, 9000), &[A]).unwrap();
     hear(&coherence, commit(8000, 101, &[A]));
     let other = Epoch::new(8);
@@ -76,6 +77,7 @@ fn c7_c8_a_session_is_served_only_what_includes_its_floor() {
     coherence.applied(lsn(1001));
     assert_eq!(coherence.judge(&proof, &from(1001)), Ok(()));
     // Its own stamp is enough, wherever the stream is.
+    coherence.pinged(NOW, lsn(3000));
     let ahead = fill(&coherence, replica(3000, 3000), &[A]).unwrap();
     assert_eq!(coherence.judge(&ahead, &from(3000)), Ok(()));
     assert_eq!(coherence.judge(&ahead, &from(3001)), Err(Unservable::BelowFloor));
