@@ -58,6 +58,10 @@
 //! A read that has no row yet, on a replica that is too late and whose replay stands still, is looked up there (`pg_locks`): if it waits for
 //! a lock, it is cancelled and the primary answers. Any other goes on.
 //!
+//! A replica that has replayed more than the primary, asked later, has written is of another history (the primary was restored from a backup, or two
+//! replicas were promoted at once): it is passed over as `other_epoch`, and the log says so, until it is made anew or receives the primary's own
+//! log beyond where its own ended.
+//!
 //! On Aurora (known by its functions) the writer is who `aurora_replica_status()` says it is, and a reader succeeds it when it is gone. Readers tell
 //! no position, only how late they are: they answer sessions at level `bounded`, while their lag and the age of its report are within
 //! `staleness`, and nothing is cached from them. No function tells a server's zone: name it by `?zone=`.

@@ -188,6 +188,8 @@ pub(super) enum Standing {
     },
     Replica {
         replayed: Option<Lsn>,
+        /// It has a connection by which it receives more.
+        receives: bool,
     },
     /// It reads the primary's own storage, and is so late at most.
     Reader {
@@ -197,8 +199,21 @@ pub(super) enum Standing {
 
 impl Probe {
     fn read(sent: Moment, row: &[Option<String>]) -> Option<Self> {
-        let [recovery, inserted, file, replayed, received, system, started, reset, wal_level, version, block, lag] =
-            row
+        let [
+            recovery,
+            inserted,
+            file,
+            replayed,
+            received,
+            system,
+            started,
+            reset,
+            wal_level,
+            version,
+            block,
+            lag,
+            receives,
+        ] = row
         else {
             return None;
         };
@@ -207,7 +222,7 @@ impl Probe {
         let (standing, timeline) = if in_recovery {
             let timeline = received.as_deref().map(str::parse).transpose().ok()?;
             let standing = match lag.as_deref() {
-                None => Standing::Replica { replayed: lsn(replayed)? },
+                None => Standing::Replica { replayed: lsn(replayed)?, receives: receives.as_deref() == Some("t") },
                 Some(lag) => Standing::Reader { lag: lag.parse().map(Duration::from_millis).ok() },
             };
             (standing, timeline)
@@ -242,7 +257,7 @@ mod tests {
     use super::*;
 
     fn row(columns: [&str; 11]) -> Vec<Option<String>> {
-        columns.iter().chain([&"-"]).map(|&text| (text != "-").then(|| text.to_owned())).collect()
+        columns.iter().chain([&"-", &"t"]).map(|&text| (text != "-").then(|| text.to_owned())).collect()
     }
 
     const STARTED: &str = "2026-11-22 10:00:00+00";
@@ -292,7 +307,7 @@ mod tests {
     fn a_replica_has_no_epoch_and_may_not_know_its_timeline() {
         let columns = ["t", "-", "-", "0/3000148", "-", "75", STARTED, STARTED, "replica", "150018", "8192"];
         let probe = Probe::read(Moment::START, &row(columns)).unwrap();
-        assert_eq!(probe.standing, Standing::Replica { replayed: Some(Lsn::new(0x300_0148)) });
+        assert_eq!(probe.standing, Standing::Replica { replayed: Some(Lsn::new(0x300_0148)), receives: true });
         assert_eq!((probe.timeline, probe.identity.epoch), (None, Epoch::default()));
     }
 

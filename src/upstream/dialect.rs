@@ -55,7 +55,8 @@ fn postgresql(control_system: bool, control_checkpoint: bool) -> String {
     current_setting('wal_level'),
     current_setting('server_version_num'),
     current_setting('wal_block_size'),
-    NULL"
+    NULL,
+    EXISTS (SELECT FROM pg_stat_wal_receiver)"
     )
 }
 
@@ -77,6 +78,7 @@ SELECT pg_is_in_recovery() OR coalesce((SELECT session_id FROM own), '') <> 'MAS
     current_setting('wal_level'),
     current_setting('server_version_num'),
     '8192',
-    coalesce((SELECT ceil(replica_lag_in_msec)::bigint::text FROM own WHERE replica_lag_in_msec >= 0), 'unknown')"
+    coalesce((SELECT ceil(replica_lag_in_msec)::bigint::text FROM own WHERE replica_lag_in_msec >= 0), 'unknown'),
+    NULL"
     )
 }

@@ -2,6 +2,7 @@
 //! what they mean goes out. A server never becomes the primary by being configured so, and an old one that comes back
 //! never again by itself.
 
+use super::branch::{self, Branches};
 use super::control::{Probe, Standing};
 use super::dialect::is_shared;
 use super::evidence::{Measure, PrimaryHeard, Seen};
@@ -27,10 +28,17 @@ pub(super) struct Leading {
     /// The lines that replicas last said they follow.
     lines: BTreeMap<usize, Line>,
     start: Start,
+    branches: Branches,
 }
 
-/// A cluster and its timeline.
-type Line = (Option<String>, Option<u32>);
+/// What a replica follows.
+#[derive(Debug)]
+struct Line {
+    system: Option<String>,
+    timeline: Option<u32>,
+    /// It has a connection to what it follows.
+    receives: bool,
+}
 
 /// Whether the configured primary is still waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +79,7 @@ impl Leading {
             writers: BTreeMap::new(),
             lines: BTreeMap::new(),
             start: Start::Awaiting,
+            branches: Branches::default(),
         }
     }
 
@@ -117,6 +126,7 @@ impl Leading {
     /// One that takes writes is the primary from here on.
     fn lead(&mut self, index: usize) {
         self.history.forget();
+        self.branches.begin();
         self.followers.clear();
         self.index = index;
         self.life = self.writers.get(&index).cloned();
@@ -154,7 +164,7 @@ impl Leading {
         };
         let Some(life) = self.writers.get(&index).filter(|_| gave_way) else { return false };
         let mut others = self.writers.values().filter(|other| *other != life);
-        let goes_further = |(system, timeline): &Line| *system == life.system && *timeline > Some(life.timeline);
+        let goes_further = |line: &Line| line.system == life.system && line.timeline > Some(life.timeline);
         let is_foreign = |other: &Life| configured == Role::Unknown && other.system != life.system;
         self.later_than(life).is_none() && !others.any(is_foreign) && !self.lines.values().any(goes_further)
     }
@@ -191,21 +201,39 @@ impl Leading {
         self.history.oldest()
     }
 
+    /// The watch lost a server.
+    pub(super) fn lost(&mut self, index: usize) {
+        self.branches.lost(index);
+    }
+
+    /// The replicas that were found to hold another history, since this was last asked.
+    pub(super) fn apart(&mut self) -> Vec<usize> {
+        self.branches.news()
+    }
+
     fn note(&mut self, sent: Moment, inserted: Lsn) {
         let block_size = self.life.as_ref().map_or(0, |life| life.block_size);
         self.history.note(sent, reachable(inserted, block_size));
+        self.branches.inserts(sent, inserted);
     }
 
     /// What a replica's answer says, at `now`, when it is known to have replayed up to `replayed`.
     pub(super) fn replica_answered(&mut self, index: usize, probe: &Probe, replayed: Option<Lsn>, now: Moment) -> Seen {
         self.writers.remove(&index);
-        self.lines.insert(index, (probe.system.clone(), probe.timeline));
+        let receives = matches!(probe.standing, Standing::Replica { receives: true, .. });
+        self.lines.insert(index, Line { system: probe.system.clone(), timeline: probe.timeline, receives });
         self.history.trim(now, self.staleness);
         let newest = self.history.newest();
         let follows = |life: &&Life| {
             probe.system.is_some() && probe.system == life.system && probe.timeline == Some(life.timeline)
         };
-        let following = self.life.as_ref().filter(follows).map_or(Epoch::default(), |life| life.epoch);
+        let mut following = self.life.as_ref().filter(follows).map_or(Epoch::default(), |life| life.epoch);
+        if let (Standing::Replica { receives, .. }, Some(replayed)) = (probe.standing, replayed)
+            && following != Epoch::default()
+            && self.branches.told(index, replayed, receives, now) != branch::Standing::Covered
+        {
+            following = Epoch::default();
+        }
         if following != Epoch::default() {
             self.followers.insert(index);
         }
@@ -261,7 +289,7 @@ mod tests {
 
     fn replica_at(leading: &mut Leading, index: usize, timeline: u32, replayed: u64, now: u64) -> Seen {
         let replayed = Some(Lsn::new(replayed));
-        let answer = probe(0, timeline, now, Standing::Replica { replayed });
+        let answer = probe(0, timeline, now, Standing::Replica { replayed, receives: true });
         leading.replica_answered(index, &answer, replayed, Moment::from_micros(now))
     }
 

@@ -9,6 +9,7 @@
 mod account;
 mod admission;
 mod bound;
+mod branch;
 mod cancel;
 mod carried;
 mod connection;
@@ -335,7 +336,7 @@ impl Upstream {
 
     /// Tells of a ping that somebody else sent to the primary, so that replicas are measured against it too.
     pub fn saw_primary(&self, epoch: Epoch, sent: Moment, inserted: Lsn) {
-        self.leading.lock().pinged(epoch, sent, inserted);
+        self.judged(|leading| leading.pinged(epoch, sent, inserted));
     }
 
     /// What a replica must have replayed to be no further behind than it may at `now`; nothing where that is not known.

@@ -73,6 +73,7 @@ async fn watch_one(upstream: Arc<Upstream>, index: usize) {
             Err(cause) => cause,
         };
         site.server.lost();
+        upstream.leading.lock().lost(index);
         log.lost(&cause);
         tokio::time::sleep(jittered(wait)).await;
         wait = (wait * 2).min(LAST_RETRY);
@@ -110,7 +111,13 @@ impl Upstream {
         let judged = judge(&mut leading);
         let after = leading.index();
         self.starts.primary.store(after, Ordering::Release);
+        let apart = leading.apart();
         drop(leading);
+        for index in apart {
+            let server = &self.sites[index].server;
+            tracing::warn!(server = server.name(), "has replayed what the primary does not have: it takes no reads");
+            server.doubt();
+        }
         if before != after {
             let server = &self.sites[after].server;
             tracing::warn!(server = server.name(), "is the primary from here on");
@@ -133,7 +140,7 @@ impl Upstream {
                     server.begin_life();
                 }
                 let replayed = match probe.standing {
-                    Standing::Replica { replayed } => replayed,
+                    Standing::Replica { replayed, .. } => replayed,
                     _ => None,
                 };
                 let seen = self.judged(|leading| leading.replica_answered(index, probe, replayed, now));

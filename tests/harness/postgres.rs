@@ -227,9 +227,14 @@ fn login(port: u16) -> Login {
     Login { host, port, user: name(), password: name(), database: name(), parameters: Vec::new() }
 }
 
-/// Copies the data directory of a server that never ran: the copy is the same cluster, ready to follow it.
-pub fn copy_data(from: &Path, to: &Path) {
+/// Copies a data directory while its server is stopped.
+pub fn copy(from: &Path, to: &Path) {
     run(command(Path::new("cp")).arg("-a").arg(from).arg(to));
+}
+
+/// Copies the data directory of a server that is stopped: the copy is the same cluster, ready to follow it.
+pub fn copy_data(from: &Path, to: &Path) {
+    copy(from, to);
     fs::write(to.join("standby.signal"), "").expect("our own directory");
     let _ = PATIENCE;
 }

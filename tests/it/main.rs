@@ -21,6 +21,7 @@ mod harness;
 mod alike;
 mod authentication;
 mod balanced;
+mod branches;
 mod cacheable;
 mod cancels;
 mod certificates;
