@@ -60,7 +60,8 @@
 //!
 //! A replica that has replayed more than the primary, asked later, has written is of another history (the primary was restored from a backup, or two
 //! replicas were promoted at once): it is passed over as `other_epoch`, and the log says so, until it is made anew or receives the primary's own
-//! log beyond where its own ended.
+//! log beyond where its own ended. A primary that has become a replica of another configured server hands the lead to that one, if that one takes
+//! writes; as long as nobody is known to, `/readyz` says 503.
 //!
 //! On Aurora (known by its functions) the writer is who `aurora_replica_status()` says it is, and a reader succeeds it when it is gone. Readers tell
 //! no position, only how late they are: they answer sessions at level `bounded`, while their lag and the age of its report are within

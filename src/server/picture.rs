@@ -75,6 +75,8 @@ pub enum Readiness {
     PrimaryNotReached,
     /// The cache is on and it is not known yet whether changes can be heard.
     StreamNotSettled(&'static str),
+    /// The server that led is in recovery, and no other is known to take writes.
+    NobodyTakesWrites,
     /// The process ends.
     Draining,
 }
@@ -86,6 +88,7 @@ impl Readiness {
             Readiness::Ready => "ready".to_owned(),
             Readiness::PrimaryNotReached => "the primary has not been reached yet".to_owned(),
             Readiness::StreamNotSettled(state) => format!("the stream of changes is not settled yet: {state}"),
+            Readiness::NobodyTakesWrites => "the primary is in recovery, and no other server takes writes".to_owned(),
             Readiness::Draining => "draining".to_owned(),
         }
     }

@@ -22,7 +22,7 @@ use crate::route::ttl::TtlRules;
 use crate::session;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logs::Filter;
-use crate::types::Moment;
+use crate::types::{Epoch, Moment};
 use crate::upstream::{Role, Upstream};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::io;
@@ -164,7 +164,8 @@ struct Settled {
 }
 
 impl Settled {
-    fn look(&self, primary: Role, stream: &'static str) -> Readiness {
+    /// `has_led`: somebody has been seen to take writes.
+    fn look(&self, primary: Role, has_led: bool, stream: &'static str) -> Readiness {
         if primary != Role::Unknown {
             let _ = self.primary.set(());
         }
@@ -175,6 +176,7 @@ impl Settled {
         match (self.primary.get(), self.stream.get()) {
             (None, _) => Readiness::PrimaryNotReached,
             (Some(()), None) => Readiness::StreamNotSettled(stream),
+            (Some(()), Some(())) if primary == Role::Replica && has_led => Readiness::NobodyTakesWrites,
             (Some(()), Some(())) => Readiness::Ready,
         }
     }
@@ -329,7 +331,8 @@ impl Instance {
         if self.shared.stop.is_cancelled() {
             return Readiness::Draining;
         }
-        self.settled.look(self.shared.upstream.primary().role(), self.stream().0)
+        let upstream = &self.shared.upstream;
+        self.settled.look(upstream.primary().role(), upstream.epoch() != Epoch::default(), self.stream().0)
     }
 
     fn picture(&self) -> Picture {
@@ -420,18 +423,20 @@ mod tests {
     #[test]
     fn ready_once_primary_and_stream_were_settled_and_from_then_on() {
         let settled = Settled::default();
-        assert_eq!(settled.look(Role::Unknown, "connecting"), Readiness::PrimaryNotReached);
-        assert_eq!(settled.look(Role::Primary, "connecting"), Readiness::StreamNotSettled("connecting"));
-        assert_eq!(settled.look(Role::Primary, "lost"), Readiness::StreamNotSettled("lost"));
-        assert_eq!(settled.look(Role::Unknown, "proving"), Readiness::StreamNotSettled("proving"));
-        assert_eq!(settled.look(Role::Primary, "live"), Readiness::Ready);
-        assert_eq!(settled.look(Role::Unknown, "lost"), Readiness::Ready, "it goes on with what is left");
+        assert_eq!(settled.look(Role::Unknown, true, "connecting"), Readiness::PrimaryNotReached);
+        assert_eq!(settled.look(Role::Primary, true, "connecting"), Readiness::StreamNotSettled("connecting"));
+        assert_eq!(settled.look(Role::Primary, true, "lost"), Readiness::StreamNotSettled("lost"));
+        assert_eq!(settled.look(Role::Unknown, true, "proving"), Readiness::StreamNotSettled("proving"));
+        assert_eq!(settled.look(Role::Primary, true, "live"), Readiness::Ready);
+        assert_eq!(settled.look(Role::Unknown, true, "lost"), Readiness::Ready, "it goes on with what is left");
+        assert_eq!(settled.look(Role::Replica, true, "lost"), Readiness::NobodyTakesWrites);
+        assert_eq!(settled.look(Role::Replica, false, "lost"), Readiness::Ready, "it was given nothing but a replica");
     }
 
     #[test]
     fn an_absent_stream_that_is_explained_is_settled() {
         for state in ["off", "cold"] {
-            assert_eq!(Settled::default().look(Role::Primary, state), Readiness::Ready);
+            assert_eq!(Settled::default().look(Role::Primary, true, state), Readiness::Ready);
         }
     }
 }

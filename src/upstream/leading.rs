@@ -102,7 +102,7 @@ impl Leading {
         self.writers.insert(index, life.clone());
         self.lines.remove(&index);
         if index != self.index {
-            if !self.succeeds(index, &life, configured) {
+            if !self.succeeds(index, &life, configured) && !self.is_heir(index) {
                 return Heard::Stranger;
             }
         } else if self.life.is_none()
@@ -130,6 +130,17 @@ impl Leading {
         self.followers.clear();
         self.index = index;
         self.life = self.writers.get(&index).cloned();
+    }
+
+    /// Whether the leader has become a replica that receives the log of this writer, and of no other that is known.
+    fn is_heir(&self, index: usize) -> bool {
+        let Some(line) = self.lines.get(&self.index).filter(|line| line.receives && self.life.is_some()) else {
+            return false;
+        };
+        let writes_it = |life: &Life| life.system.is_some() && life.system == line.system;
+        let writes_it = |life: &Life| writes_it(life) && Some(life.timeline) == line.timeline;
+        let mut heirs = self.writers.iter().filter(|(_, life)| writes_it(life)).map(|(&index, _)| index);
+        (heirs.next(), heirs.next()) == (Some(index), None)
     }
 
     /// Who takes writes on the latest of those timelines of a cluster that come after this one.
@@ -222,6 +233,11 @@ impl Leading {
         self.writers.remove(&index);
         let receives = matches!(probe.standing, Standing::Replica { receives: true, .. });
         self.lines.insert(index, Line { system: probe.system.clone(), timeline: probe.timeline, receives });
+        if index == self.index
+            && let Some(heir) = self.writers.keys().copied().find(|&writer| self.is_heir(writer))
+        {
+            self.lead(heir);
+        }
         self.history.trim(now, self.staleness);
         let newest = self.history.newest();
         let follows = |life: &&Life| {
@@ -322,6 +338,26 @@ mod tests {
         assert_eq!(leading.index(), 1);
         let seen = replica(&mut leading, 2, 900, 400);
         assert_eq!((seen.following, seen.fresh_at), (Epoch::new(8), Some(Moment::from_micros(200))));
+    }
+
+    #[test]
+    fn r11_a_leader_that_follows_a_writer_hands_the_lead_to_it() {
+        let promoted = || {
+            let mut leading = Leading::new(S);
+            leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+            assert_eq!(leading.primary_answered(1, &primary(8, 2, 200, 900), Role::Unknown), Heard::NewLife);
+            assert_eq!(leading.primary_answered(0, &primary(7, 1, 300, 2_000), Role::Primary), Heard::Stranger);
+            leading
+        };
+        let mut leading = promoted();
+        replica(&mut leading, 1, 2_000, 400);
+        assert_eq!((leading.index(), leading.epoch()), (0, Epoch::new(7)));
+        let mut leading = promoted();
+        replica(&mut leading, 2, 900, 400);
+        assert_eq!(leading.index(), 1, "it follows nobody that is known");
+        leading.primary_answered(2, &primary(9, 1, 450, 2_000), Role::Replica);
+        replica(&mut leading, 1, 2_000, 500);
+        assert_eq!(leading.index(), 1, "which of the two?");
     }
 
     #[test]

@@ -80,3 +80,25 @@ fn r10_a_replica_ahead_of_a_restored_primary_is_not_read() {
     is(&sidecache, 1, "ready");
     assert_eq!(mark(&sidecache).as_deref(), Some("mine"));
 }
+
+/// A replica is promoted by mistake, leads, and is made anew as a replica of the primary that never stopped: that one leads again.
+#[test]
+fn r11_a_leader_that_follows_another_hands_the_lead_to_it() {
+    let mut cluster = Cluster::build().replicas(1).start();
+    let (database, sidecache) = before(&cluster, "mistake");
+    cluster.promote(0);
+    sidecache.await_status("the replica to lead", |status| {
+        status["servers"][1]["role"] == "primary" && status["servers"][1]["state"] == "ready"
+    });
+    remake(&mut cluster);
+    eventually("a write", || {
+        let mut client = sidecache.try_connect("app").ok()?;
+        let frames = client.query("UPDATE marks SET mark = 'right'").ok()?;
+        crate::harness::wire::rows(&frames).ok()
+    });
+    assert_eq!(cluster.connect("app", &database).value("SELECT mark FROM marks"), "right");
+    is(&sidecache, 0, "ready");
+    is(&sidecache, 1, "ready");
+    assert_eq!(mark(&sidecache).as_deref(), Some("right"));
+    assert_eq!(sidecache.readiness(), 200);
+}
