@@ -81,6 +81,33 @@ fn r10_a_replica_ahead_of_a_restored_primary_is_not_read() {
     assert_eq!(mark(&sidecache).as_deref(), Some("mine"));
 }
 
+/// Two replicas are promoted at once, to the same timeline; a third follows the one that does not lead.
+#[test]
+fn r10_a_replica_of_a_twin_of_the_primary_is_not_read() {
+    let mut cluster = Cluster::build().replicas(3).start();
+    let (database, sidecache) = before(&cluster, "twins");
+    cluster.primary.stop(Signal::QUIT);
+    cluster.promote(0);
+    sidecache.await_status("the first to lead", |status| {
+        status["servers"][1]["role"] == "primary" && status["servers"][1]["state"] == "ready"
+    });
+    let [_, twin, third] = &cluster.replicas[..] else { panic!("three replicas") };
+    cluster.promote(1);
+    twin.connect_to(&database)
+        .rows("CREATE TABLE filler AS SELECT generate_series(1, 10000); UPDATE marks SET mark = 'twin'");
+    let follow = format!("'host={} port={} user=postgres'", twin.sockets().display(), twin.port);
+    third.set("primary_conninfo", &follow);
+    eventually("the third to follow the twin", || {
+        (third.connect_to(&database).value("SELECT mark FROM marks") == "twin").then_some(())
+    });
+    sidecache.await_status("both to be heard", |status| {
+        status["servers"][2]["role"] == "primary" && status["servers"][3]["role"] == "replica"
+    });
+    let mut client = sidecache.connect("app");
+    let mut read_twin = || (client.value("/* sidecache: off */ SELECT mark FROM marks") == "twin").then_some(());
+    assert_eq!(within(Duration::from_secs(1), &mut read_twin), None);
+}
+
 /// A replica is promoted by mistake, leads, and is made anew as a replica of the primary that never stopped: that one leads again.
 #[test]
 fn r11_a_leader_that_follows_another_hands_the_lead_to_it() {
