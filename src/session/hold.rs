@@ -266,7 +266,7 @@ impl Session {
             return Err(self.lost(broken).await);
         }
         if round.own_error.is_some() {
-            return Ok(round.own_error);
+            return Ok(round.own_error.map(|error| *error));
         }
         held.lease.carried.is_path_old = false;
         let wanted = self.settings.current().iter();
@@ -320,7 +320,7 @@ impl Session {
         let mut out = composer.out;
         let mut round = Round::default();
         match held.pump(&mut out, &mut self.client, &mut round).await {
-            Ok(()) => Ok(round.row),
+            Ok(()) => Ok(round.row.map(|row| *row)),
             Err(broken) => Err(self.lost(broken).await),
         }
     }

@@ -261,7 +261,7 @@ impl Session {
         held.lease.carried.by_name.remove(name);
         let told = round.own_shapes.first().map(|told| told.result);
         let failure = match round.own_error {
-            Some(error) => error,
+            Some(error) => *error,
             None if made.shape.is_some() && told != made.shape => {
                 self.make_all(&[name.to_owned()], &[]).await?;
                 failure_frame(&reshaped())

@@ -199,7 +199,7 @@ impl Session {
         let cut = listening.moved.as_ref().map(|moved| Cut::new(&moved.marker, listening.channels.clone()));
         let Some(Moved { marker, .. }) = listening.moved.take() else { return Ok(()) };
         let round = self.run_own(&[CHANNELS], cut).await?;
-        let there = channels(round.row.as_deref().unwrap_or_default());
+        let there = channels(round.row.as_ref().map_or(&[], |row| row));
         let Some(listening) = &mut self.listening else { return Ok(()) };
         if let Some(cut) = round.cut {
             listening.backlog.unsplit(cut.behind);

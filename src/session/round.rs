@@ -171,11 +171,11 @@ pub struct Round {
     /// The client got an error.
     pub failed: bool,
     /// A statement of our own failed: the first one's ErrorResponse.
-    pub own_error: Option<Bytes>,
+    pub own_error: Option<Box<Bytes>>,
     /// The role may not ask for positions.
     pub may_not_ask: bool,
     /// The last row that answered [`Probe::Row`].
-    pub row: Option<Bytes>,
+    pub row: Option<Box<Bytes>>,
     /// The transaction status that the client was told last.
     pub status: Option<u8>,
     /// What the client is told of its transaction where the server's says something else, unless something fails.
@@ -209,7 +209,7 @@ impl Round {
         match probe {
             // What a Describe is answered is noted as it comes.
             Probe::Effect | Probe::Shape => {}
-            Probe::Row => self.row = Some(Bytes::copy_from_slice(body)),
+            Probe::Row => self.row = Some(Box::new(Bytes::copy_from_slice(body))),
             Probe::Snapshot => self.snapshot = text(0).and_then(|value| value.parse().ok()),
             // A server that left recovery answers NULL or `f`: nothing is proven then.
             Probe::Replayed => {
@@ -259,7 +259,7 @@ impl Round {
             message = %String::from_utf8_lossy(backend::error_field(body, b'M').unwrap_or_default()),
             "a statement of Sidecache's own failed"
         );
-        self.own_error.get_or_insert_with(|| Bytes::copy_from_slice(frame));
+        self.own_error.get_or_insert_with(|| Box::new(Bytes::copy_from_slice(frame)));
         if self.is_unproven() {
             self.disown(Again::Behind);
         }
