@@ -9,6 +9,7 @@ mod fingerprint;
 mod lookup;
 mod queries;
 mod rows;
+mod settings;
 mod versions;
 
 pub use current::Current;
@@ -21,8 +22,8 @@ use crate::types::RelationId;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Of the settings that policies, views and functions ask for, as many are told.
-const MOST_SETTINGS_READ: usize = 32;
+/// Of the settings that policies, views and functions name, as many are told.
+const MOST_SETTINGS_NAMED: usize = 64;
 
 /// Counts the snapshots that this instance has built: plans made against another version are made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -105,7 +106,7 @@ pub struct Function {
 }
 
 /// Whether a call may leave something behind in the session: a setting, a temporary table, a lock. Told by the function's
-/// source; what it calls in turn is not followed.
+/// source, and by those of functions whose names are called there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionState {
     Kept,
@@ -185,18 +186,28 @@ pub struct Parts {
     /// What users made that runs unnamed and is not immutable: its kind and its name.
     pub unsafe_casts: Vec<String>,
     pub writes: Writes,
+    /// Settings of the users' own that sources of functions name.
+    pub named_settings: BTreeSet<String>,
     /// Settings with a dot in their name that sessions start with.
     pub default_settings: Vec<DefaultSetting>,
     pub versions: Versions,
 }
 
 /// Whether a write may run a function that leaves something in the session ([`SessionState::MayMove`]), though no statement names it:
-/// a trigger's, a default's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// a trigger's, a default's, an operator's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Writes {
     #[default]
     KeepSettings,
     MayMoveSettings,
+    /// Or some of the users' own that cannot be asked for: their names are made as the function runs, or there are too many.
+    MayMoveUntold,
+}
+
+impl Writes {
+    pub fn may_move(self) -> bool {
+        self != Writes::KeepSettings
+    }
 }
 
 /// What `ALTER ROLE` or `ALTER DATABASE … SET` gives the sessions of a database.
@@ -226,8 +237,8 @@ pub struct Catalog {
     /// What sessions start with (`ALTER ROLE … SET`, `ALTER DATABASE … SET`, the configuration), as a hash: the same for every instance.
     pub defaults: u64,
     versions: Versions,
-    /// Settings of the users' own that policies, views and functions ask for by name, as far as their texts show it.
-    pub settings_read: Arc<[String]>,
+    /// Settings of the users' own that policies, views and functions ask for or set by name, as far as their texts show it.
+    pub settings_named: Arc<[String]>,
 }
 
 /// What one schema holds, by name.
@@ -243,12 +254,6 @@ impl Names {
     fn new(usage: Usage) -> Self {
         Names { usage, relations: HashMap::new(), types: HashMap::new(), operators: HashMap::new() }
     }
-}
-
-/// The settings that a text asks for by name.
-fn settings_in(text: &str) -> impl Iterator<Item = String> {
-    let named = text.split("current_setting('").skip(1).filter_map(|rest| rest.split('\'').next());
-    named.filter(|name| name.is_ascii() && name.contains('.')).map(str::to_ascii_lowercase)
 }
 
 impl Catalog {
@@ -285,20 +290,23 @@ impl Catalog {
         }
         let policies = parts.relations.iter().flat_map(|relation| relation.policies.iter().flatten());
         let views = parts.relations.iter().filter_map(|relation| relation.definition.as_ref());
-        let bodies = functions.values().flatten().filter_map(|function| function.body.as_ref());
-        let settings_read: BTreeSet<String> =
-            policies.chain(views).chain(bodies).flat_map(|text| settings_in(text)).collect();
+        let mut named = parts.named_settings;
+        named.extend(policies.chain(views).flat_map(|text| settings::named(text)));
+        let writes = match parts.writes {
+            Writes::MayMoveSettings if named.len() > MOST_SETTINGS_NAMED => Writes::MayMoveUntold,
+            writes => writes,
+        };
         Catalog {
             version,
             named: version,
-            settings_read: settings_read.into_iter().take(MOST_SETTINGS_READ).collect(),
+            settings_named: named.into_iter().take(MOST_SETTINGS_NAMED).collect(),
             relations: parts.relations.into_iter().map(|relation| (relation.id, relation)).collect(),
             schemas,
             functions,
             types: parts.types.into_iter().map(|r#type| (r#type.oid, r#type)).collect(),
             unsteady_types: parts.unsteady_types,
             unsafe_casts: parts.unsafe_casts,
-            writes: parts.writes,
+            writes,
             default_settings: parts.default_settings,
             defaults: 0,
             versions: parts.versions,

@@ -126,22 +126,37 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 
 /// Functions: oid, schema, name, volatility, security definer, argument types, whether its source, or that of a function it
 /// names, may leave something in the session, whether such a one is also run by what no statement names (triggers, defaults,
-/// constraints, rules), and the text of one that is as good as a view: in SQL, stable, for the caller, with no settings of
-/// its own. PostgreSQL runs no SET in a function that is not volatile, but calls what has the
+/// constraints, rules, operators), the text of one that is as good as a view: in SQL, stable, for the caller, with no settings of
+/// its own; its source if that names settings of the users' own, and whether it may set some whose names are made as it runs.
+/// PostgreSQL runs no SET in a function that is not volatile, but calls what has the
 /// same effect (`_SPI_execute_plan` in spi.c). `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
 /// function volatile, since a call that leaves it out evaluates it. One that gives a relation's name (regclass, regtype) is stable at best.
+/// A source that holds remarks is followed by itself without them: what looks like one may be a string.
 const FUNCTIONS: &str = concat!(
-    "WITH RECURSIVE source AS (
-    SELECT p.oid, p.proname, CASE WHEN p.prosrc = '' AND p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END AS text
+    "WITH RECURSIVE written AS (
+    SELECT p.oid, lower(p.proname) AS name, p.provolatile = 'v' AS is_free, l.lanname IN ('sql', 'plpgsql') AS is_sql,
+        CASE WHEN p.prosrc = '' AND p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END AS text
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c')
+), source AS MATERIALIZED (
+    SELECT oid, name, is_free, is_sql, CASE WHEN text ~ '--|/[*]'
+        THEN text || E'\\n;\\n' || regexp_replace(text, '--[^\\n\\r]*|/[*]([^*]|[*]+[^*/])*[*]+/', ' ', 'g') ELSE text END AS text
+    FROM written
+), calls AS MATERIALIZED (
+    SELECT s.oid, lower(m.found[1]) AS name FROM source s, regexp_matches(s.text, '([\\w$]+)\"?\\s*\\(', 'g') AS m(found)
+    UNION
+    SELECT s.oid, lower(m.found[1]) FROM source s, regexp_matches(s.text, '\"([^\"]*[^\"\\w$][^\"]*)\"\\s*\\(', 'g') AS m(found)
 ), moving AS (
-    SELECT s.oid, s.proname FROM source s WHERE s.text ~* '\\m(set_config|set_limit|setseed|pg_(try_)?advisory_(un)?lock\\w*|'
+    SELECT s.oid, s.name,
+        s.text ~* 'set_config\\M\"?\\s*\\((?!\\s*(setting_name\\s*(=>|:=)\\s*)?[en]?''+[^''\\\\|%]+''+\\s*(::\\s*\\w+\\s*)?,)'
+            OR s.text ~* '(execute|[(=])\\s*e?''+\\s*set\\s+((session|local)\\s+)?[\\w.\"]*[''%]' AS is_untold
+    FROM source s WHERE s.text ~* '\\m(set_config|set_limit|setseed|pg_(try_)?advisory_(un)?lock\\w*|'
         'pg_(create|copy)_(logical|physical)_replication_slot|pg_backup_start|pg_start_backup|'
         'pg_replication_origin_session_\\w+|dblink_connect\\w*)\\M'
+        OR s.is_free AND (NOT s.is_sql OR s.text ~* '\\m(listen|unlisten|discard|reset|load|execute)\\M'
+            OR s.text ~* '(^|;|>>|\\m(begin|then|else|loop))\\s*set\\s')
     UNION
-    SELECT s.oid, s.proname FROM moving m
-    JOIN source s ON s.text ~* ('(^|\\W)' || regexp_replace(m.proname, '(\\W)', '\\\\\\1', 'g') || '\"?\\s*\\(')
+    SELECT s.oid, s.name, m.is_untold FROM moving m JOIN calls c ON c.name = m.name JOIN source s ON s.oid = c.oid
 )
 SELECT p.oid, p.pronamespace, p.proname,
     CASE WHEN p.oid >= 16384 AND p.prokind = 'a' THEN (
@@ -159,15 +174,18 @@ SELECT p.oid, p.pronamespace, p.proname,
             WHERE g.aggfnoid = p.oid),
     p.proargtypes,
     p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c') AND (p.oid IN (SELECT oid FROM moving)
-        OR p.provolatile = 'v' AND (l.lanname NOT IN ('sql', 'plpgsql')
-            OR coalesce(p.prosrc, '') ~* '\\m(listen|unlisten|discard|reset|load|execute|temp|temporary|pg_temp\\w*)\\M'
-            OR coalesce(p.proconfig::text, '') ~* 'pg_temp' AND coalesce(p.prosrc, '') ~* '\\mcreate\\M'
-            OR coalesce(p.prosrc, '') ~* '(^|;|\\m(begin|then|else|loop))\\s*set\\s')),
-    p.oid IN (SELECT d.refobjid FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass AND d.classid IN (
-        'pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_rewrite'::regclass)),
+        OR p.provolatile = 'v' AND (coalesce(p.prosrc, '') ~* '\\m(temp|temporary|pg_temp\\w*)\\M'
+            OR coalesce(p.proconfig::text, '') ~* 'pg_temp' AND coalesce(p.prosrc, '') ~* '\\mcreate\\M')),
+    p.oid IN (SELECT d.refobjid FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass AND (d.classid IN (
+        'pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_rewrite'::regclass, 'pg_operator'::regclass,
+        'pg_cast'::regclass, 'pg_policy'::regclass, 'pg_type'::regclass, 'pg_amproc'::regclass, 'pg_event_trigger'::regclass)
+        OR d.classid = 'pg_proc'::regclass AND d.objid IN (SELECT aggfnoid FROM pg_aggregate))),
     CASE WHEN p.oid >= 16384 AND l.lanname = 'sql' AND p.prokind = 'f' AND p.provolatile = 's' AND NOT p.prosecdef
-        AND p.proconfig IS NULL AND p.prosrc <> '' THEN p.prosrc END
+        AND p.proconfig IS NULL AND p.prosrc <> '' THEN p.prosrc END,
+    CASE WHEN s.text ~* '(current_setting|set_config)|\\mset\\s+((session|local)\\s+)*[\\w$\"]+\\s*[.]' THEN s.text END,
+    p.oid IN (SELECT oid FROM moving WHERE is_untold)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+LEFT JOIN source s ON s.oid = p.oid
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
 );
 

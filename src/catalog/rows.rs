@@ -4,7 +4,7 @@
 
 use super::{
     Column, DefaultSetting, Function, Operator, Parts, Persistence, QUERIES, Relation, RelationKind, Schema,
-    SessionState, Type, TypeKind, Usage, Version, Volatility, Writes,
+    SessionState, Type, TypeKind, Usage, Version, Volatility, Writes, settings,
 };
 use crate::types::RelationId;
 use std::collections::{HashMap, HashSet};
@@ -123,7 +123,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         Ok(())
     })?;
     parts.relations = relations(&mut results, &schemas)?;
-    results.each(9, |row| {
+    results.each(11, |row| {
         let oid = row.oid(0)?;
         let argument_types =
             row.one_of(5, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect())?;
@@ -137,9 +137,11 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
             session_state: if row.flag(6)? { SessionState::MayMove } else { SessionState::Kept },
             body: row.columns[8].clone(),
         };
-        if row.flag(7)? && function.session_state == SessionState::MayMove {
-            parts.writes = Writes::MayMoveSettings;
+        let (is_unnamed, is_untold) = (row.flag(7)?, row.flag(10)?);
+        if is_unnamed && function.session_state == SessionState::MayMove {
+            parts.writes = parts.writes.max(if is_untold { Writes::MayMoveUntold } else { Writes::MayMoveSettings });
         }
+        parts.named_settings.extend(row.columns[9].iter().flat_map(|source| settings::named(source)));
         parts.functions.push((row.text(2)?.to_owned(), function));
         Ok(())
     })?;

@@ -36,7 +36,8 @@
 //! give it a value to start with, and a trigger may set it unseen. So a session is asked first, which knows what it has set itself,
 //! and what it is not certain of is not looked up. And an answer that depends on such settings is stored only if the connection, asked in the
 //! same round, had just the values that the key stands for. Where a trigger, a default or a rule calls a function that sets things, a session is
-//! certain after a write only of what it sets anew.
+//! certain after a write only of what it sets anew, and the connection is compared with what it was: the settings that sources name, and all that
+//! PostgreSQL shows as set in the session. What differs is that session's own, which keeps the connection.
 //!
 //! Rejected: remembering for each connection what was ever set on it. It would have to see through every function; asking sees the
 //! values themselves.

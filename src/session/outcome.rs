@@ -7,7 +7,6 @@ use super::settings::is_kept_by_reset_all;
 use super::shape::hash_of;
 use super::survey::{Naming, Survey};
 use super::{Block, Session};
-use crate::catalog::Writes;
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, Refusal, SettingChange, TransactionControl};
 use std::sync::Arc;
 
@@ -159,7 +158,7 @@ impl Session {
     }
 
     fn wrote_anything(&mut self) {
-        if self.heard && self.shared.catalog.load().writes == Writes::MayMoveSettings {
+        if self.heard && self.shared.catalog.load().writes.may_move() {
             self.settings.doubt_own();
         }
         self.wrote = true;

@@ -102,6 +102,10 @@ pub struct Left {
     pub temporary: bool,
     /// Whether advisory locks are held, if that was asked.
     pub locks: bool,
+    /// All that is set, if that was asked.
+    pub whole: Option<Bytes>,
+    /// Whether it listens, if that was asked.
+    pub listens: bool,
 }
 
 /// What a Describe was answered.
@@ -226,6 +230,8 @@ impl Round {
                         settings: Bytes::copy_from_slice(settings),
                         temporary: text(1) == Some("t"),
                         locks: text(2) == Some("t"),
+                        whole: column(body, 3).map(Bytes::copy_from_slice),
+                        listens: text(4) == Some("t"),
                     })
                 });
             }

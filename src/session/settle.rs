@@ -84,19 +84,24 @@ impl Session {
         let known = |held: &Held| {
             let carried = &held.lease.carried;
             let catalog = self.shared.catalog.load();
-            let is_same = |state: &State| state.settings == carried.settings && state.asked == catalog.settings_read;
-            carried.state.as_ref().is_some_and(is_same)
+            let is_same = |state: &State| {
+                state.settings == carried.settings
+                    && state.asked == catalog.settings_named
+                    && (state.whole.is_some() || !catalog.writes.may_move())
+            };
+            carried.state.as_deref().is_some_and(is_same)
         };
         !self.checks_state() || self.held.as_ref().is_none_or(known)
     }
 
     /// Asks what decides answers on the held connection: before something runs that may change it.
     pub(super) async fn know_state(&mut self) -> Result<(), End> {
-        let asked = Arc::clone(&self.shared.catalog.load().settings_read);
-        let said = self.ask_state(&asked, Look::Settings).await?;
+        let asked = Arc::clone(&self.shared.catalog.load().settings_named);
+        let said = self.ask_state(&asked, self.look(false)).await?;
         if let Some(held) = &mut self.held {
             let settings = held.lease.carried.settings.clone();
-            held.lease.carried.state = said.map(|said| State { settings, asked, said: said.settings });
+            held.lease.carried.state =
+                said.map(|said| Box::new(State { settings, asked, said: said.settings, whole: said.whole }));
         }
         Ok(())
     }
@@ -118,11 +123,20 @@ impl Session {
         if now.as_ref().is_some_and(|left| left.locks) {
             self.pin(PinReason::AdvisoryLock);
         }
+        if now.as_ref().is_some_and(|left| left.listens) {
+            self.pin(PinReason::Listen);
+        }
+        if self.shared.catalog.load().writes == Writes::MayMoveUntold {
+            self.pin(PinReason::Opaque);
+        }
         let Some(held) = &self.held else { return Ok(true) };
         let carried = &held.lease.carried;
-        match &carried.state {
-            Some(State { settings, said, .. }) if *settings == carried.settings => {
-                if now.as_ref().map(|left| &left.settings) != Some(said) {
+        match carried.state.as_deref() {
+            Some(State { settings, said, whole, .. }) if *settings == carried.settings => {
+                let is_same = |left: &Left| {
+                    left.settings == *said && (left.whole.is_none() || whole.is_none() || left.whole == *whole)
+                };
+                if !now.as_deref().is_some_and(is_same) {
                     self.pin(PinReason::Opaque);
                 }
                 Ok(true)
@@ -146,10 +160,13 @@ impl Session {
         !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session
     }
 
-    /// What may have been left by what ran. Triggers that may take locks are as good as statements that do.
+    /// What may have been left by what ran: where triggers may set anything, anything.
     pub(super) fn look(&self, may_leave_anything: bool) -> Look {
-        let triggers = || self.shared.catalog.load().writes == Writes::MayMoveSettings;
-        if may_leave_anything || triggers() { Look::Locks } else { Look::Settings }
+        match may_leave_anything {
+            _ if self.shared.catalog.load().writes.may_move() => Look::Whole,
+            true => Look::Locks,
+            false => Look::Settings,
+        }
     }
 
     async fn ask_state(&mut self, asked: &[String], look: Look) -> Result<Option<Box<Left>>, End> {

@@ -13,6 +13,8 @@ pub struct State {
     pub asked: Arc<[String]>,
     /// As the server said.
     pub said: Bytes,
+    /// All that was set, if that was asked.
+    pub whole: Option<Bytes>,
 }
 
 /// What a session left on a connection and the next session must know.
@@ -26,7 +28,7 @@ pub struct Carried {
     pub is_path_old: bool,
     /// What decides answers there, as the server said when it carried those settings. Functions and triggers may change it
     /// unseen: who ran any asks again.
-    pub state: Option<State>,
+    pub state: Option<Box<State>>,
     /// Prepared statements that exist there: our number for the statement, least recently used last.
     pub prepared: HashMap<u64, u64, foldhash::fast::RandomState>,
     /// What they are, as far as it was told since they were parsed there.

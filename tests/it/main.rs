@@ -48,6 +48,7 @@ mod guessing;
 mod harness_smoke;
 mod inputs;
 mod left_behind;
+mod left_settings;
 mod limits;
 mod listening;
 mod methods;

@@ -54,6 +54,7 @@ fn catalog() -> Catalog {
         CatalogVersion(1),
         Parts {
             writes: Default::default(),
+            named_settings: Default::default(),
             default_settings: Vec::new(),
             versions: Default::default(),
             unsteady_types: Default::default(),

@@ -28,8 +28,8 @@ fn results() -> Vec<Rows> {
         rows(&[&["105", " SELECT 1;"]]),
         rows(&[&["105", "101"]]),
         rows(&[
-            &["100", "11", "f", "s", "f", "", "f", "t", "NULL"],
-            &["20000", "2200", "g", "i", "t", "23 25", "t", "f", "SELECT 1"],
+            &["100", "11", "f", "s", "f", "", "f", "t", "NULL", "NULL", "f"],
+            &["20000", "2200", "g", "i", "t", "23 25", "t", "f", "SELECT 1", "SET Acme.tenant = 1", "t"],
         ]),
         rows(&[&["11", "=", "i"]]),
         rows(&[
@@ -78,7 +78,21 @@ fn c15_writes_may_move_settings_where_a_function_that_does_runs_unnamed() {
     assert_eq!(build(&results()).unwrap().writes, Writes::KeepSettings, "one moves and is named, one is not and keeps");
     let mut trigger = results();
     trigger[7][1][7] = Some("t".into());
+    assert_eq!(build(&trigger).unwrap().writes, Writes::MayMoveUntold);
+    trigger[7][1][10] = Some("f".into());
     assert_eq!(build(&trigger).unwrap().writes, Writes::MayMoveSettings);
+    let names = |names: std::ops::Range<u32>| names.map(|n| format!("set app.a{n} = 1;")).collect::<String>();
+    trigger[7][1][9] = Some(names(0..64));
+    let many = build(&trigger).unwrap();
+    assert_eq!((many.writes, many.settings_named.len()), (Writes::MayMoveSettings, 64));
+    trigger[7][1][9] = Some(names(0..65));
+    let more = build(&trigger).unwrap();
+    assert_eq!((more.writes, more.settings_named.len()), (Writes::MayMoveUntold, 64));
+}
+
+#[test]
+fn c15_settings_that_sources_name_are_told() {
+    assert_eq!(build(&results()).unwrap().settings_named[..], ["acme.tenant".to_owned()]);
 }
 
 #[test]
@@ -124,7 +138,7 @@ fn every_column_that_does_not_read_is_an_error() {
                 let expected = Some(BuildError::Malformed { query, row: 0, column });
                 // A name may be any text, and so may a definition, which may also be missing.
                 let name = (column == 2 && [1, 7, 9].contains(&query)) || (column == 1 && [0, 8].contains(&query));
-                let source = [(3, 1), (5, 1), (7, 8)].contains(&(query, column));
+                let source = [(3, 1), (5, 1), (7, 8), (7, 9)].contains(&(query, column));
                 let role = (query, column) == (11, 0);
                 let free = source || (text.is_some() && (name || role || query == 10));
                 assert_eq!(found, if free { None } else { expected }, "query {query}, column {column}, {text:?}");

@@ -287,4 +287,8 @@ impl Names for Fake {
     fn has_unsafe_casts(&self) -> bool {
         self.unsafe_casts
     }
+
+    fn may_move_unnamed(&self) -> bool {
+        false
+    }
 }

@@ -138,8 +138,10 @@ impl<'n> Judge<'n> {
         facts.operators.iter().for_each(|name| self.operator(name, path));
         facts.casts.iter().for_each(|cast| self.cast(cast, &case));
         if names.has_unsafe_casts() {
-            // Such a cast may be implied anywhere. It still changes nothing, or the database would not survive its planner.
-            self.refuse(Refusal::UnprovenCast, Proof::Harmless);
+            // Such a cast may be implied anywhere. It still changes nothing, or the database would not survive its planner, unless the
+            // functions that run unnamed there are of those that leave something in a session.
+            let proof = if names.may_move_unnamed() { Proof::Unproven } else { Proof::Harmless };
+            self.refuse(Refusal::UnprovenCast, proof);
         }
         for (found, refusal) in [
             (facts.table_sample, Refusal::TableSample),

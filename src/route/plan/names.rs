@@ -16,6 +16,7 @@ pub(super) trait Names {
     fn is_row_type(&self, name: &Name, path: &SearchPath) -> bool;
     fn is_unsteady(&self, oid: u32) -> bool;
     fn has_unsafe_casts(&self) -> bool;
+    fn may_move_unnamed(&self) -> bool;
 }
 
 impl Names for Catalog {
@@ -57,5 +58,9 @@ impl Names for Catalog {
 
     fn has_unsafe_casts(&self) -> bool {
         Catalog::has_unsafe_casts(self)
+    }
+
+    fn may_move_unnamed(&self) -> bool {
+        self.writes.may_move()
     }
 }
