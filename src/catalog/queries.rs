@@ -131,7 +131,8 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 /// PostgreSQL runs no SET in a function that is not volatile, but calls what has the
 /// same effect (`_SPI_execute_plan` in spi.c). `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
-/// function volatile, since a call that leaves it out evaluates it. One that gives a relation's name (regclass, regtype) is stable at best.
+/// function volatile, since a call that leaves it out evaluates it. One that gives a relation's name (regclass, regtype) is stable at best,
+/// and so is one that is marked immutable though its source, or that of a function it names, reads tables or settings.
 /// A source that holds remarks is followed by itself without them: what looks like one may be a string.
 const FUNCTIONS: &str = concat!(
     "WITH RECURSIVE written AS (
@@ -157,6 +158,11 @@ const FUNCTIONS: &str = concat!(
             OR s.text ~* '(^|;|>>|\\m(begin|then|else|loop))\\s*set\\s')
     UNION
     SELECT s.oid, s.name, m.is_untold FROM moving m JOIN calls c ON c.name = m.name JOIN source s ON s.oid = c.oid
+), reading AS (
+    SELECT s.oid, s.name FROM source s WHERE regexp_replace(s.text,
+        'distinct\\s+from\\M|\\m(extract|substring|trim|overlay)\\s*\\([^()]*\\mfrom\\M', ' ', 'gi') ~* '\\m(from|table|current_setting|execute)\\M'
+    UNION
+    SELECT s.oid, s.name FROM reading r JOIN calls c ON c.name = r.name JOIN source s ON s.oid = c.oid
 )
 SELECT p.oid, p.pronamespace, p.proname,
     CASE WHEN p.oid >= 16384 AND p.prokind = 'a' THEN (
@@ -166,7 +172,7 @@ SELECT p.oid, p.pronamespace, p.proname,
         WHEN p.oid >= 16384 AND p.pronargdefaults > 0 AND ",
     impure!("p.proargdefaults::text"),
     " THEN 'v'
-        WHEN p.provolatile = 'i' AND p.prorettype IN (2205, 2206, 2210, 2211) THEN 's'
+        WHEN p.provolatile = 'i' AND (p.prorettype IN (2205, 2206, 2210, 2211) OR p.oid IN (SELECT oid FROM reading)) THEN 's'
         ELSE p.provolatile::text END,
     p.prosecdef OR p.oid >= 16384 AND p.prokind = 'a' AND (
             SELECT coalesce(bool_or(f.prosecdef), false) FROM pg_aggregate g JOIN pg_proc f ON f.oid IN (g.aggtransfn, g.aggfinalfn,
@@ -180,7 +186,8 @@ SELECT p.oid, p.pronamespace, p.proname,
         'pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_rewrite'::regclass, 'pg_operator'::regclass,
         'pg_cast'::regclass, 'pg_policy'::regclass, 'pg_type'::regclass, 'pg_amproc'::regclass, 'pg_event_trigger'::regclass)
         OR d.classid = 'pg_proc'::regclass AND d.objid IN (SELECT aggfnoid FROM pg_aggregate))),
-    CASE WHEN p.oid >= 16384 AND l.lanname = 'sql' AND p.prokind = 'f' AND p.provolatile = 's' AND NOT p.prosecdef
+    CASE WHEN p.oid >= 16384 AND l.lanname = 'sql' AND p.prokind = 'f' AND NOT p.prosecdef
+        AND (p.provolatile = 's' OR p.provolatile = 'i' AND p.oid IN (SELECT oid FROM reading))
         AND p.proconfig IS NULL AND p.prosrc <> '' THEN p.prosrc END,
     CASE WHEN s.text ~* '(current_setting|set_config)|\\mset\\s+((session|local)\\s+)*[\\w$\"]+\\s*[.]' THEN s.text END,
     p.oid IN (SELECT oid FROM moving WHERE is_untold)

@@ -7,7 +7,8 @@
 //! * **Every name resolves**, by the session's own `search_path`, to a table or view whose changes are heard. A view depends on its tables and on
 //!   itself, a partitioned table on its partitions, a table on what inherits from it.
 //! * **Every function, operator and cast is immutable**, in the text and behind views, or one of PostgreSQL's own stable ones that are known to
-//!   depend on nothing but their arguments and settings that are in the key, or a stable one in SQL whose body proves the same; all others are refused, and so are
+//!   depend on nothing but their arguments and settings that are in the key, or a stable one in SQL whose body proves the same. One that is marked
+//!   immutable though its source reads tables or settings counts as stable. All others are refused, and so are
 //!   `now()`, `current_date`, and strings such as `'today'` where they could become dates.
 //! * **Every policy of row-level security** that bears on reading is judged as a view's definition is: what it reads, the answer depends on.
 //! * **Every setting that is asked for** (`current_setting`) is written out and one of the users' own, with a dot in its name.

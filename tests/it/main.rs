@@ -52,6 +52,7 @@ mod left_settings;
 mod limits;
 mod listening;
 mod methods;
+mod mislabelled;
 mod named;
 mod odd;
 mod operating;
