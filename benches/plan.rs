@@ -104,6 +104,7 @@ fn function(oid: u32) -> Function {
         security_definer: false,
         built_in: true,
         argument_types: Vec::new(),
+        result_types: Vec::new(),
         session_state: SessionState::Kept,
         body: None,
     }

@@ -100,6 +100,8 @@ pub struct Function {
     /// Comes with PostgreSQL (its oid is below 16384).
     pub built_in: bool,
     pub argument_types: Vec<u32>,
+    /// Of one that users made: what it returns, and its OUT and TABLE columns.
+    pub result_types: Vec<u32>,
     pub session_state: SessionState,
     /// For a stable one in SQL that runs as its caller and under its caller's settings: its source, which can be judged as a view's is.
     pub body: Option<String>,

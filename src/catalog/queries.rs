@@ -127,7 +127,8 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 /// Functions: oid, schema, name, volatility, security definer, argument types, whether its source, or that of a function it
 /// names, may leave something in the session, whether such a one is also run by what no statement names (triggers, defaults,
 /// constraints, rules, operators), the text of one that is as good as a view: in SQL, stable, for the caller, with no settings of
-/// its own; its source if that names settings of the users' own, and whether it may set some whose names are made as it runs.
+/// its own; its source if that names settings of the users' own, whether it may set some whose names are made as it runs, and the types of its
+/// results, if users made it.
 /// PostgreSQL runs no SET in a function that is not volatile, but calls what has the
 /// same effect (`_SPI_execute_plan` in spi.c). `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
@@ -190,18 +191,21 @@ SELECT p.oid, p.pronamespace, p.proname,
         AND (p.provolatile = 's' OR p.provolatile = 'i' AND p.oid IN (SELECT oid FROM reading))
         AND p.proconfig IS NULL AND p.prosrc <> '' THEN p.prosrc END,
     CASE WHEN s.text ~* '(current_setting|set_config)|\\mset\\s+((session|local)\\s+)*[\\w$\"]+\\s*[.]' THEN s.text END,
-    p.oid IN (SELECT oid FROM moving WHERE is_untold)
+    p.oid IN (SELECT oid FROM moving WHERE is_untold),
+    CASE WHEN p.oid < 16384 THEN '' ELSE concat_ws(' ', p.prorettype::oid, (SELECT string_agg(a.type::text, ' ')
+        FROM unnest(p.proallargtypes, p.proargmodes) AS a(type, mode) WHERE a.mode IN ('o', 'b', 't'))) END
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN source s ON s.oid = p.oid
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
 );
 
-/// Operators, a row a name: schema, name, worst volatility, where one of users that is not immutable, or that takes a time with time zone
+/// Operators, a row a name: schema, name, worst volatility, where one of users that is not immutable, or that takes or gives a time with time zone
 /// or a relation's name and may make it of another type unseen, counts as volatile.
 const OPERATORS: &str = concat!(
     "SELECT o.oprnamespace, o.oprname, max(CASE WHEN ",
     unproven!(),
-    " OR o.oid >= 16384 AND (o.oprleft IN (1266, 1270, 2205, 2210) OR o.oprright IN (1266, 1270, 2205, 2210))",
+    " OR o.oid >= 16384 AND (o.oprleft IN (1266, 1270, 2205, 2210) OR o.oprright IN (1266, 1270, 2205, 2210)
+        OR o.oprresult IN (1266, 1270, 2205, 2210))",
     " THEN 'v' ELSE f.provolatile::text END)
 FROM pg_operator o JOIN pg_proc f ON f.oid = o.oprcode
 JOIN pg_namespace n ON n.oid = o.oprnamespace

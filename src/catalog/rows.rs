@@ -123,17 +123,18 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         Ok(())
     })?;
     parts.relations = relations(&mut results, &schemas)?;
-    results.each(11, |row| {
+    results.each(12, |row| {
         let oid = row.oid(0)?;
-        let argument_types =
-            row.one_of(5, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect())?;
+        let types =
+            |column| row.one_of(column, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect());
         let function = Function {
             oid,
             schema: row.name_of(1, &schemas)?,
             volatility: row.one_of(3, volatility)?,
             security_definer: row.flag(4)?,
             built_in: oid < 16384,
-            argument_types,
+            argument_types: types(5)?,
+            result_types: types(11)?,
             session_state: if row.flag(6)? { SessionState::MayMove } else { SessionState::Kept },
             body: row.columns[8].clone(),
         };

@@ -42,3 +42,35 @@ fn c12_functions_that_are_wrongly_marked_immutable_are_never_older() {
         watched.warm(&mut client, read);
     }
 }
+
+/// A relation's name, or a time of day at a zone, that a function gives.
+#[test]
+fn c22_what_a_function_gives_may_hang_on_the_catalog() {
+    let watched = Watched::shared(
+        "c22_gives",
+        "CREATE TABLE t(id int, o oid, opens time); INSERT INTO t VALUES (1, 't'::regclass, '10:00');\
+         CREATE TYPE named AS (a regclass, b int); CREATE DOMAIN kind AS regclass;\
+         CREATE FUNCTION one(i int) RETURNS regclass LANGUAGE sql STABLE AS 'SELECT o FROM t WHERE id = i';\
+         CREATE FUNCTION listed(o oid) RETURNS TABLE(a regclass, b int) LANGUAGE sql IMMUTABLE AS 'SELECT o::regclass, 1';\
+         CREATE FUNCTION given(o oid, OUT r regclass, OUT n int) LANGUAGE sql IMMUTABLE AS 'SELECT o::regclass, 1';\
+         CREATE FUNCTION composed(o oid) RETURNS named LANGUAGE sql IMMUTABLE AS 'SELECT o::regclass, 1';\
+         CREATE FUNCTION of_domain(o oid) RETURNS kind LANGUAGE sql IMMUTABLE AS 'SELECT o::regclass::kind';\
+         CREATE FUNCTION zoned(o time) RETURNS timetz LANGUAGE sql STABLE AS 'SELECT o';\
+         CREATE FUNCTION plain(o oid, OUT n int, OUT m text) LANGUAGE sql IMMUTABLE AS 'SELECT 1, ''a''';\
+         CREATE FUNCTION regclass_of(oid, int) RETURNS regclass LANGUAGE sql IMMUTABLE AS 'SELECT $1::regclass';\
+         CREATE OPERATOR |=> (LEFTARG = oid, RIGHTARG = int, FUNCTION = regclass_of)",
+    );
+    let mut client = watched.client();
+    watched.warm(&mut client, "SELECT (plain(o)).n FROM t");
+    for read in [
+        "SELECT one(1) FROM t WHERE id = 1",
+        "SELECT (listed(o)).a FROM t",
+        "SELECT (given(o)).r FROM t",
+        "SELECT composed(o) FROM t",
+        "SELECT of_domain(o) FROM t",
+        "SELECT zoned(opens) FROM t",
+        "SELECT o |=> 1 FROM t",
+    ] {
+        watched.never_cached(&mut client, read);
+    }
+}

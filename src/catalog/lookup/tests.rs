@@ -32,6 +32,7 @@ fn function(oid: u32, schema: &str, volatility: Volatility) -> (String, Function
         security_definer: false,
         built_in: oid < 16384,
         argument_types: vec![],
+        result_types: vec![],
         session_state: SessionState::Kept,
         body: None,
     };

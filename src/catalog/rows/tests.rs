@@ -28,8 +28,21 @@ fn results() -> Vec<Rows> {
         rows(&[&["105", " SELECT 1;"]]),
         rows(&[&["105", "101"]]),
         rows(&[
-            &["100", "11", "f", "s", "f", "", "f", "t", "NULL", "NULL", "f"],
-            &["20000", "2200", "g", "i", "t", "23 25", "t", "f", "SELECT 1", "SET Acme.tenant = 1", "t"],
+            &["100", "11", "f", "s", "f", "", "f", "t", "NULL", "NULL", "f", ""],
+            &[
+                "20000",
+                "2200",
+                "g",
+                "i",
+                "t",
+                "23 25",
+                "t",
+                "f",
+                "SELECT 1",
+                "SET Acme.tenant = 1",
+                "t",
+                "2249 25 1266",
+            ],
         ]),
         rows(&[&["11", "=", "i"]]),
         rows(&[
@@ -114,6 +127,7 @@ fn c12_rows_become_functions_operators_and_types() {
     assert_eq!((g.volatility, g.security_definer, g.built_in), (Volatility::Immutable, true, false));
     assert_eq!((g.argument_types.as_slice(), g.session_state), (&[23, 25][..], SessionState::MayMove));
     assert_eq!(g.body.as_deref(), Some("SELECT 1"));
+    assert_eq!(g.result_types, [2249, 25, 1266]);
     assert!(catalog.functions(None, "f", &path)[0].built_in);
     assert_eq!(catalog.operator(None, "=", &path), Some(Volatility::Immutable));
     assert_eq!(catalog.type_of(20_001).unwrap().kind, TypeKind::Domain { base: 23 });

@@ -152,6 +152,7 @@ impl Fake {
             security_definer: false,
             built_in,
             argument_types: arguments.to_vec(),
+            result_types: Vec::new(),
             session_state: SessionState::Kept,
             body: None,
         };

@@ -279,12 +279,12 @@ impl<'n> Judge<'n> {
             true => self.built_in(name, arguments, function),
             false => self.user_function(function),
         }
-        // An argument becomes one unseen.
+        // An argument becomes one unseen, and what a function of the users' gives is one.
         let is_unsteady = |oid: &u32| match function.built_in {
             true => names_relations(*oid),
             false => self.names.is_unsteady(*oid),
         };
-        if function.argument_types.iter().any(is_unsteady) {
+        if function.argument_types.iter().chain(&function.result_types).any(is_unsteady) {
             self.refuse(Refusal::UnprovenCast, Proof::Harmless);
         }
     }
