@@ -4,6 +4,7 @@
 use crate::catalog::{Catalog, SearchPath};
 use crate::route::plan::{Encoding, Plan, plan};
 use crate::route::rules::RouteRules;
+use crate::sql::time_words::is_time_word;
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
@@ -45,19 +46,6 @@ fn says_time(text: &[u8]) -> bool {
         }
     }
     false
-}
-
-/// Words that stand for the present time where a date is read (`datetktbl` in datetime.c).
-const TIME_WORDS: [&[u8]; 4] = [b"now", b"today", b"tomorrow", b"yesterday"];
-
-/// Whether it is one of them.
-pub fn is_time_word(word: &[u8]) -> bool {
-    TIME_WORDS.iter().any(|time| time.eq_ignore_ascii_case(word))
-}
-
-/// Whether the first letters are.
-pub fn begins_with_time_word(text: &[u8]) -> bool {
-    TIME_WORDS.iter().any(|time| text.get(..time.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(time)))
 }
 
 const SHARDS: usize = 16;

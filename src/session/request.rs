@@ -4,11 +4,12 @@
 use super::Session;
 use super::client::{UnitEnd, frames};
 use super::explain::stand_in;
-use super::plans::{Names, Plans, begins_with_time_word, is_time_word};
+use super::plans::{Names, Plans};
 use super::portal::{Prepared, Told};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::{Encoding, Hint, Plan};
 use crate::sql::identity::strip;
+use crate::sql::time_words::{begins_with_time_word, says_time_word};
 use crate::wire::frontend::{self, Bind, Parse, Subject};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -257,11 +258,6 @@ fn hides_time_word(value: &[u8]) -> bool {
     (0..value.len()).any(|at| begins_with_time_word(&value[at..]))
 }
 
-fn says_time_word(value: &[u8]) -> bool {
-    // The longest is "yesterday"; each may stand among other fields.
-    value.split(|byte| !byte.is_ascii_alphabetic()).any(is_time_word)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,7 +270,7 @@ mod tests {
             out.extend_from_slice(value);
             out
         };
-        for time in [&b"now"[..], b" NOW ", b"tomorrow 12:00", b"Yesterday"] {
+        for time in [&b"now"[..], b" NOW ", b"tomorrow 12:00", b"Yesterday", b"{\"n\\ow\"}"] {
             assert!(has_time_word(&text(time)), "{time:?}");
         }
         for other in [&b"2026-01-01"[..], b"nowhere", b"42", b""] {

@@ -16,6 +16,10 @@ use sqlparser::ast::{
 /// Stack for parsing, walking and dropping a tree within the bounds of [`super::token`], several times over (bytes).
 const STACK: usize = 32 * 1024 * 1024;
 
+/// What PostgreSQL calls computed columns after their syntax (`FigureColname` in parse_target.c), where that is no function's name.
+const NAMED_BY_GRAMMAR: &[&str] =
+    &["array", "case", "coalesce", "exists", "extract", "greatest", "grouping", "least", "nullif", "row", "user"];
+
 /// Understands one query. The text is one statement that begins with SELECT, VALUES, TABLE, WITH or a parenthesis.
 /// Of a query that modifies rows no more is known than that.
 pub fn facts(lexed: &Lexed<'_>) -> Result<Facts, Refused> {
@@ -211,13 +215,16 @@ impl Walk {
     }
 
     fn item(&mut self, item: &SelectItem) -> Result<(), Refused> {
-        let met = self.met.len();
+        let (met, casts) = (self.met.len(), self.facts.casts.len());
         match item {
             SelectItem::UnnamedExpr(expr) => {
                 self.expr(expr)?;
                 // PostgreSQL names a computed column after something in it.
                 if self.queries > 1 && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
                     self.facts.aliases.extend_from_slice(&self.met[met..]);
+                    let types = self.facts.casts[casts..].iter().map(|cast| cast.target.name.name.clone());
+                    self.facts.aliases.extend(types);
+                    self.facts.aliases.extend(NAMED_BY_GRAMMAR.iter().map(|name| (*name).to_owned()));
                 }
                 Ok(())
             }

@@ -74,3 +74,41 @@ fn c22_what_a_function_gives_may_hang_on_the_catalog() {
         watched.never_cached(&mut client, read);
     }
 }
+
+/// Elements of arrays, bounds of ranges and fields of rows may have their letters quoted.
+#[test]
+fn c22_time_words_in_quotes_are_never_stored() {
+    let setup = "CREATE TABLE w(id int); INSERT INTO w VALUES (1); CREATE TYPE moment AS (a timestamptz, b int)";
+    let watched = Watched::shared("c22_quoted", setup);
+    let mut client = watched.client();
+    watched.warm(&mut client, r#"SELECT '{"2026-01-01"}'::timestamptz[] FROM w"#);
+    for read in [
+        r#"SELECT '{"n\ow"}'::timestamptz[] FROM w"#,
+        r#"SELECT '[n"o"w,)'::tstzrange FROM w"#,
+        r#"SELECT '(n"o"w,1)'::moment FROM w"#,
+    ] {
+        watched.never_cached(&mut client, read);
+    }
+}
+
+/// Columns that are called after the grammar, or a type, hide those of a table.
+#[test]
+fn c22_columns_named_by_the_grammar_are_told_from_those_of_tables() {
+    let watched = Watched::shared(
+        "c22_hidden",
+        "CREATE TABLE w(id int, \"text\" int, \"coalesce\" int, \"case\" int, \"varchar\" int, \"nullif\" int, \"array\" int, txt text); \
+         INSERT INTO w VALUES (1, 1, 1, 1, 1, 1, 1, 'now')",
+    );
+    let mut client = watched.client();
+    watched.warm(&mut client, "SELECT s.id::int8 FROM (SELECT id + 1 AS id, (txt || '')::text FROM w) s");
+    for read in [
+        "SELECT s.text::timestamptz FROM (SELECT (txt || '')::text FROM w) s",
+        "SELECT s.varchar::timestamptz FROM (SELECT (txt || '')::varchar FROM w) s",
+        "SELECT s.coalesce::timestamptz FROM (SELECT coalesce(txt, '') FROM w) s",
+        "SELECT s.case::timestamptz FROM (SELECT CASE WHEN id = 1 THEN txt || '' END FROM w) s",
+        "SELECT s.nullif::timestamptz FROM (SELECT nullif(txt, '') FROM w) s",
+    ] {
+        assert_eq!(client.rows(read).len(), 1, "{read}");
+        watched.never_cached(&mut client, read);
+    }
+}
