@@ -186,7 +186,7 @@ impl Verifier<'_> {
             // A connection that logged in by a name, or was put into a role by it, is still of the role that had the name then.
             let is_another = loaded.roles.learn(roles);
             // Nor is it known what it starts with of settings that nobody has asked for.
-            let is_more = self.upstream.reads_settings(&catalog.settings_read);
+            let is_more = self.upstream.reads_settings(&catalog.settings_named);
             let defaults = is_another || is_more || changes(&DEFAULTS);
             if changes(&RIGHTS) && link.identity.version < NOTICES_RIGHTS {
                 self.upstream.paths_changed(at);

@@ -89,7 +89,7 @@ impl Session {
     fn reads_unasked(&self, plan: &Plan) -> bool {
         let Ok(recipe) = &plan.cache else { return false };
         let is_unset = |name: &&String| self.settings.own(name) == OwnSetting::Unset;
-        recipe.settings.iter().filter(is_unset).any(|name| !self.shared.catalog.load().settings_read.contains(name))
+        recipe.settings.iter().filter(is_unset).any(|name| !self.shared.catalog.load().settings_named.contains(name))
     }
 
     /// The rule that counts for a statement here.
