@@ -54,7 +54,7 @@ pub enum Reason {
     /// Of the replicas that may answer it, this one has the fewest requests outstanding; another zone's and a slow one's count
     /// as having more.
     LeastOutstanding,
-    /// There are no replicas.
+    /// There is no other server.
     NoReplica,
     /// No replica may answer it; the last one's reason.
     NoneFit(PassedOver),
@@ -90,7 +90,7 @@ impl Reason {
 /// As many replicas can be told apart in an account of a choice.
 const TOLD: usize = 16;
 
-/// Why replicas took no read: of the first ones among [`Upstream::replicas`]. Small, since it is kept while a statement runs.
+/// Why replicas took no read: of the first ones among [`Upstream::servers`]. Small, since it is kept while a statement runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Passed([Option<PassedOver>; TOLD]);
 
@@ -101,7 +101,7 @@ impl Passed {
         }
     }
 
-    /// Why the replica at this place was passed over, if it was.
+    /// Why the server at this place was passed over, if it was.
     pub fn get(&self, at: usize) -> Option<PassedOver> {
         self.0.get(at).copied().flatten()
     }
@@ -234,23 +234,22 @@ pub fn choose(
     is_unlike: &dyn Fn(&Server) -> bool,
     (catalog_since, turn): (&dyn Fn() -> Moment, usize),
 ) -> Choice {
-    let replicas = upstream.replicas();
     let primary = |reason, passed| Choice { server: Arc::clone(upstream.primary()), reason, passed };
-    if replicas.is_empty() {
+    if !upstream.has_replicas() {
         return primary(Reason::NoReplica, Passed::default());
     }
     let demand = Demand::new(coherence, level, bound);
-    let quickest = replicas.iter().map(|replica| replica.latency()).filter(|took| !took.is_zero()).min();
-    let quickest = quickest.unwrap_or_default();
+    let quickest = upstream.replicas().map(|(_, replica)| replica.latency()).filter(|took| !took.is_zero()).min();
+    let (quickest, number) = (quickest.unwrap_or_default(), upstream.replicas().count());
     let mut passed = Passed::default();
     let mut last = PassedOver::Unreachable;
     let mut best: Option<(&Arc<Server>, [usize; 3])> = None;
-    for (at, replica) in replicas.iter().enumerate() {
+    for (nth, (at, replica)) in upstream.replicas().enumerate() {
         let alike = |least| if is_unlike(replica) { Err(PassedOver::Unlike) } else { Ok(least) };
         match demand.is_met_by(replica, catalog_since).and_then(alike) {
             Ok(_) => {
                 // Where handicap and load are even, the one with less to do; of equals the one whose turn it is: nobody is always first.
-                let turn = (at + turn) % replicas.len();
+                let turn = (nth + turn) % number;
                 let rank = [burden(replica, quickest), replica.outstanding(), turn];
                 if best.is_none_or(|(_, least)| rank < least) {
                     best = Some((replica, rank));

@@ -55,7 +55,7 @@ impl Replica {
             let passed_over = passed.get(at).map(|why| why.label());
             Replica { name: status.name, passed_over, zone: status.zone, lag: status.lag }
         };
-        upstream.replicas().iter().enumerate().map(one).collect()
+        upstream.replicas().map(one).collect()
     }
 }
 

@@ -432,7 +432,7 @@ impl Session {
     }
 
     fn has_replicas(&self) -> bool {
-        !self.shared.upstream.replicas().is_empty()
+        self.shared.upstream.has_replicas()
     }
 }
 

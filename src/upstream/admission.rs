@@ -46,7 +46,7 @@ impl Upstream {
         }
         self.decided().await;
         let mut outcome = self.primary().try_login(account, database).await;
-        for replica in self.replicas() {
+        for (_, replica) in self.replicas() {
             if !matches!(outcome, Err(LeaseError::Unreachable { .. })) {
                 break;
             }

@@ -159,7 +159,6 @@ pub type LiveKept = arc_swap::Cache<Arc<ArcSwap<Live>>, Arc<Live>>;
 pub struct Upstream {
     /// The configured primary, then the replicas in order.
     sites: Vec<Site>,
-    replicas: Vec<Arc<Server>>,
     starts: Arc<Starts>,
     leading: Mutex<Leading>,
     staleness: Duration,
@@ -225,7 +224,6 @@ impl Upstream {
         sites.extend(config.replicas.iter().enumerate().map(|(i, url)| site(format!("replica-{}", i + 1), url)));
         starts.among(sites.iter().map(|site| &site.server));
         Arc::new(Upstream {
-            replicas: sites.iter().skip(1).map(|site| Arc::clone(&site.server)).collect(),
             sites,
             starts,
             leading: Mutex::new(Leading::new(config.staleness)),
@@ -243,9 +241,16 @@ impl Upstream {
         &self.sites[self.starts.primary.load(Ordering::Acquire)].server
     }
 
-    /// The servers configured as replicas; [`Server::fit`] says of each whether it is one now.
-    pub fn replicas(&self) -> &[Arc<Server>] {
-        &self.replicas
+    /// Every server but the present primary, with its place among [`Upstream::servers`]; [`Server::fit`] says of each whether it is a
+    /// replica now.
+    pub fn replicas(&self) -> impl Iterator<Item = (usize, &Arc<Server>)> {
+        let primary = self.starts.primary.load(Ordering::Acquire);
+        self.servers().enumerate().filter(move |&(at, _)| at != primary)
+    }
+
+    /// Whether there is more than one server.
+    pub fn has_replicas(&self) -> bool {
+        self.sites.len() > 1
     }
 
     /// Every server, the configured primary first, for status and metrics.

@@ -181,7 +181,7 @@ impl Upstream {
                 if heard == Heard::Stranger && was != Role::Primary {
                     tracing::warn!(server = server.name(), "takes writes and is not the primary: it is not used");
                     // Whom they follow is to be asked before they are read again.
-                    self.replicas.iter().for_each(|replica| replica.doubt());
+                    self.replicas().for_each(|(_, replica)| replica.doubt());
                 }
             }
         }

@@ -9,6 +9,7 @@ use super::process::{Scratch, Signal};
 use super::wire::{Login, Wire};
 use super::{eventually, process, usage};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock};
@@ -179,6 +180,20 @@ impl Cluster {
     pub fn crash_primary(&mut self) {
         self.primary.stop(Signal::QUIT);
         self.primary.start();
+    }
+
+    /// The first replica takes over from the primary, which comes back as its replica.
+    pub fn switch_over(&mut self) {
+        self.catch_up();
+        self.primary.stop(Signal::INT);
+        self.promote(0);
+        let (from, to) = (&self.replicas[0], &mut self.primary);
+        let mut settings =
+            fs::OpenOptions::new().append(true).open(to.data().join("postgresql.conf")).expect("its own");
+        let conninfo = format!("host={} port={} user=postgres", from.sockets().display(), from.port);
+        writeln!(settings, "primary_conninfo = '{conninfo}'").expect("our own directory");
+        fs::write(to.data().join("standby.signal"), "").expect("our own directory");
+        to.start();
     }
 
     /// Makes the replica a primary of its own; the old one goes on if it is not stopped.

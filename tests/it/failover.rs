@@ -251,6 +251,32 @@ fn r11_one_that_starts_before_the_old_primary_returns_never_writes_to_it() {
     assert_eq!(numbers(&mut cluster.primary.connect_to(&database)), Vec::<u64>::new(), "the old one took writes");
 }
 
+/// The old primary comes back as a replica of the one that took over: it takes reads as any other.
+#[test]
+fn r10_a_primary_that_comes_back_as_a_replica_takes_reads() {
+    let mut cluster = Cluster::build().replicas(1).start();
+    let (_, sidecache) = before(&cluster, "switched");
+    cluster.switch_over();
+    leads(&sidecache, "replica-1");
+    sidecache.await_status("the old primary to follow", |status| {
+        let old = &status["servers"][0];
+        old["role"] == "replica" && old["state"] == "ready"
+    });
+    let mut client = sidecache.connect("app");
+    client.rows("INSERT INTO w VALUES (1)");
+    let read = "/* sidecache: off, route=replica */ SELECT id FROM w";
+    assert_eq!(client.value(read), "1");
+    let explained = client.rows(&format!("EXPLAIN (SIDECACHE) {read}"));
+    let explained: Vec<String> = explained.into_iter().flatten().flatten().collect();
+    assert!(explained.iter().any(|line| line.contains("primary") && line.contains("may answer")), "{explained:#?}");
+    let on_old = || sidecache.status()["servers"][0]["statements"].as_u64().expect("a count");
+    let before = on_old();
+    eventually("a read of the old primary", || {
+        assert_eq!(client.value(read), "1");
+        (on_old() > before).then_some(())
+    });
+}
+
 /// A read that stands in the way of a replica's replay is cancelled there (40001), or its connection ended, and is answered by the
 /// primary: the client hears nothing of it.
 #[test]

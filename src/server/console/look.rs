@@ -18,7 +18,7 @@ fn millis(length: Duration) -> Cell {
 }
 
 fn passed_over(passed: &Passed, upstream: &Upstream) -> Cell {
-    let name = |at: usize| upstream.replicas().get(at).map_or("replica", |server| server.name());
+    let name = |at: usize| upstream.servers().nth(at).map_or("replica", |server| server.name());
     let all: Vec<String> = passed.iter().map(|(at, why)| format!("{}={}", name(at), why.label())).collect();
     if all.is_empty() { Cell::Null } else { text(all.join(",")) }
 }
