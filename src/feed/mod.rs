@@ -30,7 +30,7 @@ use stream::Attempt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Between two attempts while only a change of the primary's setup can help.
+/// Between two attempts while only a change of the primary's setup can help, or another primary.
 const OFF: Duration = Duration::from_secs(15);
 
 /// Between two attempts at a stream that broke: doubled each time, and spread by half, until one lives for long.
@@ -141,7 +141,7 @@ async fn keep_streaming(
 ) {
     let mut backoff = SHORTEST_BACKOFF;
     loop {
-        let begun = Instant::now();
+        let (begun, life) = (Instant::now(), upstream.epoch());
         let attempt = Attempt { upstream: &upstream, hearing: &hearing, staleness, max_retained_wal, state: &state };
         let end = attempt.run().await;
         if begun.elapsed() > LONG_LIFE {
@@ -156,8 +156,10 @@ async fn keep_streaming(
         if state.send_replace(now.clone()) != now {
             tracing::warn!(state = now.label(), reason = now.reason(), "no stream: {now}");
         }
-        tokio::time::sleep(pause).await;
-        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        match tokio::time::timeout(pause, upstream.another_life(life)).await {
+            Ok(()) => backoff = SHORTEST_BACKOFF,
+            Err(_) => backoff = (backoff * 2).min(LONGEST_BACKOFF),
+        }
     }
 }
 

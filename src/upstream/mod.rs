@@ -164,6 +164,8 @@ pub struct Upstream {
     staleness: Duration,
     terms: pool::Terms,
     settled: AtomicBool,
+    /// The life of the primary, for who waits for another.
+    lives: tokio::sync::watch::Sender<Epoch>,
     /// Counts how often what sessions start with has changed.
     defaults: AtomicU64,
     admissions: Admissions,
@@ -230,6 +232,7 @@ impl Upstream {
             staleness: config.staleness,
             terms,
             settled: AtomicBool::new(false),
+            lives: tokio::sync::watch::Sender::default(),
             defaults: AtomicU64::new(0),
             admissions: Admissions::default(),
             listeners: Arc::default(),
@@ -261,6 +264,13 @@ impl Upstream {
     /// The life of the primary that the watch last saw; none (the default) before the first answer.
     pub fn epoch(&self) -> Epoch {
         self.leading.lock().epoch()
+    }
+
+    /// Returns once the primary's life is another than `known`.
+    pub async fn another_life(&self, known: Epoch) {
+        let mut lives = self.lives.subscribe();
+        // The sender is ours: it cannot be gone.
+        let _ = lives.wait_for(|life| *life != known).await;
     }
 
     /// The settings that may change, as they are now.

@@ -111,6 +111,8 @@ impl Upstream {
         let judged = judge(&mut leading);
         let after = leading.index();
         self.starts.primary.store(after, Ordering::Release);
+        let life = leading.epoch();
+        self.lives.send_if_modified(|known| std::mem::replace(known, life) != life);
         let apart = leading.apart();
         drop(leading);
         for index in apart {

@@ -182,11 +182,10 @@ impl Cluster {
         self.primary.start();
     }
 
-    /// The first replica takes over from the primary, which comes back as its replica.
-    pub fn switch_over(&mut self) {
+    /// The primary comes back as a replica of its first one, which has all that it had: nobody takes writes.
+    pub fn demote_primary(&mut self) {
         self.catch_up();
         self.primary.stop(Signal::INT);
-        self.promote(0);
         let (from, to) = (&self.replicas[0], &mut self.primary);
         let mut settings =
             fs::OpenOptions::new().append(true).open(to.data().join("postgresql.conf")).expect("its own");
