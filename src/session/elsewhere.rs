@@ -1,11 +1,11 @@
 //! How long a replica is waited for: a read of which the client has nothing yet may be asked elsewhere, one of which it has all needs no more,
 //! and what nobody waits for is not read to its end.
 
-use super::Session;
 use super::client::Client;
 use super::compose::Side;
 use super::exchange::{Broken, Held};
 use super::round::Round;
+use super::{End, Session};
 use bytes::BytesMut;
 use std::time::Duration;
 
@@ -32,6 +32,24 @@ impl Session {
             _ => Ok(()),
         }
     }
+
+    /// Asks the held connection what is ours. `false`: it was a replica's that is lost, or as good as that, and is held no more.
+    pub(super) async fn pump_own(&mut self, out: &mut BytesMut, round: &mut Round) -> Result<bool, End> {
+        let Some(held) = &mut self.held else { return Ok(false) };
+        match held.pump(out, &mut self.client, round).await {
+            Ok(()) => Ok(true),
+            Err(broken) if held.side == Side::Replica && !matches!(broken, Broken::Client(_)) => {
+                let server = &held.lease.server;
+                tracing::debug!(server = server.name(), %broken, "a replica left before it was asked what the client wants");
+                if broken.is_of_server() {
+                    server.doubt();
+                }
+                self.held = None;
+                Ok(false)
+            }
+            Err(broken) => Err(self.lost(broken).await),
+        }
+    }
 }
 
 impl Held {
@@ -49,9 +67,11 @@ impl Held {
         tokio::time::timeout(READ_OFF, rest).await.unwrap_or(Err(Broken::InVain))
     }
 
-    /// A read on a replica of which the client has nothing yet, or all: what is still to come then are answers to our own questions.
+    /// A read on a replica of which the client has nothing yet, or all: what is still to come then are answers to our own questions, as
+    /// where nothing else was asked.
     pub fn may_be_left(&self, round: &Round) -> bool {
-        let is_answered = || round.status.is_some() || (!round.done.is_empty() && !self.flow.owes_client());
+        let is_answered =
+            || self.flow.is_ours() || round.status.is_some() || (!round.done.is_empty() && !self.flow.owes_client());
         self.side == Side::Replica && (round.held_back.is_some() || is_answered())
     }
 

@@ -150,6 +150,20 @@ impl Flow {
         })
     }
 
+    /// Whether all that is still to be answered are messages of our own.
+    pub fn is_ours(&self) -> bool {
+        self.queue.iter().all(|step| match step {
+            Step::Parse(owner, _)
+            | Step::Bind(owner)
+            | Step::Describe(owner)
+            | Step::Execute(owner)
+            | Step::Close(owner, _)
+            | Step::Query(owner)
+            | Step::Sync(owner) => *owner != Owner::Client,
+            Step::Fail | Step::Call => false,
+        })
+    }
+
     /// Whether a question about positions is being answered.
     pub fn asks_position(&self) -> bool {
         matches!(

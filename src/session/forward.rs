@@ -141,6 +141,10 @@ impl Session {
             }
             if !self.knows_shapes(&errand.survey) {
                 Box::pin(self.ask_shapes(&mut errand.survey)).await?;
+                if self.held.is_none() {
+                    errand.tied = Some(Reason::ReplicaLost);
+                    continue;
+                }
             }
             let reported = self.reported_before_reset(&errand.survey, end);
             let sent = Moment::now();
@@ -436,9 +440,6 @@ impl Session {
         }
         composer.sync_own();
         let mut out = composer.out;
-        match held.pump(&mut out, &mut self.client, &mut Round::default()).await {
-            Ok(()) => Ok(()),
-            Err(broken) => Err(self.lost(broken).await),
-        }
+        self.pump_own(&mut out, &mut Round::default()).await.map(drop)
     }
 }

@@ -74,7 +74,8 @@ impl Session {
             self.shared.telemetry.passed_over(passed_over.label());
         }
         let mut catching: Option<CatchUp> = None;
-        let (side, is_elsewhere) = loop {
+        let mut is_elsewhere = false;
+        let side = loop {
             let mut lease = match self.idle(&server) {
                 Some(lease) => {
                     self.shared.telemetry.pool_wait(Duration::ZERO);
@@ -95,17 +96,22 @@ impl Session {
             // Before anyone asks what the connection has prepared.
             lease.carried.rename(self.shared.catalog.named().0);
             let side = self.side(&lease.server);
-            let is_elsewhere = tied.is_none() && !Arc::ptr_eq(&lease.server, &server);
+            is_elsewhere |= tied.is_none() && !Arc::ptr_eq(&lease.server, &server);
             self.held = Some(Held::new(lease, side, std::mem::take(&mut self.spare), self.registration.process));
             if !self.carries_settings() && !Box::pin(self.take_over()).await? {
+                if side == Side::Replica {
+                    // It may be lost, and others of its connections with it.
+                    is_elsewhere = true;
+                    server = Arc::clone(self.shared.upstream.primary());
+                }
                 continue;
             }
             if side == Side::Replica || !self.is_ahead() {
-                break (side, is_elsewhere);
+                break side;
             }
             let catching = catching.get_or_insert_with(|| CatchUp::begin(&self.registration.running));
             if Box::pin(self.has_caught_up(catching)).await? {
-                break (side, is_elsewhere);
+                break side;
             }
             // Others may have the connection meanwhile: what is waited for may take long.
             self.give_back();
@@ -210,12 +216,13 @@ impl Session {
     }
 
     /// Puts this session's settings on a connection that another has left. `false`: what that one had set cannot be taken back by this one
-    /// (it had another role), and the connection is closed.
+    /// (it had another role), or it is a replica's, which is lost or does not have yet what a setting stands on; it is closed.
     async fn take_over(&mut self) -> Result<bool, End> {
-        let is_new = self.held.as_ref().is_none_or(|held| held.lease.carried.settings.is_empty());
+        let decides = |held: &Held| held.side == Side::Primary && held.lease.carried.settings.is_empty();
+        let decides = self.held.as_ref().is_none_or(decides);
         match self.try_settings().await? {
-            None => Ok(true),
-            Some(error) if is_new => self.refused(&error).await.map(|()| true),
+            None => Ok(self.held.is_some()),
+            Some(error) if decides => self.refused(&error).await.map(|()| true),
             Some(_) => {
                 self.held = None;
                 Ok(false)
@@ -262,12 +269,13 @@ impl Session {
             composer.query_own(statement, Probe::Effect);
         }
         let mut out = composer.out;
-        if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
-            return Err(self.lost(broken).await);
+        if !self.pump_own(&mut out, &mut round).await? {
+            return Ok(None);
         }
         if round.own_error.is_some() {
             return Ok(round.own_error.map(|error| *error));
         }
+        let Some(held) = &mut self.held else { return Ok(None) };
         held.lease.carried.is_path_old = false;
         let wanted = self.settings.current().iter();
         held.lease.carried.settings =
@@ -319,10 +327,7 @@ impl Session {
         composer.query_own(sql, Probe::Row);
         let mut out = composer.out;
         let mut round = Round::default();
-        match held.pump(&mut out, &mut self.client, &mut round).await {
-            Ok(()) => Ok(round.row.map(|row| *row)),
-            Err(broken) => Err(self.lost(broken).await),
-        }
+        Ok(if self.pump_own(&mut out, &mut round).await? { round.row.map(|row| *row) } else { None })
     }
 }
 

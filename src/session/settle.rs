@@ -177,10 +177,7 @@ impl Session {
         composer.state(asked, look);
         composer.sync_own();
         let mut out = composer.out;
-        match held.pump(&mut out, &mut self.client, &mut round).await {
-            Ok(()) => Ok(round.state),
-            Err(broken) => Err(self.lost(broken).await),
-        }
+        Ok(if self.pump_own(&mut out, &mut round).await? { round.state } else { None })
     }
 
     /// After a write, or reads whose extent is not known: the position at or past it becomes the session's floor. The client has its answer already.
@@ -193,9 +190,10 @@ impl Session {
         composer.after(side);
         composer.sync_own();
         let mut out = composer.out;
-        match held.pump(&mut out, &mut self.client, &mut round).await {
-            Ok(()) => {}
-            Err(broken) => return Err(self.lost(broken).await),
+        if !self.pump_own(&mut out, &mut round).await? {
+            // A replica's: how far it had come is not known.
+            self.seen.raise_to_moment(Moment::now());
+            return Ok(());
         }
         if round.may_not_ask {
             self.may_not_ask();

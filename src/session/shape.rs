@@ -84,8 +84,8 @@ impl Session {
         composer.limit = limit;
         composer.inspect(statement, end);
         let mut out = composer.out;
-        if let Err(broken) = held.pump(&mut out, &mut self.client, &mut round).await {
-            return Err(self.lost(broken).await);
+        if !self.pump_own(&mut out, &mut round).await? {
+            return Ok(None);
         }
         let told = round.own_shapes.first().filter(|told| told.result != 0);
         let shape = told.map(|told| Shape { parameters: hash_of(&told.parameters), result: told.result });

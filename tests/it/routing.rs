@@ -4,8 +4,9 @@
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::process::Signal;
+use crate::harness::proxy::{FaultProxy, Silence};
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::{Batch, Format, Wire, tags};
+use crate::harness::wire::{Batch, Format, Login, Wire, rows, tags};
 
 /// A Sidecache that caches nothing, so that every statement is routed, before a table of ten rows.
 fn routed(cluster: &Cluster, database: &str) -> Sidecache {
@@ -440,6 +441,63 @@ fn r24_reads_go_on_when_replicas_stop() {
         for client in clients {
             assert!(client.join().expect("no read failed") > 0);
         }
+    });
+}
+
+/// A replica falls silent, and is first asked something of our own: for the settings of a session that takes over another's connection,
+/// and how a statement is described there now. No session hangs or ends by it.
+#[test]
+fn r24_a_replica_that_freezes_before_it_is_asked_is_left() {
+    let cluster = Cluster::build().replicas(1).start();
+    let database = cluster.database("freezes");
+    cluster.connect("app", &database).rows("CREATE TABLE t AS SELECT 1 AS id");
+    cluster.catch_up();
+    let way = FaultProxy::to_port(cluster.replicas[0].port);
+    let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let builder = Sidecache::build(&cluster, &database).cache("off").replicas(&[url]).flag("--pool-size", "1");
+    let sidecache = builder.flag("--staleness", "60s").start();
+    let read = "/* sidecache: route=replica */ SELECT id FROM t";
+    let on_replica = || sidecache.metric("sidecache_requests_total", &[("destination", "replica")]);
+    let (mut first, mut second, mut third) =
+        (sidecache.connect("app"), sidecache.connect("app"), sidecache.connect("app"));
+    first.rows("SET TimeZone = 'Asia/Tokyo'");
+    second.rows("SET TimeZone = 'Asia/Tokyo'");
+    second.send(&Batch::new().parse("s", read, &[]).describe_statement("s").sync()).expect("it lives");
+    second.read_until_ready().expect("a description");
+    let leaves_a_connection = |first: &mut Wire| {
+        all_ready(&sidecache, 1);
+        let before = on_replica();
+        assert_eq!(first.value(read), "1");
+        assert!(on_replica() > before, "the replica did not answer");
+        way.set(|weather| weather.silence = Silence::Both);
+    };
+    leaves_a_connection(&mut first);
+    assert_eq!(third.value(read), "1", "other settings");
+    way.set(|weather| weather.silence = Silence::None);
+    leaves_a_connection(&mut first);
+    second.send(&Batch::new().bind("", "s", &[], Format::Text).execute("", 0).sync()).expect("it lives");
+    let frames = second.read_until_ready().expect("an answer");
+    assert_eq!(rows(&frames).expect("rows"), [[Some("1".to_owned())]]);
+}
+
+/// What a setting stands on is there on the primary, and a replica has not replayed it: the read that follows is the primary's.
+#[test]
+fn r24_a_setting_that_a_replica_cannot_take_yet_ends_no_session() {
+    let cluster = Cluster::build().replicas(1).start();
+    let database = cluster.database("late_role");
+    let sidecache = routed_within(&cluster, &database, "60s");
+    let mut client = sidecache.connect("app");
+    assert_eq!(went(&sidecache, || drop(client.value("SELECT v FROM t WHERE id = 1"))), "replica");
+    let paused = cluster.pause_replay(0);
+    let mut root = cluster.primary.connect_to(&database);
+    root.rows("CREATE ROLE late; GRANT late TO app; GRANT SELECT ON t TO late");
+    client.rows("SET ROLE late");
+    let read = "/* sidecache: route=replica */ SELECT v FROM t WHERE id = 1";
+    assert_eq!(client.value(read), "row 1");
+    paused.resume();
+    cluster.catch_up();
+    eventually("the replica to be read by that role", || {
+        (went(&sidecache, || assert_eq!(client.value(read), "row 1")) == "replica").then_some(())
     });
 }
 
