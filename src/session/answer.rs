@@ -31,6 +31,7 @@ impl Session {
     /// Answers one unit, from the cache or from a server.
     pub(super) async fn answer(&mut self, unit: Unit) -> Result<(), End> {
         let began = Moment::now();
+        self.heed_news();
         if self.greeted.1 != self.shared.upstream.defaults() && self.held.is_none() {
             Box::pin(self.take_over_defaults()).await?;
         }

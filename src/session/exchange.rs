@@ -40,6 +40,8 @@ pub struct Held {
     /// A simple query ran in a batch whose transaction its Sync commits. PostgreSQL 18 then forgets that its transaction has begun, and
     /// what comes next fails with XX000: seen on 18.4, on a direct connection too.
     pub mixed: bool,
+    /// It has told of notifications since somebody took note of that.
+    pub has_told: bool,
     /// `carried.settings` as they were when the transaction began, if they changed since.
     pub settings_before: Option<BTreeMap<String, Arc<str>>>,
 }
@@ -91,7 +93,17 @@ impl Broken {
 impl Held {
     /// `flow`: one that owes nothing.
     pub fn new(lease: Lease, side: Side, flow: Flow, known_as: u32) -> Self {
-        Held { lease, side, flow, known_as, passing: 0, batch_open: false, mixed: false, settings_before: None }
+        Held {
+            lease,
+            side,
+            flow,
+            known_as,
+            passing: 0,
+            batch_open: false,
+            mixed: false,
+            has_told: false,
+            settings_before: None,
+        }
     }
 
     /// Writes what can be written of `out` and reads what is there.
@@ -377,6 +389,7 @@ impl Held {
                 }
             }
             Verdict::Notification => {
+                self.has_told = true;
                 let own = body.starts_with(&self.lease.key.process.to_be_bytes());
                 match &mut round.cut {
                     Some(cut) => cut.notified(frame, own, self.known_as),

@@ -19,7 +19,7 @@ pub(super) struct Seen {
     started: Option<u64>,
     /// What was seen up to here came from a replica, which may have been ahead of what the primary showed.
     ahead: (Epoch, Lsn),
-    /// A write whose position could not be learned: the primary alone is fresh enough.
+    /// A write whose position could not be learned, or something that a notification told of: the primary alone is fresh enough.
     pub unknown: bool,
 }
 

@@ -6,6 +6,7 @@
 //! asked, and answers behind it (`ProcessNotifyInterrupt` in postgres.c). Sessions that do not listen pay nothing.
 
 use super::client::Unit;
+use super::exchange::Held;
 use super::relisten::{Cut, Moved};
 use super::request::Request;
 use super::{End, Session, shutting_down};
@@ -305,6 +306,7 @@ impl Session {
     async fn put_news(&mut self) -> Result<(), End> {
         let Some(listening) = &mut self.listening else { return Ok(()) };
         let (news, deaf) = listening.subscription.take();
+        self.seen.unknown |= !news.is_empty() || !listening.backlog.is_empty();
         let out = &mut self.client.output;
         out.unsplit(listening.backlog.split());
         for one in &news {
@@ -318,6 +320,12 @@ impl Session {
             Some(deaf) => Err(self.deafened(deaf).await),
             None => Ok(()),
         }
+    }
+
+    /// What notifications tell of is committed: whoever was told sees it in what he reads next.
+    pub(super) fn heed_news(&mut self) {
+        let has_told = |held: &mut Held| std::mem::take(&mut held.has_told);
+        self.seen.unknown |= self.held.as_mut().is_some_and(has_told);
     }
 
     /// Something has arrived while the client says nothing.

@@ -54,6 +54,7 @@ impl Session {
         if status != b'I' {
             return Ok(());
         }
+        self.heed_news();
         let wrote = std::mem::take(&mut self.wrote);
         if std::mem::take(&mut self.unlearned) {
             if self.learns_positions() {

@@ -124,6 +124,42 @@ fn c7_a_position_carries_a_write_to_another_instance() {
     assert_eq!(far.warm(&mut far.client(), READ), "1");
 }
 
+/// Who is told of a commit by a notification reads what was committed, though neither the stream nor a replica has it: on the connection
+/// that listens for all, and on one of its own.
+#[test]
+fn c6_what_a_notification_tells_of_is_seen() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched = Watched::with(&cluster, "c6_told", TABLE, |builder| builder.flag("--staleness", "1h"));
+    let on_replica = "/* sidecache: off */ SELECT v FROM t";
+    let mut listeners = ["UTF8", "LATIN1"].map(|encoding| {
+        let mut listener = watched.client();
+        listener.rows(&format!("SET client_encoding = '{encoding}'"));
+        listener.rows("LISTEN a");
+        assert_eq!(listener.value(on_replica), "0");
+        listener
+    });
+    assert_eq!(watched.warm(&mut listeners[0], READ), "0");
+    let listening = &watched.sidecache.status()["listening"]["sessions"];
+    assert_eq!(listening, 1, "the other has a connection of its own");
+    let paused = cluster.pause_replay(0);
+    let stalled = cluster.stall_streams(&watched.database);
+    let mut writer = watched.beside();
+    for round in 1..4 {
+        let text = round.to_string();
+        writer.rows(&format!("BEGIN; UPDATE t SET v = {text}; NOTIFY a; COMMIT"));
+        for (at, listener) in listeners.iter_mut().enumerate() {
+            assert_eq!(listener.read_frame().expect("a notification").tag, b'A');
+            let read = if round == 2 { on_replica } else { READ };
+            assert_eq!(listener.value(read), text, "listener {at}");
+            assert_eq!(listener.value(on_replica), text, "listener {at}, what it has seen is not unseen");
+        }
+    }
+    assert_eq!(watched.client().value(READ), "0", "who was told nothing is served as before");
+    drop((stalled, paused));
+    watched.hear();
+    assert_eq!(watched.warm(&mut listeners[0], READ), "3");
+}
+
 /// A read that the primary cannot answer yet, until the commit that the session has seen goes on.
 fn waits_for_the_primary(client: &mut Wire, sql: &str, held: HeldCommits<'_>) {
     client.send(&Batch::new().query(sql)).expect("a connection that lives");
