@@ -186,8 +186,12 @@ impl Survey {
 
     /// Whether it may have seen rows that others write.
     pub fn reads_rows(&self) -> bool {
-        let blind = [Refusal::NoRelation, Refusal::SystemCatalog, Refusal::NotARead];
-        let sees = |plan: &Arc<Plan>| !matches!(&plan.cache, Err(refusal) if blind.contains(refusal));
+        let sees = |plan: &Arc<Plan>| match &plan.cache {
+            Err(Refusal::NoRelation) => false,
+            // COPY … TO is one for the router.
+            Err(Refusal::NotARead) => plan.kind == Kind::Read,
+            _ => true,
+        };
         self.runs.iter().any(|plan| plan.as_ref().is_none_or(sees))
     }
 }

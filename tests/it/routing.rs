@@ -480,6 +480,39 @@ fn r24_a_replica_that_freezes_before_it_is_asked_is_left() {
     assert_eq!(rows(&frames).expect("rows"), [[Some("1".to_owned())]]);
 }
 
+/// COPY shows rows and the catalog shows what was committed with them: no replica that lacks them is read after it.
+#[test]
+fn r9_what_copy_or_the_catalog_has_shown_is_not_unseen() {
+    let cluster = Cluster::build().replicas(1).start();
+    let database = cluster.database("shown");
+    let sidecache = routed_within(&cluster, &database, "60s");
+    let mut writer = cluster.connect("app", &database);
+    let count = "/* sidecache: route=replica */ SELECT count(*) FROM t";
+    let shows = [
+        &["COPY (SELECT count(*) FROM t) TO STDOUT"][..],
+        &["COPY t TO STDOUT"],
+        &["BEGIN", "COPY t TO STDOUT", "COMMIT"],
+        &["/* sidecache: route=primary */ SELECT description FROM pg_description WHERE objoid = 't'::regclass"],
+    ];
+    for (at, show) in shows.into_iter().enumerate() {
+        cluster.catch_up();
+        let mut client = sidecache.connect("app");
+        let rows = client.value(count);
+        let paused = cluster.pause_replay(0);
+        writer.rows(&format!("BEGIN; INSERT INTO t VALUES (100 + {at}); COMMENT ON TABLE t IS '{at}'; COMMIT"));
+        assert_eq!(
+            client.value("/* sidecache: route=replica */ SELECT count(*) FROM t"),
+            rows,
+            "the replica has not heard"
+        );
+        for statement in show {
+            client.run(&Batch::new().query(statement)).expect("a connection that lives");
+        }
+        assert_ne!(client.value(&count.replace("route=replica", "off")), rows, "{show:?}");
+        paused.resume();
+    }
+}
+
 /// What a setting stands on is there on the primary, and a replica has not replayed it: the read that follows is the primary's.
 #[test]
 fn r24_a_setting_that_a_replica_cannot_take_yet_ends_no_session() {
