@@ -40,6 +40,10 @@ impl CatchUp {
     pub(super) fn begin(running: &Running) -> Self {
         CatchUp { began: Moment::now(), cancelled: running.wait(), first: None }
     }
+
+    pub(super) fn waited(&self) -> Duration {
+        Moment::now().since(self.began)
+    }
 }
 
 impl Session {
@@ -62,7 +66,7 @@ impl Session {
         // the first look has to have ended: what a replica had replayed before was under way by then or visible. A transaction of
         // the client's cannot take that look, and waits for the stream.
         let heard = self.shared.coherence.state() == StreamState::Live;
-        let waited = Moment::now().since(catching.began);
+        let waited = catching.waited();
         let is_late = !heard || waited > LATE;
         if is_late && catching.first.is_none() && (self.status == b'I' || self.deferred.is_some()) {
             catching.first = self.under_way().await?;
@@ -101,7 +105,7 @@ impl Session {
 
     /// Until the next look. `false`: there is none, as for [`Session::catch_up`].
     pub(super) async fn rest(&mut self, catching: &mut CatchUp, end: UnitEnd) -> Result<bool, End> {
-        let waited = Moment::now().since(catching.began);
+        let waited = catching.waited();
         let limits = [
             (self.settings.statement_timeout(), "canceling statement due to statement timeout"),
             (self.live.load().query_timeout, "canceling statement due to query timeout"),

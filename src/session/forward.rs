@@ -113,8 +113,8 @@ impl Session {
                 self.shared.telemetry.fill_refused(refusal.label());
                 errand.fill = None;
             }
-            if self.waits_for_replica(errand) {
-                Box::pin(self.await_replica()).await;
+            if self.waits_for_replica(errand) && !Box::pin(self.await_replica(end)).await? {
+                return Ok(());
             }
             let Some(way) = self.hold(errand.tied, end).await? else { return Ok(()) };
             let side = way.side;

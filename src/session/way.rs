@@ -1,6 +1,6 @@
 //! Which way a unit goes, and why: what ties it to the primary, and which replica it may go to else. Asks no server.
 
-use super::Session;
+use super::catch_up::CatchUp;
 use super::client::UnitEnd;
 use super::compose::Side;
 use super::exchange::Held;
@@ -8,6 +8,7 @@ use super::expected::OwnSetting;
 use super::forward::Errand;
 use super::settle::Fill;
 use super::survey::Survey;
+use super::{End, Session};
 use crate::config::PoolMode;
 use crate::route::book::Trip;
 use crate::route::destination::{Choice, Demand, Least, Passed, Reason, choose};
@@ -17,9 +18,6 @@ use crate::types::{Level, Moment, RouteTo};
 use crate::upstream::{PassedOver, Server};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Between two looks for a replica that may answer.
-const REPLICA_PAUSE: Duration = Duration::from_millis(5);
 
 /// The way that a unit has taken.
 #[derive(Debug)]
@@ -116,17 +114,25 @@ impl Session {
             })
     }
 
-    /// Returns once a replica may answer a read of this session, or none will in time.
-    pub(super) async fn await_replica(&mut self) {
-        let until = Moment::now();
-        while Moment::now().since(until) < self.shared.config.staleness {
-            match self.choose().reason {
-                Reason::NoneFit(_) => {}
-                Reason::PrimaryOnly if self.level() != Level::Strong => {}
-                _ => return,
+    /// Returns once a replica may answer a read of this session, or none will in time. `false`: the client cancelled the statement or it took
+    /// too long, and the client was told.
+    pub(super) async fn await_replica(&mut self, end: UnitEnd) -> Result<bool, End> {
+        let mut waiting = CatchUp::begin(&self.registration.running);
+        while waiting.waited() < self.shared.config.staleness {
+            let Choice { reason, passed, .. } = self.choose();
+            let may_come = match reason {
+                Reason::NoneFit(_) => passed.iter().any(|(_, why)| why != PassedOver::Unreachable),
+                Reason::PrimaryOnly => self.level() != Level::Strong,
+                _ => false,
+            };
+            if !may_come {
+                break;
             }
-            tokio::time::sleep(REPLICA_PAUSE).await;
+            if !self.rest(&mut waiting, end).await? {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
 
     pub(super) fn is_learned_write(&self, plan: &Plan) -> bool {

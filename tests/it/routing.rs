@@ -7,6 +7,8 @@ use crate::harness::process::Signal;
 use crate::harness::proxy::{FaultProxy, Silence};
 use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Batch, Format, Login, Wire, rows, tags};
+use std::io::ErrorKind;
+use std::time::Duration;
 
 /// A Sidecache that caches nothing, so that every statement is routed, before a table of ten rows.
 fn routed(cluster: &Cluster, database: &str) -> Sidecache {
@@ -487,7 +489,7 @@ fn r9_what_copy_or_the_catalog_has_shown_is_not_unseen() {
     let database = cluster.database("shown");
     let sidecache = routed_within(&cluster, &database, "60s");
     let mut writer = cluster.connect("app", &database);
-    let count = "/* sidecache: route=replica */ SELECT count(*) FROM t";
+    let count = "SELECT count(*) FROM t";
     let shows = [
         &["COPY (SELECT count(*) FROM t) TO STDOUT"][..],
         &["COPY t TO STDOUT"],
@@ -500,17 +502,38 @@ fn r9_what_copy_or_the_catalog_has_shown_is_not_unseen() {
         let rows = client.value(count);
         let paused = cluster.pause_replay(0);
         writer.rows(&format!("BEGIN; INSERT INTO t VALUES (100 + {at}); COMMENT ON TABLE t IS '{at}'; COMMIT"));
-        assert_eq!(
-            client.value("/* sidecache: route=replica */ SELECT count(*) FROM t"),
-            rows,
-            "the replica has not heard"
-        );
+        assert_eq!(client.value(count), rows, "the replica has not heard");
         for statement in show {
             client.run(&Batch::new().query(statement)).expect("a connection that lives");
         }
-        assert_ne!(client.value(&count.replace("route=replica", "off")), rows, "{show:?}");
+        assert_ne!(client.value(count), rows, "{show:?}");
         paused.resume();
     }
+}
+
+/// Whoever waits for a replica is cancelled like anybody, and waits for none that is not there.
+#[test]
+fn r21_a_wait_for_a_replica_ends_as_the_client_wants() {
+    let mut cluster = Cluster::build().replicas(1).start();
+    let database = cluster.database("waits");
+    let sidecache = routed_within(&cluster, &database, "1h");
+    let mut client = sidecache.connect("app");
+    let read = "/* sidecache: route=replica */ SELECT count(*) FROM t";
+    let paused = cluster.pause_replay(0);
+    client.rows("INSERT INTO t VALUES (11)");
+    client.rows("SET statement_timeout = '20ms'");
+    assert_eq!(client.error(read), "57014");
+    client.rows("RESET statement_timeout");
+    client.send(&Batch::new().query(read)).expect("a connection that lives");
+    client.set_patience(Duration::from_millis(50));
+    assert_eq!(client.read_frame().map_err(|error| error.kind()).err(), Some(ErrorKind::WouldBlock), "it waits");
+    client.cancel().expect("a cancel that is taken");
+    client.set_patience(crate::harness::PATIENCE);
+    let told = client.read_until_ready().expect("a connection that lives");
+    assert_eq!(told[0].field(b'C').as_deref(), Some("57014"));
+    paused.resume();
+    cluster.replicas[0].stop(Signal::QUIT);
+    assert_eq!(client.value(read), "11", "there is no replica to wait for");
 }
 
 /// What a setting stands on is there on the primary, and a replica has not replayed it: the read that follows is the primary's.
