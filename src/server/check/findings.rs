@@ -159,6 +159,8 @@ pub struct ReplicaFacts {
     pub replayed: Option<Lsn>,
     pub version: String,
     pub system: Option<String>,
+    /// Who asked, if he may not read statistics: of the WAL receiver he sees nothing (`pg_stat_get_wal_receiver` in walreceiver.c).
+    pub unprivileged: Option<String>,
 }
 
 /// How the trial of a slot went.
@@ -352,7 +354,14 @@ pub fn replica(name: &str, facts: &ReplicaFacts, primary: Option<&PrimaryFacts>)
         (Some(replayed), Some(primary)) => format!("{} bytes behind", primary.bytes().saturating_sub(replayed.bytes())),
         (Some(replayed), None) => format!("replayed up to {replayed}"),
     };
-    vec![good(format!("{name}: PostgreSQL {}, in recovery, {lag}", facts.version))]
+    let mut findings = vec![good(format!("{name}: PostgreSQL {}, in recovery, {lag}", facts.version))];
+    findings.extend(facts.unprivileged.as_ref().map(|user| {
+        warning(
+            format!("{name}: which timeline it receives is not shown to {user}: after a failover it takes no reads until its next restartpoint"),
+            &format!("GRANT pg_read_all_stats TO {user};"),
+        )
+    }));
+    findings
 }
 
 /// Where the replicas are.
@@ -447,12 +456,16 @@ mod tests {
             replayed: Some(Lsn::new(10)),
             version: "15.8".into(),
             system: Some("7".into()),
+            unprivileged: None,
         };
         let said = |facts: &ReplicaFacts| replica("replica-1", facts, Some(&row(&[])))[0].to_string();
         assert_eq!(said(&facts), "ok    replica-1: PostgreSQL 15.8, in recovery, 6 bytes behind");
         assert!(said(&ReplicaFacts { in_recovery: false, ..facts.clone() }).starts_with("FAIL"));
         assert!(said(&ReplicaFacts { system: Some("8".into()), ..facts.clone() }).contains("another cluster"));
-        assert!(said(&ReplicaFacts { replayed: None, ..facts }).starts_with("warn"));
+        assert!(said(&ReplicaFacts { replayed: None, ..facts.clone() }).starts_with("warn"));
+        let unprivileged = ReplicaFacts { unprivileged: Some("app".into()), ..facts };
+        let all = replica("replica-1", &unprivileged, Some(&row(&[])));
+        assert!(all[0].to_string().starts_with("ok") && all[1].to_string().contains("GRANT pg_read_all_stats TO app;"));
     }
 
     #[test]

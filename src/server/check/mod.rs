@@ -40,7 +40,8 @@ SELECT current_setting('server_version_num'), current_setting('server_version'),
  CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn() END::text";
 
 const REPLICA_FACTS: &str =
-    "SELECT pg_is_in_recovery()::text, pg_last_wal_replay_lsn()::text, current_setting('server_version')";
+    "SELECT pg_is_in_recovery()::text, pg_last_wal_replay_lsn()::text, current_setting('server_version'),
+    (SELECT quote_ident(current_user) WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE'))";
 
 const SYSTEM: &str = "SELECT system_identifier::text FROM pg_control_system()";
 
@@ -195,13 +196,14 @@ async fn system(control: &Control) -> Option<String> {
 
 async fn ask_replica(config: &Config, url: &ServerUrl) -> Result<ReplicaFacts, String> {
     let control = connect(config, url).await?;
-    let [recovery, replayed, version] = <[_; 3]>::try_from(row(&control, REPLICA_FACTS).await?)
+    let [recovery, replayed, version, unprivileged] = <[_; 4]>::try_from(row(&control, REPLICA_FACTS).await?)
         .map_err(|_| "the server's answer could not be understood")?;
     Ok(ReplicaFacts {
         in_recovery: recovery.as_deref() == Some("true"),
         replayed: replayed.and_then(|text| text.parse::<Lsn>().ok()),
         version: version.unwrap_or_default(),
         system: system(&control).await,
+        unprivileged,
     })
 }
 
