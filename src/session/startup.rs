@@ -202,19 +202,16 @@ async fn authenticate(
     Ok(Started::Session(Box::new(Seed { startup, user, database, account })))
 }
 
-/// Startup parameters that are settings, `options` taken apart.
+/// Startup parameters that are settings. The last `options`, taken apart, come first: whatever has a parameter of its own counts for more
+/// (`process_startup_options` in postinit.c).
 ///
 /// # Errors
 /// `options` holds a switch other than `-c name=value`, `--name=value` and `-e`.
 fn setting_parameters(startup: &Startup) -> Result<Vec<(String, String)>, Failure> {
-    let mut all = Vec::new();
-    for (name, value) in &startup.parameters {
-        match name.as_str() {
-            "user" | "database" | "replication" => {}
-            "options" => all.extend(options(value)?),
-            _ => all.push((name.clone(), value.clone())),
-        }
-    }
+    let of_options = startup.parameters.iter().rev().find(|(name, _)| name == "options");
+    let mut all = of_options.map_or_else(|| Ok(Vec::new()), |(_, value)| options(value))?;
+    let is_setting = |name: &str| !matches!(name, "user" | "database" | "replication" | "options");
+    all.extend(startup.parameters.iter().filter(|(name, _)| is_setting(name)).cloned());
     Ok(all)
 }
 

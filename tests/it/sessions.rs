@@ -318,6 +318,23 @@ fn r19_a_session_authorization_is_nobody_elses() {
     }
 }
 
+/// The last `options` counts, and less than any parameter of its own, wherever they stand.
+#[test]
+fn r19_a_parameter_of_its_own_counts_for_more_than_options() {
+    let twins = on_one_connection("options_order");
+    let look = "SELECT current_setting('timezone'), current_setting('work_mem'), current_setting('search_path')";
+    let script = [q(look), q("SET TimeZone = 'UTC'"), q("RESET ALL"), q(look)];
+    let options = ("options", "-c TimeZone=PRC -c search_path=other -c work_mem=5MB");
+    let own = ("search_path", "public");
+    for parameters in
+        [&[options, own][..], &[own, options], &[("options", "-c work_mem=7MB -c geqo=off"), options, own]]
+    {
+        twins.same_as(&format!("{parameters:?}"), "", &script, |login| {
+            parameters.iter().fold(login, |login, (name, value)| login.with(name, value))
+        });
+    }
+}
+
 /// Startup parameters and options are the session's start: RESET and DISCARD ALL return to them, another client does not see them.
 #[test]
 fn r19_startup_options_are_where_reset_returns_to() {
