@@ -277,6 +277,15 @@ impl Snapshot {
     }
 }
 
+/// When a TCP peer is given up; `None` leaves it to the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeepAlive {
+    /// Silent for so long it is probed, and given up after twice as long.
+    pub after: Option<Duration>,
+    /// What was sent to it has not been acknowledged, or not been taken, for so long.
+    pub unacknowledged: Option<Duration>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

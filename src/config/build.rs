@@ -6,7 +6,7 @@ use super::sources::{Flags, Given, Sources};
 use super::{
     AuthMethod, CacheMode, ClientAuth, ClientTls, Config, Listen, Live, LogFormat, PoolMode, Secret, ServerUrl, values,
 };
-use crate::types::Level;
+use crate::types::{KeepAlive, Level};
 use std::path::Path;
 
 /// Keys shorter than this could be guessed by who can read the shared tier.
@@ -46,7 +46,10 @@ impl Config {
             pool: from.required("pool", values::word(POOL_MODES))?,
             max_prepared_statements: from.required("max_prepared_statements", values::count)?,
             connect_timeout: from.required("connect_timeout", values::some_duration)?,
-            keepalive: from.required("keepalive", values::keepalive)?,
+            keep_alive: KeepAlive {
+                after: from.required("keepalive", values::keepalive)?,
+                unacknowledged: from.required("tcp_user_timeout", values::user_timeout)?,
+            },
             workers: from.optional("workers", values::threads)?,
             client_tls: client_tls(&from)?,
             log_format: from.required("log_format", values::word(LOG_FORMATS))?,

@@ -27,7 +27,7 @@ pub use sources::{Flags, known_variables};
 pub use texts::Texts;
 pub use zones::ZoneTrouble;
 
-use crate::types::RouteTo;
+use crate::types::{KeepAlive, RouteTo};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -207,8 +207,8 @@ pub struct Config {
     /// Statements of clients that a server connection keeps prepared.
     pub max_prepared_statements: usize,
     pub connect_timeout: Duration,
-    /// When silent TCP peers are probed; `None` leaves it to the system.
-    pub keepalive: Option<Duration>,
+    /// When TCP peers are given up.
+    pub keep_alive: KeepAlive,
     /// Threads that serve sessions; `None` for one each core.
     pub workers: Option<usize>,
     pub client_tls: Option<ClientTls>,

@@ -190,6 +190,8 @@ pub static SETTINGS: &[Setting] = &[
         "Sessions outside a transaction that say nothing for so long are ended (57P05); 0s for never.").live(),
     Setting::new("keepalive", "keepalive", "DURATION", Value("30s"),
         "TCP peers, clients and servers, that fall silent are probed after this time and given up after twice as long; at most 32767s; 0s leaves it to the system."),
+    Setting::new("tcp_user_timeout", "tcp-user-timeout", "DURATION", Value("0s"),
+        "TCP peers, clients and servers, are given up once what was sent to them has not been acknowledged for so long, or not been taken: who stops reading counts too. 0s leaves it to the system, as PostgreSQL does, which goes on for about a quarter of an hour."),
     Setting::new("workers", "workers", "N", Absent("1"),
         "Threads that serve sessions. Without it, one for each core. With fewer, a query costs less, since threads wake each other less often; one thread serves as many queries as one core can.").form(Form::Number),
     Setting::new("max_clients", "max-clients", "N", Value("10000"),

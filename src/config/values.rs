@@ -46,6 +46,16 @@ pub fn keepalive(text: &str) -> Parsed<Option<Duration>> {
     }
 }
 
+/// How long what was sent may stay unacknowledged; nothing for zero. Linux counts it in milliseconds, in 32 bits of which one is a sign
+/// (`TCP_USER_TIMEOUT` in tcp.c).
+pub fn user_timeout(text: &str) -> Parsed<Option<Duration>> {
+    const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+    match limit(text)? {
+        Some(after) if after > LONGEST => Err(format!("must be at most {}s", LONGEST.as_secs())),
+        after => Ok(after.map(|after| after.max(Duration::from_millis(1)))),
+    }
+}
+
 /// `64KiB`, `256MiB`, `1GiB`: a whole number and its unit. `MB` is refused, since it is 1000² to some and 1024² to others.
 pub fn size(text: &str) -> Parsed<u64> {
     let wrong = || "not a size such as 64KiB, 256MiB or 1GiB".to_owned();
@@ -161,6 +171,8 @@ mod tests {
         assert_eq!(keepalive("0s"), Ok(None));
         assert_eq!(keepalive("32767s"), Ok(Some(Duration::from_secs(32_767))));
         assert!(keepalive("32767001ms").is_err() && keepalive("24h").unwrap_err().contains("32767s"));
+        assert_eq!((user_timeout("0s"), user_timeout("90s")), (Ok(None), Ok(Some(Duration::from_secs(90)))));
+        assert!(user_timeout("600h").unwrap_err().contains("2147483s"));
     }
 
     #[test]

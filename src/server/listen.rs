@@ -2,6 +2,7 @@
 //! Does not read a byte from them.
 
 use crate::config::Listen;
+use crate::types::KeepAlive;
 use crate::wire::stream::{Stream, keep_alive};
 #[cfg(target_os = "linux")]
 use socket2::{SockFilter, SockRef};
@@ -115,6 +116,10 @@ pub fn bind_http(address: SocketAddr, sharing: Sharing) -> Result<TcpListener, C
 
 fn bind_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if address.is_ipv6() {
+        // As PostgreSQL does (`ListenServerPort` in pqcomm.c), so that 0.0.0.0 may have the same port.
+        SockRef::from(&socket).set_only_v6(true)?;
+    }
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(sharing == Sharing::Shared)?;
     socket.bind(address)?;
@@ -149,10 +154,10 @@ fn bind_anew(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Accepts until stopped, watches over silent TCP clients by `keepalive`, and runs `session` for each arrival as a task that
+/// Accepts until stopped, watches over silent TCP clients by `when`, and runs `session` for each arrival as a task that
 /// `sessions` tracks. Where another process may take over, nobody who had begun to connect is left standing.
 pub async fn accept<S, F>(
-    (listener, keepalive, sharing): (Listener, Option<Duration>, Sharing),
+    (listener, when, sharing): (Listener, KeepAlive, Sharing),
     seats: Seats,
     sessions: TaskTracker,
     session: S,
@@ -163,7 +168,7 @@ pub async fn accept<S, F>(
 {
     loop {
         let accepted = tokio::select! {
-            accepted = next(&listener, keepalive) => accepted,
+            accepted = next(&listener, when) => accepted,
             () = stop.cancelled() => break,
         };
         match accepted {
@@ -184,7 +189,7 @@ pub async fn accept<S, F>(
     }
     let limit = tokio::time::Instant::now() + LAST_ARRIVALS_LIMIT;
     while tokio::time::Instant::now() < limit
-        && let Ok(Ok(last)) = tokio::time::timeout(LAST_ARRIVALS, next(&listener, keepalive)).await
+        && let Ok(Ok(last)) = tokio::time::timeout(LAST_ARRIVALS, next(&listener, when)).await
     {
         admit(last, &seats, &sessions, &session);
     }
@@ -224,14 +229,14 @@ fn turn_away(_listener: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-async fn next(listener: &Listener, keepalive: Option<Duration>) -> io::Result<(Stream, Option<SocketAddr>)> {
+async fn next(listener: &Listener, when: KeepAlive) -> io::Result<(Stream, Option<SocketAddr>)> {
     match listener {
         Listener::Tcp(listener) => {
             let (stream, peer) = listener.accept().await?;
             // A protocol of questions and answers: waiting to fill a packet only delays them.
             // Fails only where the client is gone already, which its session will find.
             let _ = stream.set_nodelay(true);
-            let _ = keep_alive(&stream, keepalive);
+            let _ = keep_alive(&stream, when);
             Ok((Stream::Tcp(stream), Some(peer)))
         }
         Listener::Unix(listener, _) => Ok((Stream::Unix(listener.accept().await?.0), None)),
@@ -284,13 +289,29 @@ mod tests {
     use tokio::net::{TcpStream, UnixStream};
     use tokio::sync::mpsc;
 
+    /// As PostgreSQL does for `listen_addresses = '*'`.
+    #[tokio::test]
+    async fn both_families_may_have_one_port() {
+        match bind_tcp("[::1]:0".parse().unwrap(), Sharing::Alone) {
+            Ok(v6) => assert!(SockRef::from(&v6).only_v6().unwrap()),
+            // A machine without IPv6.
+            Err(cause) => assert_ne!(cause.kind(), io::ErrorKind::AddrInUse),
+        }
+    }
+
     fn collect(listener: Listener, seats: Seats, stop: &CancellationToken) -> mpsc::UnboundedReceiver<Arrival> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let session = move |arrival| {
             sender.send(arrival).unwrap();
             std::future::pending()
         };
-        tokio::spawn(accept((listener, None, Sharing::Alone), seats, TaskTracker::new(), session, stop.clone()));
+        tokio::spawn(accept(
+            (listener, KeepAlive::default(), Sharing::Alone),
+            seats,
+            TaskTracker::new(),
+            session,
+            stop.clone(),
+        ));
         receiver
     }
 
@@ -345,7 +366,7 @@ mod tests {
             std::future::ready(())
         };
         for listener in [old, new] {
-            let listener = (Listener::Tcp(listener), None, Sharing::Shared);
+            let listener = (Listener::Tcp(listener), KeepAlive::default(), Sharing::Shared);
             accept(listener, Seats::new(|| 99), TaskTracker::new(), session.clone(), stop.clone()).await;
         }
         drop(session);

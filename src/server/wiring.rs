@@ -261,9 +261,9 @@ impl Instance {
                     session::run(stream, peer, seat, shared).await;
                 }
             };
-            let keepalive = self.shared.config.keepalive;
+            let when = self.shared.config.keep_alive;
             accepting.spawn(listen::accept(
-                (listener, keepalive, sharing),
+                (listener, when, sharing),
                 seats.clone(),
                 sessions.clone(),
                 converse,

@@ -4,6 +4,7 @@ use super::pool::Terms;
 use super::starts::Starts;
 use super::{Account, LoginProof, Server, Target, message};
 use crate::config::{Live, Secret, ServerUrl, SslMode};
+use crate::types::KeepAlive;
 use arc_swap::ArcSwap;
 use bytes::{BufMut, BytesMut};
 use std::sync::Arc;
@@ -48,7 +49,7 @@ impl Fake {
     }
 
     pub(super) fn target(&self, ssl_mode: SslMode) -> Target {
-        Target::new(&self.url(ssl_mode), LONG, None)
+        Target::new(&self.url(ssl_mode), LONG, KeepAlive::default())
     }
 
     pub(super) fn server(&self, pool_size: usize, pool_timeout: Duration) -> Arc<Server> {

@@ -203,7 +203,7 @@ impl Upstream {
         let starts: Arc<Starts> = Arc::default();
         let site = |name: String, url: &ServerUrl| {
             let is_near = config.zone.is_none() || config.zone == url.zone;
-            let target = Target::new(url, config.connect_timeout, config.keepalive);
+            let target = Target::new(url, config.connect_timeout, config.keep_alive);
             let inherited = config.primary.password.as_ref().filter(|_| url.user == config.primary.user);
             let proof = match url.password.as_ref().or(inherited) {
                 Some(password) => LoginProof::Password(password.clone()),

@@ -2,6 +2,7 @@
 //! SSLRequest; who logs in is another file's.
 
 use crate::config::{ChannelBinding, ServerUrl, SslMode};
+use crate::types::KeepAlive;
 use crate::wire::stream::{Stream, keep_alive};
 use crate::wire::tls::{self, TlsConnector, TlsError};
 use bytes::BytesMut;
@@ -21,7 +22,7 @@ pub struct Target {
     pub(super) channel_binding: ChannelBinding,
     /// For everything up to the first ReadyForQuery.
     pub(super) connect_timeout: Duration,
-    keepalive: Option<Duration>,
+    keep_alive: KeepAlive,
 }
 
 impl std::fmt::Debug for Target {
@@ -38,7 +39,7 @@ impl std::fmt::Display for Target {
 
 impl Target {
     /// The server that a URL names.
-    pub fn new(url: &ServerUrl, connect_timeout: Duration, keepalive: Option<Duration>) -> Self {
+    pub fn new(url: &ServerUrl, connect_timeout: Duration, keep_alive: KeepAlive) -> Self {
         Target {
             host: url.host.clone(),
             port: url.port,
@@ -46,7 +47,7 @@ impl Target {
             tls: tls::client_connector(url.ssl_mode, url.ssl_root_cert.as_deref()),
             channel_binding: url.channel_binding,
             connect_timeout,
-            keepalive,
+            keep_alive,
         }
     }
 
@@ -81,7 +82,7 @@ impl Target {
     async fn tcp(&self) -> io::Result<TcpStream> {
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
         tcp.set_nodelay(true)?;
-        keep_alive(&tcp, self.keepalive)?;
+        keep_alive(&tcp, self.keep_alive)?;
         Ok(tcp)
     }
 

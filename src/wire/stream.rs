@@ -1,5 +1,6 @@
 //! A byte stream to a client or an upstream server, whatever carries it.
 
+use crate::types::KeepAlive;
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -25,22 +26,23 @@ pub enum Stream {
 /// Probes sent to a silent peer before it is given up.
 const PROBES: u32 = 3;
 
-/// Lets the system notice a peer that has vanished without a word: probed after this time of silence, given up after twice
-/// as long, and after as long where sent data stays unacknowledged. `None` leaves it to the system.
+/// Lets the system notice a peer that has vanished without a word.
 ///
 /// # Errors
 /// The socket is closed already.
-pub fn keep_alive(tcp: &TcpStream, after: Option<Duration>) -> io::Result<()> {
-    let Some(after) = after else { return Ok(()) };
+pub fn keep_alive(tcp: &TcpStream, when: KeepAlive) -> io::Result<()> {
     let socket = SockRef::from(tcp);
+    // While data is unacknowledged the system sends no probes (tcp(7), TCP_USER_TIMEOUT). It counts data that the peer has no room for as
+    // well, though that acknowledges each question after it (`tcp_probe_timer` in tcp_timer.c).
+    #[cfg(target_os = "linux")]
+    if when.unacknowledged.is_some() {
+        socket.set_tcp_user_timeout(when.unacknowledged)?;
+    }
+    let Some(after) = when.after else { return Ok(()) };
     // The system counts whole seconds.
     let seconds = after.max(Duration::from_secs(1));
     let interval = (after / PROBES).max(Duration::from_secs(1));
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(seconds).with_interval(interval).with_retries(PROBES))?;
-    // While data is unacknowledged the system sends no probes (tcp(7), TCP_USER_TIMEOUT).
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(seconds * 2))?;
-    Ok(())
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(seconds).with_interval(interval).with_retries(PROBES))
 }
 
 impl Stream {
@@ -141,15 +143,18 @@ mod tests {
     async fn a_silent_peer_is_probed_and_given_up() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        keep_alive(&tcp, None).unwrap();
+        keep_alive(&tcp, KeepAlive::default()).unwrap();
         assert!(!SockRef::from(&tcp).keepalive().unwrap());
-        keep_alive(&tcp, Some(Duration::from_secs(9))).unwrap();
+        let after = Some(Duration::from_secs(9));
+        keep_alive(&tcp, KeepAlive { after, unacknowledged: None }).unwrap();
         let socket = SockRef::from(&tcp);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(9));
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(3));
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(18)));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None, "who reads slowly is not silent");
+        keep_alive(&tcp, KeepAlive { after, unacknowledged: Some(Duration::from_secs(20)) }).unwrap();
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(20)));
     }
 
     #[tokio::test]
