@@ -51,6 +51,7 @@ enum Command {
     /// Say where a statement would go, and why it would or would not be cached. Runs nothing.
     Explain {
         /// The statement, as the application would send it.
+        #[arg(allow_hyphen_values = true)]
         sql: String,
     },
     /// Print the SQL that prepares the primary: the right to replicate, and event triggers that tell of DDL.

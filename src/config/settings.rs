@@ -164,7 +164,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new("cache", "cache", "MODE", Value("on"), "on, off, or shadow (does everything but serve)."),
     Setting::new("pool", "pool", "MODE", Value("transaction"),
         "When a client's connection goes back to the pool: after each transaction, or at the session's end."),
-    Setting::new("pool_size", "pool-size", "N", Value("20"), "Connections to each server for each user.").form(Form::Number).live(),
+    Setting::new("pool_size", "pool-size", "N", Value("20"), "Connections to each server for each user and database.").form(Form::Number).live(),
     Setting::new("pool_reserve", "pool-reserve", "N", Value("0"),
         "Connections beyond pool_size, for sessions that have waited pool_reserve_after.").form(Form::Number).live(),
     Setting::new("pool_reserve_after", "pool-reserve-after", "DURATION", Value("1s"),

@@ -262,7 +262,8 @@ impl Round {
         let body = &frame[HEADER..];
         tracing::warn!(
             sqlstate = %String::from_utf8_lossy(backend::sqlstate(body)),
-            message = %String::from_utf8_lossy(backend::error_field(body, b'M').unwrap_or_default()),
+            // It may hold what a client wrote, line ends too.
+            message = ?String::from_utf8_lossy(backend::error_field(body, b'M').unwrap_or_default()),
             "a statement of Sidecache's own failed"
         );
         self.own_error.get_or_insert_with(|| Box::new(Bytes::copy_from_slice(frame)));

@@ -14,7 +14,7 @@ const fn name(name: &'static str, help: &'static str) -> Name {
 // Counters.
 pub const REQUESTS: Name = name(
     "sidecache_requests_total",
-    "Requests by kind of statement, by who answered (memory, shared, primary, replica, sidecache) and by what the cache made of it.",
+    "Requests by protocol (simple, extended; ttl for hits by the clock), by who answered (memory, shared, primary, replica, sidecache) and by what the cache made of it.",
 );
 pub const BYPASSES: Name = name("sidecache_bypasses_total", "Requests for which the cache was not asked, by reason.");
 pub const FILLS_STORED: Name = name("sidecache_fills_stored_total", "Answers that were stored.");
@@ -33,7 +33,7 @@ pub const POOL_TIMEOUTS: Name = name(
 );
 pub const QUERY_TIMEOUTS: Name =
     name("sidecache_query_timeouts_total", "Requests that were cancelled, since they took longer than query_timeout.");
-pub const SESSIONS_BEGUN: Name = name("sidecache_sessions_begun_total", "Sessions that began.");
+pub const SESSIONS_BEGUN: Name = name("sidecache_sessions_begun_total", "Connections of clients that were taken, those included that never became sessions.");
 pub const STATEMENTS: Name = name("sidecache_server_statements_total", "Requests sent to each upstream server.");
 pub const COALESCED: Name = name(
     "sidecache_coalesced_total",
