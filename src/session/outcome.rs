@@ -282,6 +282,8 @@ impl Session {
                 self.block = if plain { Block::Clean } else { Block::Dirty };
                 *in_block = true;
             }
+            // PostgreSQL warns of it, and sets the modes that it names (`standard_ProcessUtility` in utility.c).
+            TransactionControl::Begin { plain: false, .. } => self.wrote_anything(),
             TransactionControl::Modes if !*in_block => self.pin(PinReason::Opaque),
             TransactionControl::Modes => self.wrote_anything(),
             TransactionControl::TwoPhase => {

@@ -203,11 +203,12 @@ impl Settings {
     /// A statement succeeded that changed settings. `in_transaction`: a ROLLBACK would undo it.
     pub fn apply(&mut self, change: &SettingChange, in_transaction: bool) {
         let local = matches!(change, SettingChange::Set { local: true, .. } | SettingChange::Reset { local: true, .. });
+        let local = local || is_mode(change);
         if in_transaction && !local && self.before.is_none() {
             self.before = Some(self.current.clone());
         }
         match change {
-            SettingChange::Set { name, values, local, text } => {
+            SettingChange::Set { name, values, text, .. } => {
                 self.own.set(name);
                 let role = self.effective("role").filter(|_| name != "role");
                 let role = role.and_then(|role| role.values.first()).map(|role| replay("role", role).into());
@@ -375,6 +376,16 @@ impl Settings {
         let rest =
             all.iter().flat_map(|(name, setting)| setting.values.iter().map(move |value| (*name, value.as_str())));
         compose_inputs(out, database, self.role(), &self.user, path.chain(rest));
+    }
+}
+
+/// Whether a setting is a mode of the transaction, with which it ends.
+pub(super) fn is_mode(change: &SettingChange) -> bool {
+    match change {
+        SettingChange::Set { name, .. } | SettingChange::Reset { name, .. } => {
+            matches!(name.as_str(), "transaction_isolation" | "transaction_read_only" | "transaction_deferrable")
+        }
+        SettingChange::ResetAll | SettingChange::DiscardAll => false,
     }
 }
 

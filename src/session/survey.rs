@@ -6,7 +6,7 @@ use super::client::{UnitEnd, frames};
 use super::own;
 use super::portal::Prepared;
 use super::serve::Understood;
-use super::settings::Settings;
+use super::settings::{Settings, is_mode};
 use crate::catalog::CatalogVersion;
 use crate::route::plan::{Kind, PinReason, Plan, Refusal, SetConfig, SettingChange, TransactionControl};
 use crate::wire::backend::{Failure, failure_frame};
@@ -193,16 +193,6 @@ impl Survey {
             _ => true,
         };
         self.runs.iter().any(|plan| plan.as_ref().is_none_or(sees))
-    }
-}
-
-/// Whether a setting is a mode of the transaction.
-fn is_mode(change: &SettingChange) -> bool {
-    match change {
-        SettingChange::Set { name, .. } | SettingChange::Reset { name, .. } => {
-            matches!(name.as_str(), "transaction_isolation" | "transaction_read_only" | "transaction_deferrable")
-        }
-        SettingChange::ResetAll | SettingChange::DiscardAll => false,
     }
 }
 

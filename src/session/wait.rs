@@ -9,7 +9,7 @@ impl Session {
     pub(super) async fn wait(&mut self) -> Result<bool, End> {
         self.client.rest();
         loop {
-            let idle = self.status == b'I' && self.client.input.is_empty();
+            let idle = self.status == b'I' && self.client.input.is_empty() && !self.is_mid_batch();
             let (patience, silent) = self.patience();
             let wants_news = self.wants_news();
             let news = arrived(self.listening.as_deref(), wants_news);

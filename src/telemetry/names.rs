@@ -33,7 +33,10 @@ pub const POOL_TIMEOUTS: Name = name(
 );
 pub const QUERY_TIMEOUTS: Name =
     name("sidecache_query_timeouts_total", "Requests that were cancelled, since they took longer than query_timeout.");
-pub const SESSIONS_BEGUN: Name = name("sidecache_sessions_begun_total", "Connections of clients that were taken, those included that never became sessions.");
+pub const SESSIONS_BEGUN: Name = name(
+    "sidecache_sessions_begun_total",
+    "Connections of clients that were taken, those included that never became sessions.",
+);
 pub const STATEMENTS: Name = name("sidecache_server_statements_total", "Requests sent to each upstream server.");
 pub const COALESCED: Name = name(
     "sidecache_coalesced_total",

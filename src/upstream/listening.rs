@@ -360,15 +360,16 @@ impl Subscription {
     }
 
     async fn ask(&self, channels: Vec<Arc<str>>) -> Result<(), Deaf> {
+        let refused = || Deaf::Lost("the server refused to listen".into());
         let (done, answered) = oneshot::channel();
         {
             let mut state = self.hub.state.lock();
-            if !state.ended {
-                state.asking.push_back(Ask { inbox: Arc::clone(&self.inbox), channels, done });
+            if state.ended {
+                return Err(self.inbox.deaf().unwrap_or_else(refused));
             }
+            state.asking.push_back(Ask { inbox: Arc::clone(&self.inbox), channels, done });
         }
         self.hub.wake.notify_one();
-        let refused = || Deaf::Lost("the server refused to listen".into());
         answered.await.map_err(|_| self.inbox.deaf().unwrap_or_else(refused))
     }
 

@@ -208,6 +208,9 @@ fn c21_transactions_see_what_is_theirs() {
     steps("repeatable_read", &["BEGIN ISOLATION LEVEL REPEATABLE READ"], false, "1;2", "COMMIT");
     steps("serializable", &["START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY"], false, "1;2", "COMMIT");
     steps("set_transaction", &["BEGIN", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"], false, "1;2", "COMMIT");
+    steps("begin_again", &["BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ"], false, "1;2", "COMMIT");
+    steps("mode", &["BEGIN", "SET transaction_isolation = 'serializable'"], false, "1;2", "COMMIT");
+    steps("mode_is_gone", &["SET transaction_isolation = 'serializable'", "BEGIN"], true, "1;2", "COMMIT");
     steps("locks", &["BEGIN", "SELECT x FROM t FOR UPDATE"], false, "1;2", "COMMIT");
     steps("lock_table", &["BEGIN", "LOCK TABLE t IN SHARE MODE"], false, "1;2", "COMMIT");
     steps("function", &["BEGIN", "SELECT writes(3)"], false, "1;2;3", "ROLLBACK");

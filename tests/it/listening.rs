@@ -283,6 +283,27 @@ fn r22_sessions_end_with_the_connection_that_listens_for_them() {
     assert_eq!(twins.sidecache.status()["listening"]["connections"], 1);
 }
 
+/// The same, when it is lost while a statement of theirs runs: that ends as it does, and then they are told.
+#[test]
+fn r22_a_statement_that_runs_does_not_outlive_the_connection_that_listens() {
+    let twins = twins("listen_lost_late");
+    let mut client = twins.through();
+    client.rows("LISTEN a");
+    let mut beside = twins.direct();
+    beside.rows("BEGIN; LOCK TABLE loud IN ACCESS EXCLUSIVE MODE");
+    client.send(&Batch::new().query("UPDATE loud SET v = v")).expect("a connection that lives");
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually("it to wait", || (beside.value(waits) != "0").then_some(()));
+    let sql = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{}' AND application_name = 'sidecache listen'",
+        twins.database
+    );
+    assert_eq!(twins.cluster.primary.value(&sql), "1");
+    twins.sidecache.await_status("nobody to listen", |status| status["listening"]["connections"] == 0);
+    beside.rows("COMMIT");
+    assert_eq!(tags(&client.read_until_ready().expect("a last word")), "CE");
+}
+
 /// PAUSE means that the servers may go: nobody would hear of anything then.
 #[test]
 fn r22_pause_ends_those_who_listen() {

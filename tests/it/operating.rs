@@ -6,7 +6,7 @@ use crate::harness::process::{Scratch, Signal};
 use crate::harness::proxy::{Door, FaultProxy};
 use crate::harness::redis::Redis;
 use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
-use crate::harness::wire::{Batch, Login, Wire, WireError};
+use crate::harness::wire::{Batch, Format, Login, Wire, WireError};
 use crate::harness::{PATIENCE, eventually, http, within};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value;
@@ -162,6 +162,10 @@ fn sigterm_lets_transactions_finish_and_tells_idle_sessions() {
     let (mut idle, mut busy) = (sidecache.connect("app"), sidecache.connect("app"));
     busy.rows("BEGIN");
     busy.rows("INSERT INTO t VALUES (1)");
+    let mut open = sidecache.connect("app");
+    let insert = Batch::new().parse("", "INSERT INTO t VALUES (3)", &[]).bind("", "", &[], Format::Text).execute("", 0);
+    open.send(&insert.flush()).expect("a connection that lives");
+    open.read_until(b'C').expect("an answer, and no end of the batch");
     sidecache.signal(Signal::TERM);
     assert_eq!(farewell(&mut idle), "57P01");
     await_draining(&sidecache);
@@ -170,8 +174,10 @@ fn sigterm_lets_transactions_finish_and_tells_idle_sessions() {
     busy.rows("INSERT INTO t VALUES (2)");
     busy.rows("COMMIT");
     assert_eq!(farewell(&mut busy), "57P01");
+    open.run(&Batch::new().sync()).expect("the batch's end");
+    assert_eq!(farewell(&mut open), "57P01");
     assert_eq!(sidecache.wait().code(), Some(0));
-    assert_eq!(direct.value("SELECT count(*) FROM t"), "2");
+    assert_eq!(direct.value("SELECT count(*) FROM t"), "3");
 }
 
 /// A second SIGTERM ends the process though a transaction is open, which PostgreSQL then rolls back.
