@@ -60,7 +60,8 @@
 //!
 //! A replica that has replayed more than the primary, asked later, has written is of another history (the primary was restored from a backup, or two
 //! replicas were promoted at once): it is passed over as `other_epoch`, and the log says so, until it is made anew or receives the primary's own
-//! log beyond where its own ended. While two configured servers write on one timeline, no replica of that timeline is read. Of a server that is not
+//! log beyond where its own ended. While two configured servers write on one timeline, no replica of that timeline is read. The primary itself by another name (an
+//! endpoint of whoever takes writes, beside every server by its own) is not one of two. Of a server that is not
 //! configured nothing is known: a replica of one that was promoted to the primary's timeline is found out only once it is ahead. A primary that has become a replica of another configured server hands the lead to that one, if that one takes
 //! writes; as long as nobody is known to, `/readyz` says 503.
 //!

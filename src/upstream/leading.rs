@@ -25,6 +25,10 @@ pub(super) struct Leading {
     /// The lives of those that take writes, as they last told them: one that is lost since is remembered, one that says it is a replica
     /// is not.
     writers: BTreeMap<usize, Life>,
+    /// Those that the watch has lost since they last answered.
+    gone: BTreeSet<usize>,
+    /// The life that the primary has ended by restarting: whoever told it and is gone was the primary itself, by another name.
+    ended: Option<Epoch>,
     /// The lines that replicas last said they follow.
     lines: BTreeMap<usize, Line>,
     start: Start,
@@ -63,6 +67,8 @@ pub(super) enum Heard {
     Same,
     /// A primary begins a life that was not known: another server, or the same one restarted.
     NewLife,
+    /// It is the primary by another name: an address that leads to whoever takes writes is configured beside the servers' own.
+    Itself,
     /// It takes writes and is not the primary: an old one that came back, or one of another cluster.
     Stranger,
 }
@@ -77,6 +83,8 @@ impl Leading {
             staleness,
             followers: BTreeSet::new(),
             writers: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            ended: None,
             lines: BTreeMap::new(),
             start: Start::Awaiting,
             branches: Branches::default(),
@@ -101,9 +109,10 @@ impl Leading {
         let life = Life { epoch, system: probe.system.clone(), timeline, block_size };
         self.writers.insert(index, life.clone());
         self.lines.remove(&index);
+        self.gone.remove(&index);
         if index != self.index {
             if !self.succeeds(index, &life, configured) && !self.is_heir(index) {
-                return Heard::Stranger;
+                return if self.epoch() == epoch { Heard::Itself } else { Heard::Stranger };
             }
         } else if self.life.is_none()
             && let Some(later) = self.later_than(&life)
@@ -116,7 +125,10 @@ impl Leading {
             self.life = Some(life);
             Heard::Same
         } else {
+            let restarts = index == self.index && !self.parts(index, probe);
+            self.ended = Some(self.epoch()).filter(|_| restarts);
             self.lead(index);
+            self.forget_ended();
             Heard::NewLife
         };
         self.note(probe.sent, inserted);
@@ -132,6 +144,11 @@ impl Leading {
         self.life = self.writers.get(&index).cloned();
     }
 
+    /// A restart ends connections by every name. Who keeps one and tells the old life still is another server.
+    fn forget_ended(&mut self) {
+        self.writers.retain(|index, life| !self.gone.contains(index) || self.ended != Some(life.epoch));
+    }
+
     /// Whether the leader has become a replica that receives the log of this writer, and of no other that is known.
     fn is_heir(&self, index: usize) -> bool {
         let Some(line) = self.lines.get(&self.index).filter(|line| line.receives && self.life.is_some()) else {
@@ -139,15 +156,18 @@ impl Leading {
         };
         let writes_it = |life: &Life| life.system.is_some() && life.system == line.system;
         let writes_it = |life: &Life| writes_it(life) && Some(life.timeline) == line.timeline;
-        let mut heirs = self.writers.iter().filter(|(_, life)| writes_it(life)).map(|(&index, _)| index);
-        (heirs.next(), heirs.next()) == (Some(index), None)
+        let mut heirs = self.writers.values().filter(|life| writes_it(life)).map(|life| life.epoch);
+        let told = self.writers.get(&index).filter(|life| writes_it(life)).map(|life| life.epoch);
+        told.is_some_and(|told| heirs.all(|heir| heir == told))
     }
 
     /// Whether another server writes on the primary's own timeline: two were promoted at once, and nothing tells whose log a replica
     /// has replayed.
     fn has_twin(&self) -> bool {
         let is_twin = |life: &Life, other: &Life| {
-            life.system.is_some() && (&life.system, life.timeline) == (&other.system, other.timeline)
+            life.epoch != other.epoch
+                && life.system.is_some()
+                && (&life.system, life.timeline) == (&other.system, other.timeline)
         };
         let mut others = self.writers.iter().filter(|&(&index, _)| index != self.index);
         self.life.as_ref().is_some_and(|life| others.any(|(_, other)| is_twin(life, other)))
@@ -225,6 +245,8 @@ impl Leading {
     /// The watch lost a server.
     pub(super) fn lost(&mut self, index: usize) {
         self.branches.lost(index);
+        self.gone.insert(index);
+        self.forget_ended();
     }
 
     /// The replicas that were found to hold another history, since this was last asked.
@@ -241,6 +263,7 @@ impl Leading {
     /// What a replica's answer says, at `now`, when it is known to have replayed up to `replayed`.
     pub(super) fn replica_answered(&mut self, index: usize, probe: &Probe, replayed: Option<Lsn>, now: Moment) -> Seen {
         self.writers.remove(&index);
+        self.gone.remove(&index);
         let receives = matches!(probe.standing, Standing::Replica { receives: true, .. });
         self.lines.insert(index, Line { system: probe.system.clone(), timeline: probe.timeline, receives });
         if index == self.index

@@ -89,6 +89,55 @@ fn r10_where_two_write_on_one_timeline_nobody_is_proven_to_follow_either() {
 }
 
 #[test]
+fn r10_the_primary_by_another_name_is_no_twin_of_its_own() {
+    let mut leading = Leading::new(S);
+    leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+    assert_eq!(leading.primary_answered(1, &primary(7, 1, 150, 1_000), Role::Primary), Heard::Itself);
+    assert_eq!(replica_at(&mut leading, 2, 1, 900, 200).following, Epoch::new(7));
+    // It restarts, and is heard by one name alone.
+    leading.lost(1);
+    assert_eq!(leading.primary_answered(0, &primary(8, 1, 300, 1_000), Role::Primary), Heard::NewLife);
+    assert_eq!(replica_at(&mut leading, 2, 1, 900, 350).following, Epoch::new(8), "it was gone before");
+    assert_eq!(leading.primary_answered(1, &primary(8, 1, 400, 1_000), Role::Primary), Heard::Itself);
+    assert_eq!(leading.primary_answered(0, &primary(9, 1, 500, 1_000), Role::Primary), Heard::NewLife);
+    assert_eq!(
+        replica_at(&mut leading, 2, 1, 900, 550).following,
+        Epoch::default(),
+        "whoever tells the old life still is a twin"
+    );
+    leading.lost(1);
+    assert_eq!(replica_at(&mut leading, 2, 1, 900, 600).following, Epoch::new(9), "it has gone since");
+}
+
+#[test]
+fn r11_an_address_of_whoever_takes_writes_moves_with_it() {
+    let known = || {
+        let mut leading = Leading::new(S);
+        leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+        leading.primary_answered(1, &primary(7, 1, 110, 1_000), Role::Primary);
+        leading
+    };
+    let follows = |leading: &mut Leading| replica_at(leading, 3, 2, 1_000, 300).following;
+    let mut leading = known();
+    assert_eq!(leading.primary_answered(2, &primary(8, 2, 200, 1_000), Role::Unknown), Heard::NewLife);
+    assert_eq!(leading.primary_answered(0, &primary(8, 2, 210, 1_000), Role::Primary), Heard::Itself);
+    assert_eq!((leading.index(), follows(&mut leading)), (2, Epoch::new(8)));
+    let mut leading = known();
+    assert_eq!(leading.primary_answered(0, &primary(8, 2, 200, 1_000), Role::Unknown), Heard::NewLife);
+    assert_eq!(leading.primary_answered(2, &primary(8, 2, 210, 1_000), Role::Primary), Heard::Itself);
+    assert_eq!((leading.index(), follows(&mut leading)), (0, Epoch::new(8)));
+    // It leads to a replica for a while.
+    let mut leading = known();
+    replica_at(&mut leading, 0, 1, 1_000, 200);
+    assert_eq!((leading.index(), leading.epoch()), (1, Epoch::new(7)), "the same primary, by its own name");
+    let mut leading = Leading::new(S);
+    leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+    replica_at(&mut leading, 0, 1, 1_000, 200);
+    assert_eq!(leading.primary_answered(1, &primary(7, 1, 210, 1_000), Role::Replica), Heard::NewLife);
+    assert_eq!(leading.index(), 1);
+}
+
+#[test]
 fn r11_a_server_of_another_cluster_never_takes_over() {
     let mut leading = Leading::new(S);
     let stranger = primary(8, 5, 100, 1_000);

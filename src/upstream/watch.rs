@@ -62,7 +62,7 @@ async fn tend(upstream: Arc<Upstream>, index: usize) {
 
 async fn watch_one(upstream: Arc<Upstream>, index: usize) {
     let site = &upstream.sites[index];
-    let mut log = Log { name: site.server.name().to_owned(), last: None };
+    let mut log = Log { name: site.server.name().to_owned(), last: None, heard: None };
     let mut wait = FIRST_RETRY;
     loop {
         let cause = match Control::connect(site.server.target(), &site.account, &site.database).await {
@@ -89,8 +89,9 @@ async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut
             Ok(Err(cause)) => return cause,
             Err(_) => return ControlError(format!("no answer to a probe within {PROBE_TIMEOUT:?}")),
         };
-        upstream.answered(index, &probe, Moment::now());
+        let heard = upstream.answered(index, &probe, Moment::now());
         log.saw(site);
+        log.heard(heard);
         let interval = match probe.standing {
             Standing::Primary { .. } => PRIMARY_INTERVAL,
             Standing::Replica { .. } | Standing::Reader { .. } => REPLICA_INTERVAL,
@@ -131,8 +132,8 @@ impl Upstream {
         judged
     }
 
-    /// Puts to use what a server said of itself.
-    pub(super) fn answered(&self, index: usize, probe: &Probe, now: Moment) {
+    /// Puts to use what a server said of itself. Gives what one that takes writes is, as soon as somebody leads.
+    pub(super) fn answered(&self, index: usize, probe: &Probe, now: Moment) -> Option<Heard> {
         let server = &self.sites[index].server;
         server.evidence().took(now.since(probe.sent));
         match probe.standing {
@@ -151,6 +152,7 @@ impl Upstream {
                 if followed != seen.following && followed != Epoch::default() {
                     server.begin_life();
                 }
+                None
             }
             Standing::Primary { .. } => {
                 let was = server.role();
@@ -163,7 +165,10 @@ impl Upstream {
                     Seen {
                         role: Role::Primary,
                         asked: probe.sent,
-                        following: if heard == Heard::Stranger { Epoch::default() } else { probe.identity.epoch },
+                        following: match heard {
+                            Heard::Same | Heard::NewLife => probe.identity.epoch,
+                            Heard::Itself | Heard::Stranger => Epoch::default(),
+                        },
                         fresh_at: None,
                         primary: PrimaryHeard::Lately,
                         lag_bytes: None,
@@ -177,14 +182,14 @@ impl Upstream {
                 match heard {
                     Heard::NewLife if parts => self.sites.iter().for_each(|site| site.server.begin_life()),
                     Heard::NewLife => self.sites.iter().for_each(|site| site.server.retire_connections()),
-                    Heard::Stranger | Heard::Same if was == Role::Replica => server.begin_life(),
-                    Heard::Stranger | Heard::Same => {}
+                    Heard::Stranger | Heard::Itself | Heard::Same if was == Role::Replica => server.begin_life(),
+                    Heard::Stranger | Heard::Itself | Heard::Same => {}
                 }
                 if heard == Heard::Stranger && was != Role::Primary {
-                    tracing::warn!(server = server.name(), "takes writes and is not the primary: it is not used");
                     // Whom they follow is to be asked before they are read again.
                     self.replicas().for_each(|(_, replica)| replica.doubt());
                 }
+                Some(heard).filter(|_| self.epoch() != Epoch::default())
             }
         }
     }
@@ -205,6 +210,7 @@ pub(super) fn random_share() -> f64 {
 struct Log {
     name: String,
     last: Option<(Role, ServerState)>,
+    heard: Option<Heard>,
 }
 
 impl Log {
@@ -218,7 +224,19 @@ impl Log {
         }
     }
 
+    fn heard(&mut self, heard: Option<Heard>) {
+        let server = &self.name;
+        match heard {
+            _ if self.heard == heard => {}
+            Some(Heard::Stranger) => tracing::warn!(server, "takes writes and is not the primary: it is not used"),
+            Some(Heard::Itself) => tracing::info!(server, "is the primary itself, by another name: it takes no reads"),
+            Some(Heard::Same | Heard::NewLife) | None => {}
+        }
+        self.heard = heard;
+    }
+
     fn lost(&mut self, cause: &ControlError) {
+        self.heard = None;
         let lost = (Role::Unknown, ServerState::PassedOver(PassedOver::Unreachable));
         if self.last != Some(lost) {
             tracing::warn!(server = self.name, %cause, "server lost");
