@@ -77,6 +77,8 @@ pub enum Readiness {
     StreamNotSettled(&'static str),
     /// The server that led is in recovery, and no other is known to take writes.
     NobodyTakesWrites,
+    /// The server that would lead is an old primary, and the one that succeeded it is not heard.
+    Overtaken,
     /// The process ends.
     Draining,
 }
@@ -89,6 +91,11 @@ impl Readiness {
             Readiness::PrimaryNotReached => "the primary has not been reached yet".to_owned(),
             Readiness::StreamNotSettled(state) => format!("the stream of changes is not settled yet: {state}"),
             Readiness::NobodyTakesWrites => "the primary is in recovery, and no other server takes writes".to_owned(),
+            Readiness::Overtaken => {
+                "the primary is an old one: a replica follows a later timeline, and no server that takes writes there is \
+                 reached"
+                    .to_owned()
+            }
             Readiness::Draining => "draining".to_owned(),
         }
     }

@@ -332,6 +332,9 @@ impl Instance {
             return Readiness::Draining;
         }
         let upstream = &self.shared.upstream;
+        if upstream.is_overtaken() {
+            return Readiness::Overtaken;
+        }
         self.settled.look(upstream.primary().role(), upstream.epoch() != Epoch::default(), self.stream().0)
     }
 

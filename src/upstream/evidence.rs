@@ -73,6 +73,7 @@ pub(super) struct Evidence {
     /// has changed.
     doubted: AtomicU64,
     doubts: Notify,
+    meetings: Notify,
     /// How long probes take: a moving average, in microseconds. Zero before the first.
     latency: AtomicU64,
     /// Whether it has answered or failed to since the start.
@@ -88,6 +89,7 @@ impl Evidence {
             losses: Mutex::new(0),
             doubted: AtomicU64::new(0),
             doubts: Notify::new(),
+            meetings: Notify::new(),
             latency: AtomicU64::new(0),
             tried: AtomicBool::new(false),
         }
@@ -145,6 +147,16 @@ impl Evidence {
     /// Returns once somebody has doubted it.
     pub(super) async fn doubted(&self) {
         self.doubts.notified().await;
+    }
+
+    /// It takes logins: the watch is to try at once, if it waits to.
+    pub(super) fn meet(&self) {
+        self.meetings.notify_one();
+    }
+
+    /// Returns once somebody else has logged in.
+    pub(super) async fn met(&self) {
+        self.meetings.notified().await;
     }
 
     /// Whether the watch has asked it at least once, answered or not.

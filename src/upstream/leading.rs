@@ -12,6 +12,9 @@ use crate::types::{Epoch, Lsn, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// A later timeline of which a replica has told counts for so long after that replica was lost: it may only restart.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
 /// The primary as it is known.
 #[derive(Debug)]
 pub(super) struct Leading {
@@ -25,8 +28,8 @@ pub(super) struct Leading {
     /// The lives of those that take writes, as they last told them: one that is lost since is remembered, one that says it is a replica
     /// is not.
     writers: BTreeMap<usize, Life>,
-    /// Those that the watch has lost since they last answered.
-    gone: BTreeSet<usize>,
+    /// Those that the watch has lost since they last answered, and when.
+    gone: BTreeMap<usize, Moment>,
     /// The life that the primary has ended by restarting: whoever told it and is gone was the primary itself, by another name.
     ended: Option<Epoch>,
     /// The lines that replicas last said they follow.
@@ -69,6 +72,8 @@ pub(super) enum Heard {
     NewLife,
     /// It is the primary by another name: an address that leads to whoever takes writes is configured beside the servers' own.
     Itself,
+    /// It would be the primary, and has come back to a cluster that a replica says has gone on without it: nobody is.
+    Overtaken,
     /// It takes writes and is not the primary: an old one that came back, or one of another cluster.
     Stranger,
 }
@@ -83,7 +88,7 @@ impl Leading {
             staleness,
             followers: BTreeSet::new(),
             writers: BTreeMap::new(),
-            gone: BTreeSet::new(),
+            gone: BTreeMap::new(),
             ended: None,
             lines: BTreeMap::new(),
             start: Start::Awaiting,
@@ -114,12 +119,15 @@ impl Leading {
             if !self.succeeds(index, &life, configured) && !self.is_heir(index) {
                 return if self.epoch() == epoch { Heard::Itself } else { Heard::Stranger };
             }
-        } else if self.life.is_none()
-            && let Some(later) = self.later_than(&life)
-        {
+        } else if self.epoch() != epoch {
             // It comes back to a cluster that has gone on without it.
-            self.lead(later);
-            return Heard::Stranger;
+            if let Some(later) = self.later_than(&life) {
+                self.lead(later);
+                return Heard::Stranger;
+            }
+            if self.is_outrun(&life, probe.sent) {
+                return Heard::Overtaken;
+            }
         }
         let heard = if index == self.index && self.epoch() == epoch {
             self.life = Some(life);
@@ -146,7 +154,7 @@ impl Leading {
 
     /// A restart ends connections by every name. Who keeps one and tells the old life still is another server.
     fn forget_ended(&mut self) {
-        self.writers.retain(|index, life| !self.gone.contains(index) || self.ended != Some(life.epoch));
+        self.writers.retain(|index, life| !self.gone.contains_key(index) || self.ended != Some(life.epoch));
     }
 
     /// Whether the leader has become a replica that receives the log of this writer, and of no other that is known.
@@ -178,6 +186,25 @@ impl Leading {
         let of_cluster = |other: &Life| life.system.is_some() && other.system == life.system;
         let later = self.writers.iter().filter(|(_, other)| of_cluster(other) && other.timeline > life.timeline);
         later.max_by_key(|(_, other)| other.timeline).map(|(&index, _)| index)
+    }
+
+    /// Whether a replica of this cluster is on a timeline that comes after this one.
+    fn is_outrun(&self, life: &Life, now: Moment) -> bool {
+        let is_there = |index: &usize| self.gone.get(index).is_none_or(|lost| now.since(*lost) < REMEMBERED);
+        let goes_further = |line: &Line| line.system == life.system && line.timeline > Some(life.timeline);
+        let mut lines = self.lines.iter().filter(|(index, _)| **index != self.index && is_there(index));
+        life.system.is_some() && lines.any(|(_, line)| goes_further(line))
+    }
+
+    /// Whether nobody leads, because the one that would is an old primary.
+    pub(super) fn is_overtaken(&self, now: Moment) -> bool {
+        let told = self.writers.get(&self.index).filter(|told| told.epoch != self.epoch());
+        told.is_some_and(|told| self.is_outrun(told, now))
+    }
+
+    /// Whether there is a replica that would tell of a later timeline.
+    pub(super) fn is_followed(&self) -> bool {
+        self.lines.keys().any(|index| *index != self.index && !self.gone.contains_key(index))
     }
 
     /// Whether servers say that they take writes while it is not known what the configured primary is.
@@ -243,9 +270,9 @@ impl Leading {
     }
 
     /// The watch lost a server.
-    pub(super) fn lost(&mut self, index: usize) {
+    pub(super) fn lost(&mut self, index: usize, now: Moment) {
         self.branches.lost(index);
-        self.gone.insert(index);
+        self.gone.insert(index, now);
         self.forget_ended();
     }
 
@@ -270,6 +297,13 @@ impl Leading {
             && let Some(heir) = self.writers.keys().copied().find(|&writer| self.is_heir(writer))
         {
             self.lead(heir);
+        }
+        if self.start == Start::Awaiting && self.life.as_ref().is_some_and(|life| self.is_outrun(life, now)) {
+            // It was heard first, and nothing has been sent to it yet.
+            self.history.forget();
+            self.branches.begin();
+            self.followers.clear();
+            self.life = None;
         }
         self.history.trim(now, self.staleness);
         let newest = self.history.newest();

@@ -95,7 +95,7 @@ fn r10_the_primary_by_another_name_is_no_twin_of_its_own() {
     assert_eq!(leading.primary_answered(1, &primary(7, 1, 150, 1_000), Role::Primary), Heard::Itself);
     assert_eq!(replica_at(&mut leading, 2, 1, 900, 200).following, Epoch::new(7));
     // It restarts, and is heard by one name alone.
-    leading.lost(1);
+    leading.lost(1, Moment::from_micros(250));
     assert_eq!(leading.primary_answered(0, &primary(8, 1, 300, 1_000), Role::Primary), Heard::NewLife);
     assert_eq!(replica_at(&mut leading, 2, 1, 900, 350).following, Epoch::new(8), "it was gone before");
     assert_eq!(leading.primary_answered(1, &primary(8, 1, 400, 1_000), Role::Primary), Heard::Itself);
@@ -105,7 +105,7 @@ fn r10_the_primary_by_another_name_is_no_twin_of_its_own() {
         Epoch::default(),
         "whoever tells the old life still is a twin"
     );
-    leading.lost(1);
+    leading.lost(1, Moment::from_micros(560));
     assert_eq!(replica_at(&mut leading, 2, 1, 900, 600).following, Epoch::new(9), "it has gone since");
 }
 
@@ -196,6 +196,51 @@ fn r11_a_configured_primary_that_is_a_replica_gives_way_at_the_start() {
     let mut leading = Leading::new(S);
     assert_eq!(leading.primary_answered(1, &primary(8, 2, 100, 1), Role::Replica), Heard::NewLife);
     assert_eq!(leading.index(), 1);
+}
+
+#[test]
+fn r11_an_old_primary_leads_nobody_while_a_replica_is_on_a_later_timeline() {
+    let outrun = || {
+        let mut leading = Leading::new(S);
+        replica_at(&mut leading, 2, 2, 1_000, 100);
+        assert_eq!(leading.primary_answered(0, &primary(7, 1, 200, 2_000), Role::Unknown), Heard::Overtaken);
+        assert!(leading.is_overtaken(Moment::from_micros(250)) && leading.is_followed());
+        leading.start_is_over(Role::Primary);
+        assert_eq!(leading.epoch(), Epoch::default());
+        leading
+    };
+    let remembered = u64::try_from(REMEMBERED.as_micros()).unwrap();
+    let mut leading = outrun();
+    assert_eq!(leading.primary_answered(1, &primary(8, 2, 300, 1_000), Role::Primary), Heard::Stranger);
+    assert_eq!(leading.primary_answered(0, &primary(7, 1, 400, 2_000), Role::Primary), Heard::Stranger);
+    assert_eq!((leading.index(), leading.epoch()), (1, Epoch::new(8)), "the promoted one is heard");
+
+    let mut leading = outrun();
+    replica_at(&mut leading, 2, 1, 1_000, 300);
+    assert!(!leading.is_overtaken(Moment::from_micros(350)));
+    assert_eq!(leading.primary_answered(0, &primary(7, 1, 400, 2_000), Role::Primary), Heard::NewLife, "made anew");
+
+    let mut leading = outrun();
+    leading.lost(2, Moment::from_micros(300));
+    let later = primary(7, 1, 300 + remembered, 2_000);
+    assert_eq!(leading.primary_answered(0, &later, Role::Primary), Heard::NewLife, "a replica that is gone for good");
+    let mut leading = outrun();
+    leading.lost(2, Moment::from_micros(301));
+    assert_eq!(leading.primary_answered(0, &later, Role::Primary), Heard::Overtaken);
+
+    // It had led.
+    let mut leading = Leading::new(S);
+    leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+    leading.start_is_over(Role::Primary);
+    replica_at(&mut leading, 2, 2, 1_000, 200);
+    assert_eq!(leading.primary_answered(0, &primary(7, 1, 300, 2_000), Role::Primary), Heard::Same);
+    assert_eq!(leading.primary_answered(0, &primary(9, 1, 400, 2_000), Role::Unknown), Heard::Overtaken);
+
+    // It was heard first, before anybody was let in.
+    let mut leading = Leading::new(S);
+    leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
+    replica_at(&mut leading, 2, 2, 1_000, 200);
+    assert!(leading.epoch() == Epoch::default() && leading.is_overtaken(Moment::from_micros(250)));
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod lease;
 mod listening;
 mod login;
 pub mod message;
+mod overtaken;
 mod paths;
 mod pool;
 pub mod replication;
@@ -321,6 +322,7 @@ impl Upstream {
     /// # Errors
     /// The server cannot be reached or refuses.
     pub async fn control(&self) -> Result<Control, ControlError> {
+        self.rightful()?;
         Control::connect(self.primary().target(), self.own_account(), self.own_database()).await
     }
 
@@ -335,6 +337,7 @@ impl Upstream {
         parameters: &[(&str, &str)],
     ) -> Result<(Arc<Server>, Opened), LeaseError> {
         let server = Arc::clone(self.primary());
+        server.is_rightful()?;
         let opened = login::connect(server.target(), account, database, parameters).await?;
         Ok((server, opened))
     }

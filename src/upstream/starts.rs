@@ -4,6 +4,7 @@
 //! their configuration says, and RESET returns to it. A replica that cannot be given it serves none of this account's reads.
 
 use super::connection::{Asked, Facts};
+use super::overtaken::Overtaken;
 use super::pool::{Claim, Grant};
 use super::server::Server;
 use super::{Account, Connection, LeaseError, login};
@@ -157,6 +158,7 @@ pub(super) struct Starts {
     servers: OnceLock<Vec<Weak<Server>>>,
     /// Which of them is the primary now.
     pub primary: AtomicUsize,
+    pub overtaken: Overtaken,
     known: Mutex<HashMap<Account, HashMap<String, Known>>>,
     /// Settings of the users' own that what is read asks for: PostgreSQL tells nobody which there are.
     own: Mutex<Arc<[String]>>,
@@ -187,7 +189,7 @@ impl Starts {
     }
 
     /// The primary, if it is another server than this one.
-    fn primary_of(&self, server: &Server) -> Option<Arc<Server>> {
+    pub(super) fn primary_of(&self, server: &Server) -> Option<Arc<Server>> {
         self.primary().filter(|primary| !std::ptr::eq(Arc::as_ptr(primary), server))
     }
 
@@ -280,6 +282,7 @@ impl Server {
         settings: &[(&str, &str)],
         generation: u64,
     ) -> Result<Box<Connection>, LeaseError> {
+        self.is_rightful()?;
         let paths = self.paths_shown();
         let opened = login::connect(self.target(), account, database, settings).await;
         if matches!(&opened, Err(LeaseError::Unreachable { .. })) {
@@ -287,7 +290,14 @@ impl Server {
         }
         let opened = opened?;
         let facts = self.made(Facts::new(account, database, &opened.key));
-        Ok(Connection::new(opened, generation, paths, facts))
+        let connection = Connection::new(opened, generation, paths, facts);
+        match self.is_known().await {
+            Ok(()) => Ok(connection),
+            Err(cause) => {
+                connection.close();
+                Err(cause)
+            }
+        }
     }
 
     /// Puts a new connection into its pool, if that has room for it.

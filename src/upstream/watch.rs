@@ -73,9 +73,10 @@ async fn watch_one(upstream: Arc<Upstream>, index: usize) {
             Err(cause) => cause,
         };
         site.server.lost();
-        upstream.leading.lock().lost(index);
+        upstream.judged(|leading| leading.lost(index, Moment::now()));
         log.lost(&cause);
-        tokio::time::sleep(jittered(wait)).await;
+        // Either way it is tried again.
+        let _ = tokio::time::timeout(jittered(wait), site.server.evidence().met()).await;
         wait = (wait * 2).min(LAST_RETRY);
     }
 }
@@ -112,6 +113,9 @@ impl Upstream {
         let judged = judge(&mut leading);
         let after = leading.index();
         self.starts.primary.store(after, Ordering::Release);
+        let starts = &self.starts.overtaken;
+        starts.is_so.store(leading.is_overtaken(Moment::now()), Ordering::Release);
+        starts.is_followed.store(leading.is_followed(), Ordering::Release);
         let life = leading.epoch();
         self.lives.send_if_modified(|known| std::mem::replace(known, life) != life);
         let apart = leading.apart();
@@ -167,7 +171,7 @@ impl Upstream {
                         asked: probe.sent,
                         following: match heard {
                             Heard::Same | Heard::NewLife => probe.identity.epoch,
-                            Heard::Itself | Heard::Stranger => Epoch::default(),
+                            Heard::Itself | Heard::Overtaken | Heard::Stranger => Epoch::default(),
                         },
                         fresh_at: None,
                         primary: PrimaryHeard::Lately,
@@ -182,6 +186,7 @@ impl Upstream {
                 match heard {
                     Heard::NewLife if parts => self.sites.iter().for_each(|site| site.server.begin_life()),
                     Heard::NewLife => self.sites.iter().for_each(|site| site.server.retire_connections()),
+                    Heard::Overtaken => server.begin_life(),
                     Heard::Stranger | Heard::Itself | Heard::Same if was == Role::Replica => server.begin_life(),
                     Heard::Stranger | Heard::Itself | Heard::Same => {}
                 }
@@ -189,7 +194,7 @@ impl Upstream {
                     // Whom they follow is to be asked before they are read again.
                     self.replicas().for_each(|(_, replica)| replica.doubt());
                 }
-                Some(heard).filter(|_| self.epoch() != Epoch::default())
+                Some(heard).filter(|heard| *heard == Heard::Overtaken || self.epoch() != Epoch::default())
             }
         }
     }
@@ -229,6 +234,10 @@ impl Log {
         match heard {
             _ if self.heard == heard => {}
             Some(Heard::Stranger) => tracing::warn!(server, "takes writes and is not the primary: it is not used"),
+            Some(Heard::Overtaken) => tracing::warn!(
+                server,
+                "is an old primary: a replica follows a later timeline; nobody takes writes until its primary is heard, or the replica is gone"
+            ),
             Some(Heard::Itself) => tracing::info!(server, "is the primary itself, by another name: it takes no reads"),
             Some(Heard::Same | Heard::NewLife) | None => {}
         }

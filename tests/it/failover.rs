@@ -5,7 +5,7 @@
 use crate::harness::cluster::Cluster;
 use crate::harness::http;
 use crate::harness::process::Signal;
-use crate::harness::proxy::{FaultProxy, Silence};
+use crate::harness::proxy::{Door, FaultProxy, Silence};
 use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Batch, Login, Wire, rows, tags};
 use crate::harness::{eventually, within};
@@ -250,6 +250,93 @@ fn r11_one_that_starts_before_the_old_primary_returns_never_writes_to_it() {
         drop(stop);
     });
     assert_eq!(numbers(&mut cluster.primary.connect_to(&database)), Vec::<u64>::new(), "the old one took writes");
+}
+
+/// The second replica follows the first, which has been promoted, and its own control file says so.
+fn follow(cluster: &Cluster) {
+    let [promoted, third] = &cluster.replicas[..] else { panic!("two replicas") };
+    promoted.sql("CHECKPOINT");
+    let follow = format!("'host={} port={} user=postgres'", promoted.sockets().display(), promoted.port);
+    third.set("primary_conninfo", &follow);
+    eventually("the third server to be on the later timeline", || {
+        third.connect().rows("CHECKPOINT");
+        (third.value("SELECT timeline_id FROM pg_control_checkpoint()") == "2").then_some(())
+    });
+}
+
+/// Nothing is acknowledged by the old primary, of which it is known that the cluster has gone on without it; everything is, by the one that was
+/// promoted, once `returns` has brought it back.
+fn waits_for_the_promoted(cluster: &Cluster, database: &str, sidecache: &Sidecache, returns: impl FnOnce()) {
+    let load = Load::default();
+    std::thread::scope(|scope| {
+        let stop = Stop(&load);
+        scope.spawn(|| load.write(sidecache));
+        eventually("nobody to take writes", || {
+            let (code, reason) = http::get(sidecache.http(), "/readyz")?;
+            (code == 503 && reason.contains("later timeline")).then_some(())
+        });
+        let refused = eventually("a session to be refused", || sidecache.try_connect("app").err());
+        assert!(format!("{refused:?}").contains("later timeline"), "{refused:?}");
+        assert_eq!(within(Duration::from_secs(1), || (load.count() > 0).then_some(())), None);
+        returns();
+        load.goes_on();
+        drop(stop);
+    });
+    leads(sidecache, "replica-1");
+    // It has yet to hear the stream of changes there.
+    eventually("it to be ready", || (sidecache.readiness() == 200).then_some(()));
+    assert_eq!(numbers(&mut cluster.primary.connect_to(database)), Vec::<u64>::new(), "the old one took writes");
+}
+
+/// An instance starts while the promoted server is gone, and finds the old primary beside a replica that follows the promoted one.
+#[test]
+fn r11_an_old_primary_beside_a_replica_of_a_later_timeline_takes_no_writes() {
+    let mut cluster = Cluster::build().replicas(2).start();
+    let database = cluster.database("beside");
+    cluster.connect("app", &database).rows("CREATE TABLE w (id int PRIMARY KEY)");
+    cluster.catch_up();
+    cluster.primary.stop(Signal::QUIT);
+    cluster.promote(0);
+    follow(&cluster);
+    let way = FaultProxy::to_port(cluster.replicas[0].port);
+    way.set(|weather| weather.door = Door::Closed);
+    let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let third = cluster.replica_urls("sidecache", &database).remove(1);
+    cluster.primary.start();
+    let build = Sidecache::build(&cluster, &database).replicas(&[url, third]).flag("--connect-timeout", "1s");
+    let sidecache = build.spawn();
+    waits_for_the_promoted(&cluster, &database, &sidecache, || way.set(|weather| weather.door = Door::Open));
+}
+
+/// The same where the old primary had led until it was lost, and comes back as it was.
+#[test]
+fn r11_a_primary_that_comes_back_beside_a_replica_of_a_later_timeline_takes_no_writes() {
+    let mut cluster = Cluster::build().replicas(2).start();
+    let database = cluster.database("comes");
+    cluster.connect("app", &database).rows("CREATE TABLE w (id int PRIMARY KEY)");
+    cluster.catch_up();
+    let way = FaultProxy::to_port(cluster.replicas[0].port);
+    way.set(|weather| weather.door = Door::Closed);
+    let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let third = cluster.replica_urls("sidecache", &database).remove(1);
+    let build = Sidecache::build(&cluster, &database).replicas(&[url, third]).flag("--connect-timeout", "1s");
+    let sidecache = build.start();
+    leads(&sidecache, "primary");
+    cluster.primary.stop(Signal::QUIT);
+    cluster.promote(0);
+    follow(&cluster);
+    sidecache.await_status("the old primary to be lost", |status| status["servers"][0]["role"] == "unknown");
+    // Sessions try all the time, and may be there before the watch is.
+    let early = Load::default();
+    std::thread::scope(|scope| {
+        let stop = Stop(&early);
+        scope.spawn(|| early.write(&sidecache));
+        cluster.primary.start();
+        sidecache.await_status("the old primary to be heard", |status| status["servers"][0]["role"] == "primary");
+        drop(stop);
+    });
+    assert_eq!(early.count(), 0, "acknowledged by the old one");
+    waits_for_the_promoted(&cluster, &database, &sidecache, || way.set(|weather| weather.door = Door::Open));
 }
 
 /// A switchover: between the two there is nobody who takes writes, and `/readyz` says so; then the old primary takes reads as any replica.
