@@ -58,9 +58,18 @@ impl Fake {
 
     /// One of several.
     pub(super) fn server_among(&self, starts: Arc<Starts>, pool_size: usize, pool_timeout: Duration) -> Arc<Server> {
+        Fake::made(self.target(SslMode::Disable), starts, pool_size, pool_timeout)
+    }
+
+    /// One of several, which is to answer within this time.
+    pub(super) fn server_within(&self, starts: Arc<Starts>, limit: Duration) -> Arc<Server> {
+        Fake::made(Target::new(&self.url(SslMode::Disable), limit, None), starts, 4, LONG)
+    }
+
+    fn made(target: Target, starts: Arc<Starts>, pool_size: usize, pool_timeout: Duration) -> Arc<Server> {
         let terms = terms(|live| (live.pool_size, live.pool_timeout) = (pool_size, pool_timeout));
         let staleness = Duration::from_secs(1);
-        Server::new("primary".into(), None, true, self.target(SslMode::Disable), staleness, (terms, starts))
+        Server::new("primary".into(), None, true, target, staleness, (terms, starts))
     }
 
     pub(super) async fn accept(&self) -> TcpStream {

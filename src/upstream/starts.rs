@@ -145,7 +145,8 @@ enum Answer {
     Start(Arc<Start>),
     None {
         cause: String,
-        asked: Moment,
+        failed: Moment,
+        primary: Weak<Server>,
     },
 }
 
@@ -206,13 +207,22 @@ impl Starts {
 
     async fn start(&self, primary: &Arc<Server>, account: &Account, database: &str) -> Result<Arc<Start>, String> {
         let known = self.known(account, database);
-        let mut answer = known.lock().await;
+        let limit = primary.target().connect_timeout;
+        let Ok(mut answer) = tokio::time::timeout(limit, known.lock()).await else {
+            return Err(format!("the primary has told nobody its settings within {limit:?}"));
+        };
+        if self.primary().is_none_or(|present| !Arc::ptr_eq(&present, primary)) {
+            return Err("another server is the primary since".to_owned());
+        }
         match &*answer {
             Answer::Start(start) if start.holds(primary) => return Ok(Arc::clone(start)),
-            Answer::None { cause, asked } if Moment::now().since(*asked) < PAUSE => return Err(cause.clone()),
+            Answer::None { cause, failed, primary: asked }
+                if std::ptr::eq(asked.as_ptr(), Arc::as_ptr(primary)) && Moment::now().since(*failed) < PAUSE =>
+            {
+                return Err(cause.clone());
+            }
             Answer::Unasked | Answer::Start(_) | Answer::None { .. } => {}
         }
-        let asked = Moment::now();
         match primary.ask_start(account, database).await {
             Ok(start) => {
                 let start = Arc::new(start);
@@ -221,7 +231,8 @@ impl Starts {
             }
             Err(error) => {
                 let cause = format!("the primary could not be asked for its settings: {error}");
-                *answer = Answer::None { cause: cause.clone(), asked };
+                let (failed, primary) = (Moment::now(), Arc::downgrade(primary));
+                *answer = Answer::None { cause: cause.clone(), failed, primary };
                 Err(cause)
             }
         }

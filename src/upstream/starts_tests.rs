@@ -104,6 +104,40 @@ async fn c17_a_replica_lends_nothing_where_the_primary_cannot_be_asked() {
     assert!(matches!(pair.lease().await, Err(LeaseError::Unlike { .. })), "nor is it asked without a pause");
 }
 
+/// Longer than one that could not be asked is left alone.
+const SHORT: Duration = Duration::from_millis(1_200);
+
+#[tokio::test]
+async fn r24_of_a_primary_that_hangs_one_session_asks_and_all_end_with_it() {
+    let fakes = [Fake::start().await, Fake::start().await];
+    let starts: Arc<Starts> = Arc::default();
+    let servers: Vec<_> = fakes.iter().map(|fake| fake.server_within(Arc::clone(&starts), SHORT)).collect();
+    starts.among(servers.iter());
+    let account = account(None);
+    let lease = || servers[1].lease(&account, "shop");
+    let hangs = async {
+        let mut all = Vec::new();
+        loop {
+            all.push(fakes[0].accept().await);
+            assert_eq!(all.len(), 1, "it was asked again");
+        }
+    };
+    let leases = async { tokio::join!(lease(), lease(), lease()) };
+    let (first, second, third) = tokio::select! {
+        ended = leases => ended,
+        () = hangs => unreachable!("it goes on for ever"),
+    };
+    for lease in [first, second, third] {
+        assert!(matches!(lease, Err(LeaseError::Unlike { .. })), "{lease:?}");
+    }
+    // The one that has succeeded it is asked all the same.
+    starts.primary.store(1, Ordering::Release);
+    let (asked, _told) = tokio::join!(servers[0].lease(&account, "shop"), async {
+        (tells(&fakes[1], SETTINGS).await, tells(&fakes[0], SETTINGS).await)
+    });
+    assert!(asked.is_ok(), "{asked:?}");
+}
+
 #[tokio::test]
 async fn c17_connections_are_asked_for_what_has_come_to_be_read() {
     let pair = Pair::start().await;
