@@ -57,10 +57,10 @@ impl Server {
 
     /// As [`Server::is_known`], by what has been heard.
     pub(super) fn is_rightful(&self) -> Result<(), LeaseError> {
-        match self.is_overtaken() {
-            true => Err(LeaseError::Unreachable { server: self.target().to_string(), cause: CAUSE.to_owned() }),
-            false => Ok(()),
+        if self.is_overtaken() {
+            return Err(LeaseError::Unreachable { server: self.target().to_string(), cause: CAUSE.to_owned() });
         }
+        Ok(())
     }
 }
 

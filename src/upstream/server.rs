@@ -192,13 +192,10 @@ impl Server {
     /// A snapshot for `/status`.
     pub fn status(&self) -> ServerStatus {
         let seen = self.evidence.seen();
-        let state = match seen.role {
-            Role::Primary if seen.following != Epoch::default() => ServerState::Ready,
-            _ => match self.fit(seen.following, Lsn::ZERO) {
-                Ok(()) => ServerState::Ready,
-                Err(reason) => ServerState::PassedOver(reason),
-            },
-        };
+        let leads = seen.role == Role::Primary && seen.following != Epoch::default();
+        let fit = if leads { Ok(()) } else { self.fit(seen.following, Lsn::ZERO) };
+        let state = fit.map_or_else(ServerState::PassedOver, |()| ServerState::Ready);
+        let late = || seen.fresh_at.map(|fresh_at| Moment::now().since(fresh_at));
         let PoolCounts { open: connections, idle, .. } = self.pools.counts();
         ServerStatus {
             name: self.name.clone(),
@@ -206,11 +203,8 @@ impl Server {
             role: seen.role,
             zone: self.zone.clone(),
             state,
-            lag_bytes: if seen.role == Role::Primary { Some(0) } else { seen.lag_bytes },
-            lag: match seen.role {
-                Role::Primary => Some(Duration::ZERO),
-                _ => seen.fresh_at.map(|fresh_at| Moment::now().since(fresh_at)),
-            },
+            lag_bytes: if leads { Some(0) } else { seen.lag_bytes },
+            lag: if leads { Some(Duration::ZERO) } else { late() },
             latency: self.latency(),
             statements: self.statements(),
             outstanding: self.outstanding(),

@@ -208,6 +208,19 @@ async fn r10_a_replica_is_fit_only_while_everything_about_it_is_proven() {
 }
 
 #[tokio::test]
+async fn r10_one_that_takes_writes_and_is_not_the_primary_is_not_said_to_be_up_to_date() {
+    let server = Fake::start().await.server(1, LONG);
+    let lag = |following| {
+        let seen = Seen { role: Role::Primary, following, fresh_at: None, lag_bytes: None, ..fresh() };
+        server.observed(seen, None);
+        let status = server.status();
+        (status.state, status.lag_bytes, status.lag)
+    };
+    assert_eq!(lag(EPOCH), (ServerState::Ready, Some(0), Some(Duration::ZERO)));
+    assert_eq!(lag(Epoch::default()), (ServerState::PassedOver(PassedOver::NotAReplica), None, None));
+}
+
+#[tokio::test]
 async fn r11_what_was_seen_before_a_disconnect_does_not_count_after_it() {
     let fake = Fake::start().await;
     let server = fake.server(2, LONG);
