@@ -46,7 +46,8 @@
 //! hold a transaction on it are told 57P01. At the start the same holds of a later timeline that was heard before the configured primary was;
 //! if that one says nothing for 2 s, who takes writes on the latest timeline of one cluster leads. A primary that is heard at the start, or again after a
 //! restart, while a replica of its cluster is on a later timeline is an old one: nobody leads, sessions are refused (08006) and `/readyz` says why, until
-//! one that takes writes on that timeline is heard, or the replica follows the old one or has been gone for 10 s. A connection that breaks, or reports another role (`in_hot_standby`), has its server asked at once, and a
+//! one that takes writes on that timeline is heard, or the replica follows the old one or has been gone for 10 s. Each new connection to the primary is asked
+//! when its server started: if the address has come to lead elsewhere (a balancer), that connection is not used, and who is there now is asked at once. A connection that breaks, or reports another role (`in_hot_standby`), has its server asked at once, and a
 //! replica is not used before it has answered. A pool that is full says nothing of a server's health.
 //!
 //! What the watch saw chooses a replica; what the replica says itself decides. Each batch that goes there begins with a question of ours: how

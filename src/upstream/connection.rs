@@ -142,7 +142,7 @@ impl Connection {
         frontend::put_query(&mut out, sql.as_bytes());
         self.stream.write_all(&out).await?;
         self.stream.flush().await?;
-        let mut rows = Vec::new();
+        let (mut rows, mut refused) = (Vec::new(), None);
         loop {
             let message = message::next(&mut self.stream, &mut self.input, ANSWER_LIMIT).await?;
             match message.tag {
@@ -155,8 +155,11 @@ impl Connection {
                     self.parameters.extend(changed);
                 }
                 b'T' | b'C' | b'N' => {}
-                b'Z' if message.body() == b"I" => return Ok(rows),
-                b'E' => return Err(io::Error::other(ServerError::read(message.body()).message)),
+                b'Z' if message.body() == b"I" => return refused.map_or(Ok(rows), Err),
+                b'E' => {
+                    let message = ServerError::read(message.body()).message;
+                    refused = Some(io::Error::new(io::ErrorKind::PermissionDenied, message));
+                }
                 _ => return Err(io::Error::other("an answer that makes no sense")),
             }
         }

@@ -177,6 +177,8 @@ pub(super) struct Probe {
     pub system: Option<String>,
     /// The timeline it writes, or the one it receives.
     pub timeline: Option<u32>,
+    /// When it started, in microseconds.
+    pub started: Option<u64>,
 }
 
 /// Where a server's log stands.
@@ -213,6 +215,7 @@ impl Probe {
             block,
             lag,
             receives,
+            instant,
         ] = row
         else {
             return None;
@@ -241,7 +244,8 @@ impl Probe {
         let wal_level = wal_level.clone()?;
         let version = version.as_deref()?.parse().ok()?;
         let identity = Identity { epoch, in_recovery, wal_level, version };
-        Some(Probe { sent, identity, standing, system: system.clone(), timeline })
+        let started = instant.as_deref().and_then(|instant| instant.parse().ok());
+        Some(Probe { sent, identity, standing, system: system.clone(), timeline, started })
     }
 }
 
@@ -257,7 +261,7 @@ mod tests {
     use super::*;
 
     fn row(columns: [&str; 11]) -> Vec<Option<String>> {
-        columns.iter().chain([&"-", &"t"]).map(|&text| (text != "-").then(|| text.to_owned())).collect()
+        columns.iter().chain([&"-", &"t", &"1700"]).map(|&text| (text != "-").then(|| text.to_owned())).collect()
     }
 
     const STARTED: &str = "2026-11-22 10:00:00+00";
@@ -279,7 +283,7 @@ mod tests {
         ];
         let probe = Probe::read(Moment::START, &row(columns)).unwrap();
         assert_eq!(probe.standing, Standing::Primary { inserted: Lsn::new(0x1C00_0028), block_size: 8192 });
-        assert_eq!((probe.timeline, probe.system.as_deref()), (Some(2), Some("75")));
+        assert_eq!((probe.timeline, probe.system.as_deref(), probe.started), (Some(2), Some("75"), Some(1700)));
         assert_eq!((probe.identity.version, probe.identity.wal_level.as_str()), (150_018, "logical"));
         assert_ne!(probe.identity.epoch, Epoch::default());
 

@@ -3,6 +3,8 @@
 //!
 //! RDS is PostgreSQL here: what its users may not see is asked for only where it may be, and is unknown elsewhere.
 
+use super::stray::STARTED;
+
 /// Which functions there are, and which of those that read the control file this user may run.
 pub(super) const ACCESS: &str = "SELECT has_function_privilege('pg_control_system()', 'execute'),
     has_function_privilege('pg_control_checkpoint()', 'execute'),
@@ -56,7 +58,8 @@ fn postgresql(control_system: bool, control_checkpoint: bool) -> String {
     current_setting('server_version_num'),
     current_setting('wal_block_size'),
     NULL,
-    EXISTS (SELECT FROM pg_stat_wal_receiver)"
+    EXISTS (SELECT FROM pg_stat_wal_receiver),
+    {STARTED}"
     )
 }
 
@@ -79,6 +82,7 @@ SELECT pg_is_in_recovery() OR coalesce((SELECT session_id FROM own), '') <> 'MAS
     current_setting('server_version_num'),
     '8192',
     coalesce((SELECT ceil(replica_lag_in_msec)::bigint::text FROM own WHERE replica_lag_in_msec >= 0), 'unknown'),
-    NULL"
+    NULL,
+    {STARTED}"
     )
 }

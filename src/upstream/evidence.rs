@@ -74,6 +74,8 @@ pub(super) struct Evidence {
     doubted: AtomicU64,
     doubts: Notify,
     meetings: Notify,
+    /// Its address leads to another server than the one that the watch has a connection to.
+    has_strayed: AtomicBool,
     /// How long probes take: a moving average, in microseconds. Zero before the first.
     latency: AtomicU64,
     /// Whether it has answered or failed to since the start.
@@ -90,6 +92,7 @@ impl Evidence {
             doubted: AtomicU64::new(0),
             doubts: Notify::new(),
             meetings: Notify::new(),
+            has_strayed: AtomicBool::new(false),
             latency: AtomicU64::new(0),
             tried: AtomicBool::new(false),
         }
@@ -152,6 +155,18 @@ impl Evidence {
     /// It takes logins: the watch is to try at once, if it waits to.
     pub(super) fn meet(&self) {
         self.meetings.notify_one();
+    }
+
+    /// New connections reach another server: the watch is to connect anew, at once.
+    pub(super) fn strayed(&self) {
+        self.has_strayed.store(true, Ordering::Release);
+        self.meetings.notify_one();
+        self.doubts.notify_one();
+    }
+
+    /// Whether that has been said since this was last asked.
+    pub(super) fn has_strayed(&self) -> bool {
+        self.has_strayed.swap(false, Ordering::AcqRel)
     }
 
     /// Returns once somebody else has logged in.

@@ -61,6 +61,7 @@ struct Life {
     system: Option<String>,
     timeline: u32,
     block_size: u64,
+    started: Option<u64>,
 }
 
 /// What a primary's answer means.
@@ -105,13 +106,18 @@ impl Leading {
         self.life.as_ref().map_or(Epoch::default(), |life| life.epoch)
     }
 
+    /// When the primary started, in microseconds.
+    pub(super) fn started(&self) -> Option<u64> {
+        self.life.as_ref().and_then(|life| life.started)
+    }
+
     /// A server that is not in recovery answered. `configured` is the role of the server that is the primary so far.
     pub(super) fn primary_answered(&mut self, index: usize, probe: &Probe, configured: Role) -> Heard {
         let (Standing::Primary { inserted, block_size }, Some(timeline)) = (probe.standing, probe.timeline) else {
             return Heard::Stranger;
         };
         let epoch = probe.identity.epoch;
-        let life = Life { epoch, system: probe.system.clone(), timeline, block_size };
+        let life = Life { epoch, system: probe.system.clone(), timeline, block_size, started: probe.started };
         self.writers.insert(index, life.clone());
         self.lines.remove(&index);
         self.gone.remove(&index);

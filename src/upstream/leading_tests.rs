@@ -9,7 +9,7 @@ fn probe(epoch: u64, timeline: u32, sent: u64, standing: Standing) -> Probe {
     let in_recovery = matches!(standing, Standing::Replica { .. });
     let identity = Identity { epoch: Epoch::new(epoch), in_recovery, wal_level: "logical".into(), version: 150_000 };
     let (system, timeline) = (Some("75".to_owned()), Some(timeline));
-    Probe { sent: Moment::from_micros(sent), identity, standing, system, timeline }
+    Probe { sent: Moment::from_micros(sent), identity, standing, system, timeline, started: None }
 }
 
 fn primary(epoch: u64, timeline: u32, sent: u64, inserted: u64) -> Probe {

@@ -32,6 +32,7 @@ mod scram;
 mod server;
 mod starts;
 mod status;
+mod stray;
 mod transport;
 mod watch;
 

@@ -11,7 +11,7 @@ use super::{Account, Connection, LeaseError, login};
 use crate::types::Moment;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -160,6 +160,8 @@ pub(super) struct Starts {
     /// Which of them is the primary now.
     pub primary: AtomicUsize,
     pub overtaken: Overtaken,
+    /// When it started, in microseconds, as it has told the watch; zero while that is not known.
+    pub leader_started: AtomicU64,
     known: Mutex<HashMap<Account, HashMap<String, Known>>>,
     /// Settings of the users' own that what is read asks for: PostgreSQL tells nobody which there are.
     own: Mutex<Arc<[String]>>,
@@ -245,7 +247,14 @@ impl Server {
         // Before anything is asked: what changes the answers retires connections.
         let generation = self.generation();
         let Some(primary) = self.starts().primary_of(self) else {
-            return self.login(account, database, &[], generation).await;
+            let known = self.leader_started();
+            return match self.login(account, database, &[], generation).await {
+                // Another is heard behind the same address.
+                Err(_) if known.is_some_and(|known| self.leader_started().is_some_and(|now| now != known)) => {
+                    self.login(account, database, &[], self.generation()).await
+                }
+                opened => opened,
+            };
         };
         let start = self.starts().start(&primary, account, database).await.map_err(|cause| unlike(self, &cause))?;
         if self.is_unlike(account, database) {
@@ -301,8 +310,12 @@ impl Server {
         }
         let opened = opened?;
         let facts = self.made(Facts::new(account, database, &opened.key));
-        let connection = Connection::new(opened, generation, paths, facts);
-        match self.is_known().await {
+        let mut connection = Connection::new(opened, generation, paths, facts);
+        let rightful = match self.is_known().await {
+            Ok(()) => self.is_reached_by(&mut connection).await,
+            known => known,
+        };
+        match rightful {
             Ok(()) => Ok(connection),
             Err(cause) => {
                 connection.close();

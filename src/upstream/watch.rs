@@ -84,6 +84,8 @@ async fn watch_one(upstream: Arc<Upstream>, index: usize) {
 /// Asks until there is no answer, and says why.
 async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut Log) -> ControlError {
     let site = &upstream.sites[index];
+    // This connection is a new one.
+    let _ = site.server.evidence().has_strayed();
     loop {
         let probe = match tokio::time::timeout(PROBE_TIMEOUT, control.probe()).await {
             Ok(Ok(probe)) => probe,
@@ -102,6 +104,9 @@ async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut
         let rest = interval.min(upstream.staleness / 4).saturating_sub(SHORTEST_INTERVAL);
         // Either way it is asked again.
         let _ = tokio::time::timeout(rest, site.server.evidence().doubted()).await;
+        if site.server.evidence().has_strayed() {
+            return ControlError("its address leads new connections to another server".to_owned());
+        }
     }
 }
 
@@ -116,6 +121,7 @@ impl Upstream {
         let starts = &self.starts.overtaken;
         starts.is_so.store(leading.is_overtaken(Moment::now()), Ordering::Release);
         starts.is_followed.store(leading.is_followed(), Ordering::Release);
+        self.starts.leader_started.store(leading.started().unwrap_or(0), Ordering::Release);
         let life = leading.epoch();
         self.lives.send_if_modified(|known| std::mem::replace(known, life) != life);
         let apart = leading.apart();
@@ -184,7 +190,11 @@ impl Upstream {
                 // A server that lost its role need not have ended their connections.
                 self.listeners.stop(|listens| !Arc::ptr_eq(listens, self.primary()));
                 match heard {
-                    Heard::NewLife if parts => self.sites.iter().for_each(|site| site.server.begin_life()),
+                    Heard::NewLife if parts => {
+                        self.sites.iter().for_each(|site| site.server.begin_life());
+                        // Behind its address may be another server, and the one before ends nobody who listens there.
+                        self.listeners.stop(|_| true);
+                    }
                     Heard::NewLife => self.sites.iter().for_each(|site| site.server.retire_connections()),
                     Heard::Overtaken => server.begin_life(),
                     Heard::Stranger | Heard::Itself | Heard::Same if was == Role::Replica => server.begin_life(),

@@ -4,9 +4,7 @@
 use crate::harness::cluster::Cluster;
 use crate::harness::postgres::{Server, copy};
 use crate::harness::process::Signal;
-use crate::harness::proxy::FaultProxy;
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::Login;
 use crate::harness::{eventually, within};
 use std::time::Duration;
 
@@ -130,55 +128,4 @@ fn r11_a_leader_that_follows_another_hands_the_lead_to_it() {
     is(&sidecache, 1, "ready");
     assert_eq!(mark(&sidecache).as_deref(), Some("right"));
     assert_eq!(sidecache.readiness(), 200);
-}
-
-/// The primary's address leads to whoever takes writes, and every server is configured by its own too: replicas are read all the same,
-/// before that address has moved to a promoted one and after.
-#[test]
-fn r10_the_primary_by_its_own_name_beside_an_address_that_moves_is_no_stranger() {
-    let mut cluster = Cluster::build().replicas(2).start();
-    let database = cluster.database("endpoint");
-    cluster.connect("app", &database).rows("CREATE TABLE marks (mark text); INSERT INTO marks VALUES ('first')");
-    cluster.catch_up();
-    let endpoint = FaultProxy::to_port(cluster.primary.port);
-    let url = Login { port: endpoint.port(), ..cluster.login("sidecache", &database) }.url();
-    let mut nodes = vec![cluster.primary_url("sidecache", &database)];
-    nodes.extend(cluster.replica_urls("sidecache", &database));
-    let sidecache =
-        Sidecache::build(&cluster, &database).primary(&url).replicas(&nodes).flag("--connect-timeout", "1s").start();
-    let on_replica = |server: usize, mark: &str| {
-        is(&sidecache, server, "ready");
-        let read = "/* sidecache: off, route=replica */ SELECT mark FROM marks";
-        let reads = || sidecache.status()["servers"][server]["statements"].as_u64().expect("a count");
-        let before = reads();
-        eventually("the replica to be read", || {
-            assert_eq!(sidecache.connect("app").value(read), mark);
-            (reads() > before).then_some(())
-        });
-    };
-    on_replica(2, "first");
-    on_replica(3, "first");
-    is(&sidecache, 1, "not_a_replica");
-    eventually("the log to say why", || sidecache.log().contains("is the primary itself").then_some(()));
-    assert!(!sidecache.log().contains("takes writes and is not the primary"), "{}", sidecache.log());
-    // One is promoted, the other follows it, and the address moves.
-    cluster.primary.stop(Signal::QUIT);
-    cluster.promote(0);
-    let [promoted, third] = &cluster.replicas[..] else { panic!("two replicas") };
-    third.set(
-        "primary_conninfo",
-        &format!("'host={} port={} user=postgres'", promoted.sockets().display(), promoted.port),
-    );
-    endpoint.set(|weather| weather.towards = Some(([127, 0, 0, 1], promoted.port).into()));
-    eventually("a write", || {
-        let mut client = sidecache.try_connect("app").ok()?;
-        let frames = client.query("UPDATE marks SET mark = 'second'").ok()?;
-        crate::harness::wire::rows(&frames).ok()
-    });
-    sidecache.await_status("the promoted one by both names", |status| {
-        let role = |server: usize| status["servers"][server]["role"] == "primary";
-        role(0) && role(2)
-    });
-    on_replica(3, "second");
-    assert_eq!(promoted.connect_to(&database).value("SELECT mark FROM marks"), "second");
 }

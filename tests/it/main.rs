@@ -36,6 +36,7 @@ mod delivery;
 mod differential;
 #[path = "../drivers/mod.rs"]
 mod drivers;
+mod endpoints;
 mod explained;
 mod failover;
 mod feed;
