@@ -63,7 +63,7 @@ impl Fake {
 
     /// One of several, which is to answer within this time.
     pub(super) fn server_within(&self, starts: Arc<Starts>, limit: Duration) -> Arc<Server> {
-        Fake::made(Target::new(&self.url(SslMode::Disable), limit, None), starts, 4, LONG)
+        Fake::made(Target::new(&self.url(SslMode::Disable), limit, KeepAlive::default()), starts, 4, LONG)
     }
 
     fn made(target: Target, starts: Arc<Starts>, pool_size: usize, pool_timeout: Duration) -> Arc<Server> {
