@@ -302,9 +302,11 @@ fn r11_an_old_primary_beside_a_replica_of_a_later_timeline_takes_no_writes() {
     way.set(|weather| weather.door = Door::Closed);
     let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
     let third = cluster.replica_urls("sidecache", &database).remove(1);
-    cluster.primary.start();
     let build = Sidecache::build(&cluster, &database).replicas(&[url, third]).flag("--connect-timeout", "1s");
     let sidecache = build.spawn();
+    // Else the old one leads, if the machine is too busy for anybody to be heard within the time that is given to the start.
+    sidecache.await_status("the replica to be heard", |status| status["servers"][2]["role"] == "replica");
+    cluster.primary.start();
     waits_for_the_promoted(&cluster, &database, &sidecache, || way.set(|weather| weather.door = Door::Open));
 }
 
