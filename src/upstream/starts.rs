@@ -262,7 +262,10 @@ impl Server {
         }
         let opened = self.login(account, database, &start.parameters(), generation).await;
         let mut connection = match opened {
-            Err(LeaseError::Refused { sqlstate, message, .. }) if refuses_settings(&sqlstate) => {
+            // Another pg_hba.conf than the primary's, say.
+            Err(LeaseError::Refused { sqlstate, message, .. })
+                if refuses_settings(&sqlstate) || sqlstate.starts_with("28") =>
+            {
                 return Err(self.found_unlike(account, database, &message));
             }
             opened => opened?,

@@ -47,6 +47,31 @@ fn from_replica(watched: &Watched, client: &mut Wire, read: &str, direct: &str) 
     });
 }
 
+/// A replica does not let a user in whom the primary does: it is not asked again for each of his reads.
+#[test]
+fn r24_a_replica_that_refuses_a_user_is_left_alone() {
+    let cluster = Cluster::build().replicas(1).start();
+    let watched =
+        Watched::with(&cluster, "refuses", "CREATE TABLE t AS SELECT 1 AS v; GRANT SELECT ON t TO solo", |builder| {
+            builder.users("app:app\nsolo:solo\nsidecache:sidecache")
+        });
+    let replica = &cluster.replicas[0];
+    let rules = replica.data().join("pg_hba.conf");
+    let known = std::fs::read_to_string(&rules).expect("its rules");
+    std::fs::write(&rules, format!("host all solo all reject\n{known}")).expect("our own directory");
+    replica.sql("SELECT pg_reload_conf()");
+    let rejects = || replica.log().matches("rejects connection").count();
+    eventually("the replica to refuse", || {
+        let _ = Wire::connect(&replica.login().user("solo"));
+        (rejects() > 0).then_some(())
+    });
+    ready(&watched);
+    let before = rejects();
+    let mut solo = watched.sidecache.connect("solo");
+    (0..100).for_each(|_| assert_eq!(solo.value("/* sidecache: off */ SELECT v FROM t"), "1"));
+    assert!((1..50).contains(&(rejects() - before)), "{} logins for 100 reads", rejects() - before);
+}
+
 #[test]
 fn c17_a_replica_answers_by_the_settings_of_the_primary() {
     const READ: &str = "SELECT tz, iv, f, b, interval '1 day 2 hours' FROM v";

@@ -358,7 +358,7 @@ pub fn replica(name: &str, facts: &ReplicaFacts, primary: Option<&PrimaryFacts>)
     findings.extend(facts.unprivileged.as_ref().map(|user| {
         warning(
             format!("{name}: which timeline it receives is not shown to {user}: after a failover it takes no reads until its next restartpoint"),
-            &format!("GRANT pg_read_all_stats TO {user};"),
+            format!("GRANT pg_read_all_stats TO {user};"),
         )
     }));
     findings
