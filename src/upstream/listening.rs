@@ -30,6 +30,9 @@ const ROUND: usize = 100;
 /// What sessions' clients read, whatever the role's default is.
 const PARAMETERS: [(&str, &str); 2] = [("application_name", "sidecache listen"), ("client_encoding", "UTF8")];
 
+/// It listens, and says nothing for as long as nobody else begins to: the role's limit on that (from PostgreSQL 14 on) is meant for clients.
+const NEVER_IDLE: &[u8] = b"SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'idle_session_timeout'";
+
 /// How many sessions listen, and on how many connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListeningCounts {
@@ -191,7 +194,8 @@ impl Hub {
     async fn serve(&self, opened: Opened) -> Option<Deaf> {
         let Opened { mut stream, mut input, .. } = opened;
         let mut out = BytesMut::new();
-        let mut is_under_way = false;
+        put_query(&mut out, NEVER_IDLE);
+        let mut is_under_way = true;
         let mut failed = false;
         let lost = |cause: &dyn std::fmt::Display| Some(Deaf::Lost(cause.to_string().into()));
         loop {
@@ -233,7 +237,7 @@ impl Hub {
                         is_under_way = false;
                         self.answered(std::mem::take(&mut failed));
                     }
-                    b'C' | b'I' | b'N' | b'S' => {}
+                    b'T' | b'D' | b'C' | b'I' | b'N' | b'S' => {}
                     tag => return lost(&format!("the server sent an unexpected message {:?}", char::from(tag))),
                 },
                 Err(error) => return lost(&error),

@@ -304,6 +304,22 @@ fn r22_a_statement_that_runs_does_not_outlive_the_connection_that_listens() {
     assert_eq!(tags(&client.read_until_ready().expect("a last word")), "CE");
 }
 
+/// The connection that listens for all is idle for as long as nobody else begins to listen, which is no client's idleness.
+#[test]
+fn r22_who_listens_does_not_end_by_the_idleness_of_that_connection() {
+    let twins = twins("listen_idle");
+    let alter = format!("ALTER ROLE app IN DATABASE {} SET idle_session_timeout = '300ms'", twins.database);
+    twins.cluster.primary.sql(&alter);
+    let mut listener = twins.through();
+    listener.rows("LISTEN a");
+    let mut idle = twins.direct();
+    let last = idle.read_until_ready().expect("a last word");
+    assert_eq!(last[0].field(b'C').as_deref(), Some("57P05"));
+    twins.direct().rows("NOTIFY a");
+    assert_eq!(listener.read_frame().expect("a notification").tag, b'A');
+    assert_eq!(listener.value("SELECT v FROM t"), "1");
+}
+
 /// PAUSE means that the servers may go: nobody would hear of anything then.
 #[test]
 fn r22_pause_ends_those_who_listen() {
