@@ -67,7 +67,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(usage) => return explain_usage(&usage),
     };
-    let (config, users) = match configuration(&cli.settings) {
+    let read = configuration(&cli.settings).and_then(|config| {
+        let users = Users::load(config.users.as_deref(), &config)?;
+        Ok((config, users))
+    });
+    let (config, users) = match read {
         Ok(read) => read,
         Err(wrong) => return refuse(&wrong),
     };
@@ -152,14 +156,12 @@ fn print(text: &str) -> Result<(), String> {
     }
 }
 
-fn configuration(settings: &Flags) -> Result<(Config, Users), ConfigError> {
+fn configuration(settings: &Flags) -> Result<Config, ConfigError> {
     // What is not UTF-8 is refused by whoever reads the value, not passed over.
     let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     known_variables(std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))))?;
-    let config = Config::load(settings, &environment)?;
-    let users = Users::load(&config)?;
-    Ok((config, users))
+    Config::load(settings, &environment)
 }
 
 /// All rules, except for a test that says otherwise.

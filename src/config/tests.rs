@@ -171,7 +171,7 @@ fn secrets_are_never_printed() {
     let secret = [("SIDECACHE_REDIS_SECRET", "hunter2hunter2hunter2")];
     let config = load(&["--primary", PRIMARY, "--redis", "redis://:hunter2@r"], &secret).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
-    assert!(!format!("{:?}", Users::load(&config).unwrap()).contains("hunter2"));
+    assert!(!format!("{:?}", Users::load(config.users.as_deref(), &config).unwrap()).contains("hunter2"));
 }
 
 #[test]

@@ -62,11 +62,14 @@ pub struct Users {
 }
 
 impl Users {
-    /// From the users file if one is configured, else the user of the primary's URL alone.
-    pub fn load(config: &Config) -> Result<Self, ConfigError> {
-        match &config.users {
-            Some(path) => Self::from_file(path, config.auth_method),
-            None => Ok(Self::alone(&config.primary.user, config.primary.password.as_ref())),
+    /// From the users file if there is one, else the user of the primary's URL alone; by what else is in force.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not fit.
+    pub fn load(file: Option<&Path>, in_force: &Config) -> Result<Self, ConfigError> {
+        match file {
+            Some(path) => Self::from_file(path, in_force.auth_method),
+            None => Ok(Self::alone(&in_force.primary.user, in_force.primary.password.as_ref())),
         }
     }
 
@@ -183,7 +186,7 @@ fn credential(secret: &str, method: AuthMethod) -> Result<Credential, &'static s
     if let Some(hash) = md5_hash(secret) {
         return match method {
             AuthMethod::Scram => Err(
-                "gives an md5 hash, which proves nothing in SCRAM: give the password or its SCRAM secret, or set auth_method md5",
+                "gives an md5 hash, which proves nothing in SCRAM: give the password or its SCRAM secret, or start with auth_method md5",
             ),
             AuthMethod::Md5 | AuthMethod::Trust => Ok(Credential::Md5(hash)),
         };

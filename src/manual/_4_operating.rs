@@ -140,7 +140,8 @@
 //!
 //! SIGHUP, or `RELOAD` on the console, reads flags, environment, file, users and certificates anew. All of it counts, or nothing: what cannot be
 //! used is said in the log and in `reload.error` of `/status`. Settings that are read at the start only (`SHOW CONFIG` says which) are named
-//! in the log, in `reload.restart_needed` and to the operator. Sessions that are in stay in, whatever became of their users.
+//! in the log, in `reload.restart_needed` and to the operator. Until a restart the users file has to fit them as they are in force: one with md5
+//! hashes beside a new `auth_method` is refused. Sessions that are in stay in, whatever became of their users.
 //!
 //! ## The console
 //!

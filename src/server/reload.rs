@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Reads what the process was started with once more.
-pub type Reread = Box<dyn Fn() -> Result<(Config, Users), ConfigError> + Send + Sync>;
+pub type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// What a reload needs.
 pub struct Reloader {
@@ -65,7 +65,9 @@ impl Reloader {
     }
 
     fn change(&self, present: &mut Config) -> Result<RestartNeeded, String> {
-        let (config, users) = (self.reread)().map_err(|wrong| wrong.to_string())?;
+        let config = (self.reread)().map_err(|wrong| wrong.to_string())?;
+        // Who the primary's user is, and how one proves who one is, counts after a restart: so it does for who may log in.
+        let users = Users::load(config.users.as_deref(), present).map_err(|wrong| wrong.to_string())?;
         Filter::check(&config.log_level).map_err(|wrong| wrong.to_string())?;
         let tls = acceptor(&config).map_err(|wrong| wrong.to_string())?;
         // From here on nothing fails.

@@ -77,6 +77,12 @@ impl SidecacheBuilder {
         self
     }
 
+    /// The primary as the configuration file has it.
+    #[must_use]
+    pub fn primary_of_file(self) -> Self {
+        self.primary("")
+    }
+
     /// Other replicas, or the same by another way.
     #[must_use]
     pub fn replicas(mut self, urls: &[String]) -> Self {
@@ -176,7 +182,9 @@ impl SidecacheBuilder {
     fn command(&self, subcommand: &str, scratch: &Scratch) -> Command {
         let mut command = Command::new(program());
         command.current_dir("/").arg(subcommand);
-        command.args(["--primary", &self.primary]);
+        if !self.primary.is_empty() {
+            command.args(["--primary", &self.primary]);
+        }
         for replica in &self.replicas {
             command.args(["--replica", replica]);
         }

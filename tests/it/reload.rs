@@ -79,6 +79,29 @@ fn a_bad_reload_leaves_the_old_settings_and_says_why() {
     assert!(sidecache.ended().is_none());
 }
 
+/// Who may log in follows the settings in force: what is read at the start only lets nobody in, and keeps nobody out, before that.
+#[test]
+fn r25_a_reload_holds_users_to_the_settings_in_force() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("reload_in_force");
+    let of_url = |user: &str| format!("primary = '{}'", cluster.primary_url(user, &database));
+    let build = || Sidecache::build(cluster, &database).no_replicas().cache("off");
+    let sidecache = build().alone(cluster, "app").primary_of_file().config(&of_url("app")).start();
+    sidecache.rewrite("config.toml", &of_url("solo"));
+    let status = sidecache.reload("another primary's user", |reload| reload["done"] == 1);
+    assert_eq!(status["reload"]["restart_needed"], serde_json::json!(["primary"]), "{status:#}");
+    assert_eq!(sidecache.connect("app").value("SELECT current_user"), "app");
+    assert_eq!(refusal(sidecache.try_connect("solo")), "28P01");
+
+    let sidecache = build().users("app:app").config("auth_method = 'scram'").start();
+    sidecache.rewrite("config.toml", "auth_method = 'md5'");
+    sidecache.rewrite("users", "app:app\nsolo:md50123456789abcdef0123456789abcdef");
+    let says = "line 2: gives an md5 hash";
+    let status = sidecache.reload(says, |reload| reload["error"].as_str().is_some_and(|error| error.contains(says)));
+    assert_eq!(status["reload"]["done"], 0, "{status:#}");
+    assert_eq!(sidecache.connect("app").value("SELECT current_user"), "app");
+}
+
 /// A certificate that was renewed is shown to who connects from then on; who is in stays in.
 #[test]
 fn a_renewed_certificate_is_shown_after_a_reload() {
