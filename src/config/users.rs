@@ -59,6 +59,7 @@ impl std::fmt::Debug for ScramSecret {
 #[derive(Debug, Clone, Default)]
 pub struct Users {
     known: HashMap<String, Credential>,
+    is_listed: bool,
 }
 
 impl Users {
@@ -86,6 +87,11 @@ impl Users {
         names
     }
 
+    /// Whether a users file says who they are.
+    pub fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.known.len()
@@ -94,7 +100,7 @@ impl Users {
     /// One user; without a password nobody can prove to be that user.
     fn alone(user: &str, password: Option<&Secret>) -> Self {
         let known = password.map(|p| (user.to_owned(), Credential::Password(p.clone()))).into_iter().collect();
-        Users { known }
+        Users { known, is_listed: false }
     }
 
     fn from_file(path: &Path, method: AuthMethod) -> Result<Self, ConfigError> {
@@ -134,7 +140,7 @@ fn parse(text: &str, method: AuthMethod) -> Result<Users, Wrong> {
             return Err(wrong("gives a user a second time"));
         }
     }
-    Ok(Users { known })
+    Ok(Users { known, is_listed: true })
 }
 
 /// `user:secret`, all as it stands.

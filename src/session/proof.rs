@@ -144,9 +144,11 @@ async fn known(shared: &Shared, user: &str) -> Result<Option<Credential>, End> {
 /// Whoever can connect is trusted; still it must be a user who may.
 async fn by_word(shared: &Shared, user: &str) -> Result<Result<LoginProof, Unproven>, End> {
     let own = shared.upstream.own_account();
+    // Before anything is asked, in case another file is read meanwhile.
+    let is_listed = shared.users.load().is_listed();
     Ok(match known(shared, user).await? {
         Some(credential) => Ok(unaided(&credential)),
-        None if own.user == user && shared.config.users.is_none() => Ok(own.proof.clone()),
+        None if own.user == user && !is_listed => Ok(own.proof.clone()),
         None => Err(Unproven::NotTrusted),
     })
 }

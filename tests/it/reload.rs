@@ -3,6 +3,7 @@
 use super::operating::{Certificates, psql, refusal};
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
+use crate::harness::process::Scratch;
 use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Batch, Login, Wire};
 
@@ -100,6 +101,27 @@ fn r25_a_reload_holds_users_to_the_settings_in_force() {
     let status = sidecache.reload(says, |reload| reload["error"].as_str().is_some_and(|error| error.contains(says)));
     assert_eq!(status["reload"]["done"], 0, "{status:#}");
     assert_eq!(sidecache.connect("app").value("SELECT current_user"), "app");
+}
+
+/// Where nobody proves anything, a users file that comes with a reload says who may connect, and one that goes no longer does.
+#[test]
+fn r25_a_users_file_that_comes_with_a_reload_keeps_others_out() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("reload_trust");
+    let files = Scratch::new();
+    let listed = files.path().join("listed");
+    std::fs::write(&listed, "solo:solo\n").expect("our own directory");
+    let build = Sidecache::build(cluster, &database).no_replicas().cache("off").alone(cluster, "app");
+    let sidecache = build.config("auth_method = 'trust'").start();
+    assert_eq!(sidecache.connect("app").value("SELECT current_user"), "app");
+    sidecache.rewrite("config.toml", &format!("auth_method = 'trust'\nusers = '{}'", listed.display()));
+    sidecache.reload("a users file", |reload| reload["done"] == 1);
+    assert_eq!(refusal(sidecache.try_connect("app")), "28000");
+    assert_eq!(sidecache.connect("solo").value("SELECT current_user"), "solo");
+    sidecache.rewrite("config.toml", "auth_method = 'trust'");
+    sidecache.reload("no users file", |reload| reload["done"] == 2);
+    assert_eq!(sidecache.connect("app").value("SELECT current_user"), "app");
+    assert_eq!(refusal(sidecache.try_connect("solo")), "28000");
 }
 
 /// A certificate that was renewed is shown to who connects from then on; who is in stays in.
