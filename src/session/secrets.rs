@@ -5,9 +5,10 @@ use super::generations::Generations;
 use super::{End, Shared};
 use crate::config::users::Credential;
 use crate::types::Moment;
-use crate::upstream::{Control, ControlError};
+use crate::upstream::{Control, ControlError, Upstream};
 use crate::wire::backend::Failure;
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Half of the names kept; they come from whoever can connect.
@@ -21,10 +22,14 @@ const ANEW_WITHIN: Duration = Duration::from_secs(10);
 /// What `auth_query` said of names, and the connection that asks.
 #[derive(Debug, Default)]
 pub struct Secrets {
-    known: Mutex<Generations<String, Known, KEPT_HALF>>,
+    known: Arc<Names>,
     /// Made when somebody is asked for. Who holds it asks, and of many who wait for one name the first asks.
-    asking: tokio::sync::Mutex<Option<Asking>>,
+    asking: Arc<tokio::sync::Mutex<Option<Asking>>>,
 }
+
+/// What was said of them.
+#[derive(Debug, Default)]
+struct Names(Mutex<Generations<String, Known, KEPT_HALF>>);
 
 #[derive(Debug, Clone)]
 struct Known {
@@ -70,44 +75,56 @@ impl Secrets {
     pub(super) async fn of(&self, shared: &Shared, user: &str) -> Result<Option<Credential>, End> {
         let Some(query) = &shared.config.auth_query else { return Ok(None) };
         let age = shared.config.auth_refresh;
-        if let Some(known) = self.fresh(user, age) {
+        if let Some(known) = self.known.fresh(user, age) {
             return Ok(known);
         }
-        let mut asking = self.asking.lock().await;
-        if let Some(known) = self.fresh(user, age) {
+        let mut asking = Arc::clone(&self.asking).lock_owned().await;
+        if let Some(known) = self.known.fresh(user, age) {
             return Ok(known);
         }
-        let asked = Moment::now();
-        match ask(&mut asking, shared, query, user).await {
-            Ok(secret) => {
-                self.keep(user, secret.clone(), asked);
-                Ok(secret)
+        let (known, upstream) = (Arc::clone(&self.known), Arc::clone(&shared.upstream));
+        let (query, user) = (query.clone(), user.to_owned());
+        // A client that gives up leaves a question on the primary, which nobody asks another before it has been answered, or its time
+        // (the connection's `statement_timeout`) is up.
+        let answer = tokio::spawn(async move {
+            let asked = Moment::now();
+            let answer = ask(&mut asking, &upstream, &query, &user, age).await;
+            match &answer {
+                Ok(secret) => known.keep(&user, secret.clone(), asked),
+                Err(cause) => {
+                    *asking = None;
+                    tracing::warn!(%cause, "auth_query could not be asked");
+                }
             }
-            Err(cause) => {
-                *asking = None;
-                tracing::warn!(%cause, "auth_query could not be asked");
-                Err(Failure::fatal("08006", "the primary cannot be asked who may log in").into())
-            }
-        }
+            answer.ok()
+        });
+        let answer = answer.await.ok().flatten();
+        answer.ok_or_else(|| Failure::fatal("08006", "the primary cannot be asked who may log in").into())
     }
 
     /// What is known of this user may be outdated: the next who asks is told what the primary says then, if that was not so
     /// just before.
     pub(super) fn doubt(&self, user: &str) {
-        if let Some(known) = self.known.lock().touch(&user.to_owned()) {
+        self.known.doubt(user);
+    }
+}
+
+impl Names {
+    fn doubt(&self, user: &str) {
+        if let Some(known) = self.0.lock().touch(&user.to_owned()) {
             known.doubts.add(Moment::now());
         }
     }
 
     fn fresh(&self, user: &str, age: Duration) -> Option<Option<Credential>> {
-        let mut known = self.known.lock();
+        let mut known = self.0.lock();
         let known = known.touch(&user.to_owned())?;
         let is_fresh = !known.doubts.standing && Moment::now().since(known.asked) < age;
         is_fresh.then(|| known.secret.clone())
     }
 
     fn keep(&self, user: &str, secret: Option<Credential>, asked: Moment) {
-        let mut known = self.known.lock();
+        let mut known = self.0.lock();
         let before = known.touch(&user.to_owned()).map(|known| known.doubts).unwrap_or_default();
         known.insert(user.to_owned(), Known { secret, asked, doubts: Doubts { standing: false, ..before } });
     }
@@ -115,12 +132,13 @@ impl Secrets {
 
 async fn ask(
     asking: &mut Option<Asking>,
-    shared: &Shared,
+    upstream: &Upstream,
     query: &str,
     user: &str,
+    age: Duration,
 ) -> Result<Option<Credential>, ControlError> {
     // Another server may be the primary by now: the connection is as old as what it says may be.
-    if let Some(kept) = asking.take_if(|kept| Moment::now().since(kept.made) < shared.config.auth_refresh)
+    if let Some(kept) = asking.take_if(|kept| Moment::now().since(kept.made) < age)
         && !kept.control.is_closed()
         && let Ok(rows) = kept.control.rows_with(query, &[user]).await
     {
@@ -128,7 +146,7 @@ async fn ask(
         return read(&rows, user);
     }
     let made = Moment::now();
-    let control = shared.upstream.control().await?;
+    let control = upstream.control().await?;
     let rows = control.rows_with(query, &[user]).await?;
     *asking = Some(Asking { control, made });
     read(&rows, user)
@@ -176,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_name_is_asked_for_anew_a_few_times_only() {
-        let secrets = Secrets::default();
+        let secrets = Names::default();
         let hour = Duration::from_secs(3600);
         let mut asked = 0;
         for _ in 0..1_000 {

@@ -124,6 +124,36 @@ fn a_connection_limit_binds_the_pool_and_not_its_clients() {
     assert_eq!(cluster.primary.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'frieda'"), "1");
 }
 
+/// However many clients give up while `auth_query` hangs, one question waits on the primary; and its answer counts.
+#[test]
+fn r25_questions_whose_askers_have_gone_do_not_pile_up() {
+    let (cluster, database) = prepared("irma");
+    cluster.primary.connect_to(&database).rows(
+        "CREATE TABLE public.secrets AS SELECT rolname, rolpassword FROM pg_authid WHERE rolname = 'irma';
+        GRANT SELECT ON public.secrets TO sidecache",
+    );
+    let sidecache = Sidecache::build(cluster, &database)
+        .no_replicas()
+        .cache("off")
+        .users("sidecache:sidecache")
+        .flag("--auth-query", "SELECT rolname, rolpassword FROM public.secrets WHERE rolname = $1")
+        .flag("--auth-timeout", "200ms")
+        .start();
+    let mut locker = cluster.primary.connect_to(&database);
+    locker.rows("BEGIN");
+    locker.rows("LOCK TABLE public.secrets");
+    for _ in 0..5 {
+        let told = refusal(sidecache.try_connect("irma")).map(|(sqlstate, _)| sqlstate);
+        assert_eq!(told.as_deref(), Some("57014"));
+    }
+    let waiting = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND query LIKE '%FROM public.secrets%' AND wait_event_type = 'Lock'"
+    );
+    assert_eq!(cluster.primary.value(&waiting), "1");
+    locker.rows("ROLLBACK");
+    eventually("irma to be let in", || sidecache.try_connect("irma").ok());
+}
+
 /// A primary that cannot be asked lets nobody in, and says so; the cause is in the log.
 #[test]
 fn an_auth_query_that_fails_lets_nobody_in() {
