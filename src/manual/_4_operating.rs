@@ -99,7 +99,8 @@
 //! yields the key that logs in upstream, so the secret of `pg_authid` is enough and no password is kept. Then the primary itself must
 //! let that user in: a login there, no older than `auth_refresh`, so that `VALID UNTIL`, `NOLOGIN`, changed passwords and
 //! `pg_hba.conf` count within that time. Who is in stays in, as with PostgreSQL. `CONNECTION LIMIT` binds the pool's connections, which clients
-//! share. A changed password works from the first attempt after one that failed.
+//! share; where they fill it, Sidecache's own user is asked whether the database still lets the role in (`CONNECT`, `ALLOW_CONNECTIONS`), and a client
+//! is refused as by the server if that user cannot ask. A changed password works from the first attempt after one that failed.
 //!
 //! **Who guesses waits.** Failed proofs are counted for each user and address (IPv6: each /64; all of a Unix socket are one). The first five
 //! cost nothing; then each further attempt of that user from there waits, doubling from 250ms up to `auth_failure_delay`, within

@@ -124,6 +124,40 @@ fn a_connection_limit_binds_the_pool_and_not_its_clients() {
     assert_eq!(cluster.primary.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'frieda'"), "1");
 }
 
+/// A role whose CONNECTION LIMIT the pool has filled still has to be let into the database, as over a connection of its own.
+#[test]
+fn r25_a_full_role_that_may_not_connect_is_kept_out() {
+    let (cluster, database) = prepared("wanda");
+    cluster.primary.sql("ALTER ROLE wanda CONNECTION LIMIT 1");
+    let other = cluster.database("wanda_other");
+    let sidecache = asking(cluster, &database, "1ms").start();
+    let into = |port: u16, database: &str| {
+        let login = Login { port, database: database.to_owned(), ..sidecache.login("wanda") };
+        Wire::connect(&login)
+    };
+    for (database, change, undo) in [
+        (&other, "REVOKE CONNECT ON DATABASE {} FROM PUBLIC", "GRANT CONNECT ON DATABASE {} TO PUBLIC"),
+        (&other, "ALTER DATABASE {} ALLOW_CONNECTIONS false", "ALTER DATABASE {} ALLOW_CONNECTIONS true"),
+        (&database, "REVOKE CONNECT ON DATABASE {} FROM PUBLIC", "GRANT CONNECT ON DATABASE {} TO PUBLIC"),
+    ] {
+        let mut inside = eventually("wanda to be let in", || into(sidecache.port(), database).ok());
+        assert_eq!(inside.value("SELECT current_database()"), **database);
+        assert_eq!(refusal(into(sidecache.port(), database)), None, "she shares her connection");
+        cluster.primary.sql("GRANT CONNECT ON DATABASE postgres TO sidecache");
+        cluster.primary.sql(&format!("GRANT CONNECT ON DATABASE \"{database}\" TO sidecache"));
+        cluster.primary.sql(&change.replace("{}", &format!("\"{database}\"")));
+        let told = refusal(into(sidecache.port(), database));
+        cluster.primary.sql("ALTER ROLE wanda CONNECTION LIMIT -1");
+        assert_eq!(told, refusal(into(cluster.primary.port, database)), "{change}");
+        assert!(told.is_some(), "{change}");
+        cluster.primary.sql("ALTER ROLE wanda CONNECTION LIMIT 1");
+        cluster.primary.sql(&undo.replace("{}", &format!("\"{database}\"")));
+        assert_eq!(inside.value("SELECT 1"), "1", "who is in stays in");
+        let of_hers = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'wanda'";
+        cluster.primary.sql(of_hers);
+    }
+}
+
 /// However many clients give up while `auth_query` hangs, one question waits on the primary; and its answer counts.
 #[test]
 fn r25_questions_whose_askers_have_gone_do_not_pile_up() {
