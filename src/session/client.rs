@@ -145,6 +145,20 @@ impl Client {
         Ok(read > 0)
     }
 
+    /// Returns once the client has left without asking for anything. What it sends is kept, within a bound; past it
+    /// its end is not heard.
+    pub async fn left(&mut self) {
+        while self.input.len() < READ_MOST {
+            match self.read().await {
+                Ok(true) => {}
+                // Whoever says goodbye asks for nothing; whoever has asked may be done with sending alone.
+                Ok(false) if !self.input.is_empty() && self.input[0] != b'X' => break,
+                Ok(false) | Err(_) => return,
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Writes all output.
     pub async fn flush(&mut self) -> io::Result<()> {
         if !self.output.is_empty() {

@@ -224,9 +224,37 @@ impl<T> Proof<T> {
     }
 }
 
-/// Lets PostgreSQL say that it lets this user in.
+/// The end of a client that has left while it waited.
+pub(super) fn gone() -> End {
+    End::Client(std::io::ErrorKind::ConnectionReset.into())
+}
+
+/// As `ProcessInterrupts` in postgres.c.
+pub(super) fn too_late() -> End {
+    Failure::fatal("57014", "canceling authentication due to timeout").into()
+}
+
+/// Lets PostgreSQL say that it lets this user in, in the time that a login may take, and after a pause.
 pub(super) async fn admit(client: &mut Client, shared: &Shared, account: &Account, database: &str) -> Result<(), End> {
-    match shared.upstream.admit(account, database, shared.config.auth_refresh).await {
+    let upstream = &shared.upstream;
+    let admitted = async {
+        loop {
+            let was_paused = upstream.is_paused();
+            let limit = upstream.live().auth_timeout;
+            let admitted = upstream.admit(account, database, shared.config.auth_refresh);
+            match tokio::time::timeout(limit, admitted).await {
+                // How long an operator pauses is no fault of the client's.
+                Err(_) if was_paused || upstream.is_paused() => {}
+                outcome => break outcome,
+            }
+        }
+    };
+    let admitted = tokio::select! {
+        biased;
+        admitted = admitted => admitted.map_err(|_| too_late())?,
+        () = client.left() => return Err(gone()),
+    };
+    match admitted {
         Ok(()) => Ok(()),
         Err(LeaseError::Refused { frame, sqlstate, message, .. }) => {
             shared.common.secrets.doubt(&account.user);

@@ -65,6 +65,15 @@ pub struct Greeting {
     catalog: CatalogVersion,
 }
 
+/// How long a greeting is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Nothing has been asked for yet.
+    ClientLeaves,
+    /// What was asked for is owed, though the client has left.
+    Had,
+}
+
 type GreetingKey = (String, String, Vec<(String, String)>);
 
 /// Greetings by what they depend on.
@@ -78,11 +87,20 @@ pub(super) async fn start(
     has_seat: bool,
     caller: &mut Caller,
 ) -> Result<Started, End> {
-    let proven = tokio::time::timeout(shared.upstream.live().auth_timeout, negotiate(client, shared, has_seat, caller));
-    tokio::select! {
-        started = proven => {
-            started.unwrap_or_else(|_| Err(Failure::fatal("57014", "canceling authentication due to timeout").into()))
+    let limit = shared.upstream.live().auth_timeout;
+    let started = async {
+        let proven = tokio::time::timeout(limit, negotiate(client, shared, has_seat, caller)).await;
+        let started = proven.unwrap_or_else(|_| Err(proof::too_late()))?;
+        // Replication gets a connection of its own, whose login says as much.
+        if let Started::Session(seed) = &started
+            && !replicate::is_asked(&seed.startup)
+        {
+            proof::admit(client, shared, &seed.account, &seed.database).await?;
         }
+        Ok(started)
+    };
+    tokio::select! {
+        started = started => started,
         // Who has not proven anything has nothing to finish.
         () = shared.stop_newcomers.cancelled() => Err(shutting_down()),
     }
@@ -195,9 +213,7 @@ async fn authenticate(
             let text = format!("user \"{user}\" is not among admin_users");
             return Err(Failure::fatal("28000", text).into());
         }
-        // It gets a connection of its own, whose login says as much.
-        Entry::Elsewhere if replicate::is_asked(&startup) => {}
-        Entry::Elsewhere => proof::admit(client, shared, &account, &database).await?,
+        Entry::Elsewhere => {}
     }
     Ok(Started::Session(Box::new(Seed { startup, user, database, account })))
 }
@@ -337,7 +353,7 @@ pub(super) fn put_key(out: &mut BytesMut, registration: &Registration) {
 impl Session {
     async fn greet(&mut self) -> Result<(), End> {
         let defaults = self.shared.upstream.defaults();
-        let greeting = self.greeting().await?;
+        let greeting = self.greeting(Until::ClientLeaves).await?;
         self.greeted = (Arc::clone(&greeting), defaults);
         self.settings.rest_on(Arc::clone(&greeting.baseline));
         self.settings_changed();
@@ -370,7 +386,7 @@ impl Session {
         let defaults = self.shared.upstream.defaults();
         let start = self.settings.at_start();
         let mine = std::mem::replace(&mut self.settings, start);
-        let greeting = self.greeting().await;
+        let greeting = self.greeting(Until::Had).await;
         self.settings = mine;
         let greeting = greeting?;
         let before = std::mem::replace(&mut self.greeted, (Arc::clone(&greeting), defaults)).0;
@@ -384,7 +400,7 @@ impl Session {
         Ok(())
     }
 
-    async fn greeting(&mut self) -> Result<Arc<Greeting>, End> {
+    async fn greeting(&mut self, until: Until) -> Result<Arc<Greeting>, End> {
         let parameters: Vec<_> = self
             .settings
             .current()
@@ -402,10 +418,14 @@ impl Session {
         }
         self.shared.upstream.decided().await;
         let primary = Arc::clone(self.shared.upstream.primary());
+        // Kept while it waits, so that operators see that it does.
+        let waiting = self.registration.running.wait();
         let leased = tokio::select! {
             leased = primary.lease(&self.account, &self.database) => leased,
+            () = self.client.left(), if until == Until::ClientLeaves => return Err(proof::gone()),
             () = self.shared.stop_newcomers.cancelled() => return Err(shutting_down()),
         };
+        drop(waiting);
         let lease = match (leased, known) {
             (Ok(lease), _) => lease,
             // The last word is better than none: hits and replicas need no primary.

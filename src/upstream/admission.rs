@@ -40,17 +40,19 @@ impl Admissions {
 }
 
 impl Upstream {
-    /// Returns once PostgreSQL's own word that it lets this account into this database is no older than `age`.
+    /// Returns once PostgreSQL's own word that it lets this account into this database is no older than `age`. While paused, nobody is
+    /// asked.
     ///
     /// # Errors
     /// No server can be reached, or the first that can refuses the login.
     pub async fn admit(&self, account: &Account, database: &str, age: Duration) -> Result<(), LeaseError> {
         let admission = self.admissions.of(account, database);
         let mut admitted = admission.lock().await;
-        let now = Moment::now();
-        if admitted.is_some_and(|at| now.since(at) < age) {
+        if admitted.is_some_and(|at| Moment::now().since(at) < age) {
             return Ok(());
         }
+        self.terms.gate.pass().await;
+        let now = Moment::now();
         self.decided().await;
         let mut asked = self.primary();
         let mut outcome = asked.try_login(account, database).await;

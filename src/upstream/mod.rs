@@ -186,13 +186,24 @@ struct Site {
 const SETTLING: Duration = Duration::from_secs(2);
 const SETTLING_LOOK: Duration = Duration::from_millis(5);
 
+/// What became of a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paused {
+    /// All connections are back and closed.
+    Whole,
+    /// Another had paused before.
+    Already,
+    /// Somebody resumed before all were back.
+    Resumed,
+}
+
 /// Opens the gate again if whoever closed it does not stay.
-struct Unpause<'a>(Option<&'a Gate>);
+struct Unpause<'a>(&'a Gate, Option<gate::Closed>);
 
 impl Drop for Unpause<'_> {
     fn drop(&mut self) {
-        if let Some(gate) = self.0 {
-            gate.open();
+        if let Some(closed) = &self.1 {
+            self.0.reopen(closed);
         }
     }
 }
@@ -296,21 +307,28 @@ impl Upstream {
         self.terms.gate.is_closed()
     }
 
-    /// No session gets a connection from now on. Returns once all are back and closed; dropped before, it resumes. `false`:
-    /// it was paused already.
+    /// As [`Upstream::pause_whole`]; `false`: it was paused already.
     pub async fn pause(&self) -> bool {
-        if !self.terms.gate.close() {
-            return false;
-        }
-        let mut unfinished = Unpause(Some(&self.terms.gate));
+        self.pause_whole().await != Paused::Already
+    }
+
+    /// No session gets a connection from now on. Returns once all are back and closed, or somebody resumes; dropped before, it
+    /// resumes.
+    pub async fn pause_whole(&self) -> Paused {
+        let gate = &*self.terms.gate;
+        let Some(closed) = gate.close() else { return Paused::Already };
+        let mut unfinished = Unpause(gate, Some(closed));
         self.sites.iter().for_each(|site| site.server.close_all_idle());
         // They have no end of their own to wait for.
         self.listeners.stop(|_| true);
         let rests = || self.listeners.have_stopped() && self.sites.iter().all(|site| site.server.is_at_rest());
-        self.terms.gate.emptied(rests).await;
+        let Some(closed) = &unfinished.1 else { return Paused::Resumed };
+        if !gate.emptied(closed, rests).await {
+            return Paused::Resumed;
+        }
         self.sites.iter().for_each(|site| site.server.close_all_idle());
-        unfinished.0 = None;
-        true
+        unfinished.1 = None;
+        Paused::Whole
     }
 
     /// Sessions get connections again. `false`: they did all the time.

@@ -2,11 +2,13 @@
 
 use super::operating::refusal;
 use crate::harness::cluster::Cluster;
-use crate::harness::eventually;
 use crate::harness::process::{Scratch, Signal};
 use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Batch, Format, Login, Wire, tags};
-use std::io::ErrorKind;
+use crate::harness::{eventually, within};
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
 fn console(sidecache: &Sidecache, user: &str) -> Login {
     Login { database: "sidecache".to_owned(), ..sidecache.login(user) }
@@ -249,6 +251,88 @@ fn who_gives_up_a_pause_has_not_paused() {
     sidecache.signal(Signal::TERM);
     assert_eq!(tags(&next.read_until_ready().expect("its answer")), "TDCZ");
     assert_eq!(sidecache.wait().code(), Some(0));
+}
+
+/// Whoever resumes ends the pause that still waits, and says so to its operator; one that has been ended ends no other.
+#[test]
+fn a_pause_that_was_resumed_ends_and_opens_no_other() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("console_resumed");
+    let build = Sidecache::build(cluster, &database).no_replicas().cache("off");
+    let sidecache = build.flag("--admin-user", "app").start();
+    let mut busy = sidecache.connect("app");
+    busy.rows("BEGIN");
+    busy.rows("SAVEPOINT here");
+    let (mut first, mut other, mut last) = (enter(&sidecache), enter(&sidecache), enter(&sidecache));
+    first.send(&Batch::new().query("PAUSE")).expect("a connection that lives");
+    sidecache.await_status("the pause to begin", |status| status["paused"] == true);
+    other.rows("RESUME");
+    last.send(&Batch::new().query("PAUSE")).expect("a connection that lives");
+    sidecache.await_status("another", |status| status["paused"] == true);
+    let frames = first.read_until_ready().expect("an answer though the transaction is open");
+    assert_eq!(frames[0].field(b'C').as_deref(), Some("57014"), "{frames:?}");
+    drop(first);
+    assert_eq!(other.error("PAUSE"), "55000", "it is paused");
+    busy.rows("COMMIT");
+    assert_eq!(tags(&last.read_until_ready().expect("the pause is whole")), "CZ");
+    assert_eq!(sidecache.status()["paused"], true);
+    other.rows("RESUME");
+    assert_eq!(busy.value("SELECT 1"), "1");
+}
+
+/// A client that says nothing but who it is.
+fn knock(sidecache: &Sidecache, parameters: &str) -> TcpStream {
+    let Login { user, database, .. } = sidecache.login("app");
+    let startup = format!("user\0{user}\0database\0{database}\0{parameters}\0");
+    let length = u32::try_from(startup.len() + 8).expect("short");
+    let bytes = [&length.to_be_bytes()[..], &196_608_u32.to_be_bytes(), startup.as_bytes()].concat();
+    let mut stream = TcpStream::connect(("127.0.0.1", sidecache.port())).expect("somebody listens");
+    stream.write_all(&bytes).expect("a connection that lives");
+    stream
+}
+
+/// Who connects during PAUSE, though the server is stopped, waits for RESUME, longer than a login may take.
+#[test]
+fn who_connects_during_a_pause_waits_for_its_end() {
+    let mut cluster = Cluster::build().replicas(0).start();
+    let database = cluster.database("console_newcomers");
+    let build = Sidecache::build(&cluster, &database).no_replicas().cache("off").flag("--admin-user", "sidecache");
+    let build = build.flag("--auth-refresh", "1ms").flag("--auth-timeout", "1s");
+    let sidecache = build.start();
+    let mut operator = Wire::connect(&console(&sidecache, "sidecache")).expect("an operator");
+    assert_eq!(sidecache.connect("app").value("SELECT 1"), "1");
+    operator.rows("PAUSE");
+    cluster.primary.stop(Signal::INT);
+    let login = sidecache.login("app");
+    let waiting = std::thread::spawn(move || Wire::connect(&login));
+    cluster.primary.start();
+    operator.rows("RESUME");
+    let mut client = waiting.join().expect("no panic").expect("it was let through");
+    assert_eq!(client.value("SELECT 1"), "1");
+}
+
+/// A client that leaves while it waits to be greeted leaves its seat to others.
+#[test]
+fn who_leaves_before_the_greeting_takes_no_seat() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("console_seats");
+    let build = Sidecache::build(cluster, &database).no_replicas().cache("off").flag("--admin-user", "sidecache");
+    let build = build.flag("--max-clients", "3").flag("--auth-method", "trust").flag("--auth-refresh", "1h");
+    let sidecache = build.start();
+    let mut operator = Wire::connect(&console(&sidecache, "sidecache")).expect("an operator");
+    assert_eq!(sidecache.connect("app").value("SELECT 1"), "1");
+    operator.rows("PAUSE");
+    let leaving = eventually("two seats", || {
+        let leaving = [(); 2].map(|()| knock(&sidecache, "work_mem\x001MB\0"));
+        let is_there = |row: &Vec<Option<String>>| row[1].as_deref() == Some("app");
+        let are_there =
+            || (operator.rows("SHOW CLIENTS").iter().filter(|row| is_there(row)).count() == 2).then_some(());
+        within(Duration::from_secs(5), are_there).map(|()| leaving)
+    });
+    assert_eq!(refusal(sidecache.try_connect("app")), "53300");
+    drop(leaving);
+    eventually("a seat, and a greeting that is known", || sidecache.try_connect("app").ok());
+    operator.rows("RESUME");
 }
 
 /// As with PgBouncer, SIGUSR1 is PAUSE and SIGUSR2 is RESUME, however often each comes.

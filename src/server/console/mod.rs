@@ -7,6 +7,7 @@ mod show;
 use super::reload::Reloader;
 use crate::session::console::{Answer, Answering, Console, DATABASE};
 use crate::session::{Doing, Shared, TakenBy};
+use crate::upstream::Paused;
 use crate::wire::backend::Failure;
 use std::sync::Arc;
 
@@ -56,13 +57,14 @@ impl Desk {
                 }
                 Err(reason) => Err(refused("F0000", format!("nothing was changed: {reason}"))),
             },
-            ["pause"] => {
-                if !self.shared.upstream.pause().await {
-                    return Err(refused("55000", "already paused"));
+            ["pause"] => match self.shared.upstream.pause_whole().await {
+                Paused::Whole => {
+                    tracing::info!("paused: sessions wait for connections");
+                    Ok(done("PAUSE"))
                 }
-                tracing::info!("paused: sessions wait for connections");
-                Ok(done("PAUSE"))
-            }
+                Paused::Already => Err(refused("55000", "already paused")),
+                Paused::Resumed => Err(refused("57014", "resumed before all connections were back")),
+            },
             ["resume"] => {
                 if !self.shared.upstream.resume() {
                     return Err(refused("55000", "not paused"));
