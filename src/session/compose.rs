@@ -5,15 +5,18 @@ use super::Session;
 use super::client::{UnitEnd, frames};
 use super::composer::{Composer, Look, server_name};
 use super::flow::{Owner, Step};
+use super::namings::Naming;
 use super::portal::Prepared;
 use super::round::{Gives, Round};
 use super::shape;
-use super::survey::{Naming, Survey, named};
+use super::survey::Survey;
 use crate::route::plan::{Kind, PinReason, Plan};
 use crate::wire::backend::{Failure, failure_frame};
 use crate::wire::frontend::{self, Bind, Subject};
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What is learned beside the client's messages.
@@ -37,6 +40,22 @@ pub enum Beside {
 pub enum Side {
     Primary,
     Replica,
+}
+
+/// Names that a unit's executions give statements, and those that it needs, in SQL.
+struct BySql<'s> {
+    made: HashSet<&'s [u8], RandomState>,
+    needed: HashSet<&'s [u8], RandomState>,
+}
+
+impl<'s> BySql<'s> {
+    fn of(survey: &'s Survey) -> Self {
+        let made = survey.runs.iter().flatten().filter_map(|plan| match &plan.kind {
+            Kind::Prepare { name, .. } => Some(name.as_bytes()),
+            _ => None,
+        });
+        BySql { made: made.collect(), needed: survey.by_name.needs.iter().map(|(name, _)| name.as_bytes()).collect() }
+    }
 }
 
 fn unknown_statement(name: &[u8]) -> Bytes {
@@ -91,6 +110,7 @@ impl Session {
         // How much of what the unit does to names has been done.
         let mut here = 0;
         let mut runs = 0;
+        let by_sql = BySql::of(survey);
         for (at, (header, body)) in frames(unit).enumerate() {
             match header.tag {
                 // It is refused as it is.
@@ -104,10 +124,10 @@ impl Session {
                 }
                 tag if at > survey.sound && tag != b'S' => {}
                 b'P' => {
-                    let Some(Naming::Prepared(name, statement)) = survey.namings.get(here) else {
+                    let Some(Naming::Prepared(name, statement)) = survey.namings.all().get(here) else {
                         unreachable!("the survey saw the same messages")
                     };
-                    let own = named(&survey.namings[..here], name);
+                    let own = survey.namings.named_before(here, name);
                     match own.unwrap_or_else(|| self.statements.get(name)) {
                         Some(known) if !name.is_empty() => {
                             let taken = composer.parse_twice(known, statement);
@@ -127,9 +147,9 @@ impl Session {
                 }
                 b'B' => {
                     let [portal, name, rest] = Bind::names(body).expect("the survey has read it");
-                    let own = named(&survey.namings[..here], name);
+                    let own = survey.namings.named_before(here, name);
                     let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)).cloned() else {
-                        match self.lacks(name, survey) {
+                        match self.lacks(name, survey, &by_sql) {
                             Some(failure) => composer.fail(failure, round),
                             None => {
                                 composer.copy(b'B', body);
@@ -154,9 +174,9 @@ impl Session {
                     composer.flow.sent(Step::Bind(Owner::Client));
                     self.statements.open_portal(portal, statement);
                 }
-                b'D' => self.compose_describe(body, survey, here, composer, round),
+                b'D' => self.compose_describe(body, (survey, &by_sql), here, composer, round),
                 b'C' => {
-                    compose_close(body, survey, composer);
+                    compose_close(body, &by_sql, composer);
                     here += 1;
                 }
                 b'E' => {
@@ -167,7 +187,9 @@ impl Session {
                             composer.flow.sent(Step::Execute(Owner::Client));
                         }
                     }
-                    here += usize::from(matches!(survey.namings.get(here), Some(Naming::Ran(run, _)) if *run == runs));
+                    here += usize::from(
+                        matches!(survey.namings.all().get(here), Some(Naming::Ran(run, _)) if *run == runs),
+                    );
                     runs += 1;
                 }
                 b'S' => {
@@ -201,14 +223,12 @@ impl Session {
     }
 
     /// The error of a statement that the protocol does not know by this name. `None`: SQL's PREPARE made it, or may have.
-    fn lacks(&self, name: &[u8], survey: &Survey) -> Option<Bytes> {
+    fn lacks(&self, name: &[u8], survey: &Survey, by_sql: &BySql<'_>) -> Option<Bytes> {
         if let Some((_, failure)) = survey.by_name.spoiled.iter().find(|(spoiled, _)| spoiled.as_bytes() == name) {
             return Some(failure.clone());
         }
-        let makes =
-            |plan: &Arc<Plan>| matches!(&plan.kind, Kind::Prepare { name: made, .. } if made.as_bytes() == name);
         let may_be_made = self.made(name)
-            || survey.runs.iter().flatten().any(makes)
+            || by_sql.made.contains(name)
             || ([PinReason::SqlPrepare, PinReason::Opaque].iter().any(|pin| self.pins.contains(pin))
                 && !name.is_empty()
                 && !name.starts_with(b"sc_"));
@@ -218,7 +238,7 @@ impl Session {
     fn compose_describe(
         &self,
         body: &[u8],
-        survey: &Survey,
+        (survey, by_sql): (&Survey, &BySql<'_>),
         here: usize,
         composer: &mut Composer<'_>,
         round: &mut Round,
@@ -236,14 +256,14 @@ impl Session {
             composer.flow.sent(Step::Describe(Owner::Client));
             return;
         }
-        let own = named(&survey.namings[..here], name);
+        let own = survey.namings.named_before(here, name);
         if let Some(statement) = own.unwrap_or_else(|| self.statements.get(name))
             && self.lacks_words(statement, own, composer)
         {
             return composer.fail(failure_frame(&shape::reshaped()), round);
         }
         let Some(statement) = own.unwrap_or_else(|| self.statements.get(name)) else {
-            match self.lacks(name, survey) {
+            match self.lacks(name, survey, by_sql) {
                 Some(failure) => composer.fail(failure, round),
                 None => {
                     composer.copy(b'D', body);
@@ -261,11 +281,10 @@ impl Session {
     }
 }
 
-fn compose_close(body: &[u8], survey: &Survey, composer: &mut Composer<'_>) {
+fn compose_close(body: &[u8], by_sql: &BySql<'_>, composer: &mut Composer<'_>) {
     // The unit itself may have made it.
-    let may_be_there = |name: &str| {
-        composer.carried.by_name.contains_key(name) || survey.by_name.needs.iter().any(|(need, _)| need == name)
-    };
+    let may_be_there =
+        |name: &str| composer.carried.by_name.contains_key(name) || by_sql.needed.contains(name.as_bytes());
     match frontend::subject(body).expect("the survey has read it") {
         (Subject::Portal, _) => composer.copy(b'C', body),
         (Subject::Statement, name) if str::from_utf8(name).is_ok_and(may_be_there) => {

@@ -1,6 +1,7 @@
 //! Bytes for a server and the answers that they are owed: each kind of message that a session sends, with the names that connections know
 //! statements by. Does not know why anything is sent; does no I/O.
 
+use super::changes::Changes;
 use super::compose::Side;
 use super::expected::{array, is_own, texts};
 use super::flow::{Flow, Owner, Probe, Slot, Step};
@@ -98,8 +99,8 @@ pub struct Composer<'a> {
     pub flow: &'a mut Flow,
     /// What the connection is known to have: changed by answers alone, since an error skips what stands behind it.
     pub carried: &'a mut Carried,
-    /// Statements that these bytes prepare (`true`) or close, the latest last.
-    changed: Vec<(u64, bool)>,
+    /// Statements that these bytes prepare or close.
+    changes: Changes,
     /// Statements of clients that the connection may keep.
     pub limit: usize,
     tick: u64,
@@ -152,19 +153,18 @@ impl<'a> Composer<'a> {
     /// In room that was used before, and is empty.
     pub fn within(mut out: BytesMut, flow: &'a mut Flow, carried: &'a mut Carried, tick: u64) -> Self {
         out.reserve(OUT_MARGIN);
-        Composer { out, flow, carried, changed: Vec::new(), limit: usize::MAX, tick }
+        Composer { out, flow, carried, changes: Changes::default(), limit: usize::MAX, tick }
     }
 
     /// Whether the connection has this statement when it comes to what is written next.
     pub fn has(&self, number: u64) -> bool {
-        let changed = self.changed.iter().rev().find(|(changed, _)| *changed == number);
-        changed.map_or_else(|| self.carried.prepared.contains_key(&number), |(_, exists)| *exists)
+        self.changes.leave(number).unwrap_or_else(|| self.carried.prepared.contains_key(&number))
     }
 
     fn put_named(&mut self, owner: Owner, number: u64, sql: &[u8], types: &[u8]) {
         frontend::put_parse(&mut self.out, &server_name(number), sql, types);
         self.flow.sent(Step::Parse(owner, Slot::Named(number)));
-        self.changed.push((number, true));
+        self.changes.prepare(number, self.tick);
     }
 
     fn own(&mut self, statement: (u64, &str), probe: Probe) {
@@ -266,7 +266,8 @@ impl<'a> Composer<'a> {
             if let Some(used) = self.carried.prepared.get_mut(&statement.number) {
                 *used = self.tick;
             }
-            let is_new = self.changed.iter().any(|(number, _)| *number == statement.number);
+            self.changes.touch(statement.number, self.tick);
+            let is_new = self.changes.leave(statement.number).is_some();
             if !is_new && self.carried.outdated.contains(&statement.number) {
                 self.close_own(statement.number);
             }
@@ -297,17 +298,7 @@ impl<'a> Composer<'a> {
 
     /// Makes room for one more. A portal outlives the statement that it was made of.
     fn evict(&mut self) {
-        let mut kept: Vec<(u64, u64)> = self.carried.prepared.iter().map(|(number, tick)| (*tick, *number)).collect();
-        for (changed, exists) in &self.changed {
-            kept.retain(|(_, number)| number != changed);
-            if *exists {
-                kept.push((self.tick, *changed));
-            }
-        }
-        kept.retain(|(_, number)| *number >= super::plans::FIRST_NUMBER);
-        let Some(many) = (kept.len() + 1).checked_sub(self.limit) else { return };
-        kept.sort_by_key(|(tick, _)| *tick);
-        for (_, number) in kept.into_iter().take(many) {
+        for number in self.changes.too_many(&self.carried.prepared, self.limit) {
             self.close_own(number);
         }
     }
@@ -316,7 +307,7 @@ impl<'a> Composer<'a> {
     pub fn close_own(&mut self, number: u64) {
         frontend::put_subject(&mut self.out, b'C', Subject::Statement, &server_name(number));
         self.flow.sent(Step::Close(Owner::Own(Probe::Effect), Some(number)));
-        self.changed.push((number, false));
+        self.changes.close(number);
     }
 
     /// The client's Parse.

@@ -280,7 +280,8 @@ impl Session {
         if round.done.get(at).is_none() {
             return;
         }
-        let text = survey.by_name.makes.iter().find(|(run, _)| *run == at).map(|(_, text)| text);
+        let makes = &survey.by_name.makes;
+        let text = makes.binary_search_by_key(&at, |(run, _)| *run).ok().map(|place| &makes[place].1);
         let Some(text) = text.filter(|text| self.by_name.insert(name, text)) else {
             return self.pin(PinReason::SqlPrepare);
         };

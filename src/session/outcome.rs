@@ -2,10 +2,11 @@
 
 use super::client::UnitEnd;
 use super::deferred::Standing;
+use super::namings::Naming;
 use super::round::{Described, Done, Round};
 use super::settings::is_kept_by_reset_all;
 use super::shape::hash_of;
-use super::survey::{Naming, Survey};
+use super::survey::Survey;
 use super::{Block, Session};
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, Refusal, SettingChange, TransactionControl};
 use std::sync::Arc;
@@ -74,7 +75,7 @@ impl Session {
     fn in_turn(&mut self, survey: &Survey, round: &Round) -> bool {
         let mut in_block = self.status != b'I';
         let (mut named, mut runs) = (0, 0..survey.runs.len());
-        for naming in &survey.namings {
+        for naming in survey.namings.all() {
             if let Naming::Ran(last, _) = naming {
                 let up_to = runs.start..last + 1;
                 runs.start = up_to.end;
@@ -207,8 +208,10 @@ impl Session {
         if !matches!(plan.kind, Kind::SetConfig(_)) || round.done.get(at).is_none() {
             return;
         }
-        match survey.set.iter().find(|(run, _)| *run == at) {
-            Some((_, Some(changes))) => changes.iter().for_each(|change| self.set(change)),
+        // In the order of the executions.
+        let set = survey.set.binary_search_by_key(&at, |(run, _)| *run).ok().map(|place| &survey.set[place].1);
+        match set {
+            Some(Some(changes)) => changes.iter().for_each(|change| self.set(change)),
             _ => self.pin(PinReason::Opaque),
         }
     }

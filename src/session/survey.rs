@@ -3,6 +3,7 @@
 
 use super::Session;
 use super::client::{UnitEnd, frames};
+use super::namings::{Drops, Latest, Naming, Namings};
 use super::own;
 use super::portal::Prepared;
 use super::serve::Understood;
@@ -19,45 +20,6 @@ use std::sync::Arc;
 /// What clients call by FunctionCall (`lo_initialize` in libpq's fe-lobj.c): nothing of it outlives its transaction in the session.
 const LARGE_OBJECTS: &[u32] = &[715, 764, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172];
 
-/// A message that gives a name or takes one away, once the server has answered it.
-#[derive(Debug)]
-pub enum Naming {
-    Prepared(Bytes, Arc<Prepared>),
-    Closed(Bytes),
-    ClosedPortal(Bytes),
-    /// The execution with this number, which may give or take names in SQL, and those that it surely drops.
-    Ran(usize, Drops),
-}
-
-/// Which names of statements an execution drops.
-#[derive(Debug)]
-pub enum Drops {
-    None,
-    One(String),
-    All,
-}
-
-impl Drops {
-    /// What a plan does to names; nothing if that is nothing.
-    fn of(plan: Option<&Plan>) -> Option<Drops> {
-        Some(match plan.map(|plan| &plan.kind) {
-            None | Some(Kind::Prepare { .. } | Kind::Execute { .. }) => Drops::None,
-            Some(Kind::Deallocate { name: Some(name) }) => Drops::One(name.clone()),
-            Some(Kind::Deallocate { name: None } | Kind::Setting(SettingChange::DiscardAll)) => Drops::All,
-            Some(_) => return None,
-        })
-    }
-
-    fn has(&self, name: &[u8]) -> bool {
-        match self {
-            Drops::None => false,
-            Drops::One(dropped) => dropped.as_bytes() == name,
-            // The unnamed one stays.
-            Drops::All => !name.is_empty(),
-        }
-    }
-}
-
 /// What the messages of a unit do, as far as their plans tell.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -66,7 +28,7 @@ pub struct Survey {
     /// The plan of each execution, in order; `None` for a portal that is not known.
     pub runs: SmallVec<[Option<Arc<Plan>>; 4]>,
     /// What the unit does to names, in order.
-    pub namings: Vec<Naming>,
+    pub namings: Namings,
     /// Plans that are prepared, described or bound without being run here.
     pub touches: SmallVec<[Arc<Plan>; 4]>,
     /// Every execution is a proven read that may run anywhere.
@@ -122,7 +84,7 @@ pub enum Need {
 impl Survey {
     /// What the unit's own messages so far have made of a statement's name; `None` if nothing.
     pub fn named(&self, name: &[u8]) -> Option<Option<&Arc<Prepared>>> {
-        named(&self.namings, name)
+        self.namings.named(name)
     }
 
     /// The error that an execution ends with without a server: of a setting that none knows, or a statement that it cannot be given.
@@ -211,19 +173,6 @@ fn others_sequence() -> Failure {
     Failure::error("55000", text)
 }
 
-pub fn named<'n>(namings: &'n [Naming], name: &[u8]) -> Option<Option<&'n Arc<Prepared>>> {
-    namings.iter().rev().find_map(|naming| match naming {
-        Naming::Prepared(prepared, statement) if prepared == name => Some(Some(statement)),
-        Naming::Closed(closed) if closed == name => Some(None),
-        Naming::Ran(_, drops) if drops.has(name) => Some(None),
-        _ => None,
-    })
-}
-
-fn bound_here(portals: &[(&[u8], Arc<Prepared>)], name: &[u8]) -> Option<Arc<Prepared>> {
-    portals.iter().rev().find(|(portal, _)| *portal == name).map(|(_, statement)| Arc::clone(statement))
-}
-
 /// What calls of `set_config` set with these parameters, if all of them are texts.
 fn changes(calls: &[SetConfig], bind: &Bind<'_>, statement: &Prepared) -> Option<Vec<SettingChange>> {
     /// unspecified, text, unknown, varchar: sent alike as text and binary.
@@ -255,8 +204,9 @@ impl Session {
     /// # Errors
     /// A message whose fields do not fill its frame.
     fn survey_messages(&mut self, unit: &Bytes, survey: &mut Survey, mut known: Understood) -> Result<(), Malformed> {
-        let mut portals: SmallVec<[(&[u8], Arc<Prepared>); 4]> = SmallVec::new();
-        let mut bound: Vec<(&[u8], Option<Vec<SettingChange>>)> = Vec::new();
+        let mut portals: Latest<&[u8], Arc<Prepared>> = Latest::default();
+        let mut bound: Latest<&[u8], Option<Vec<SettingChange>>> = Latest::default();
+        let mut described: Latest<*const Prepared, ()> = Latest::default();
         // Something in the unit may have changed how the texts behind it are read.
         let mut moved = false;
         for (header, body) in frames(unit) {
@@ -291,10 +241,10 @@ impl Session {
                         }
                         let plan = self.plan_in(survey.catalog, &statement);
                         if let Kind::SetConfig(calls) = &plan.kind {
-                            bound.push((bind.portal, changes(calls, &bind, &statement)));
+                            bound.put(bind.portal, changes(calls, &bind, &statement));
                         }
                         survey.touches.push(plan);
-                        portals.push((bind.portal, statement));
+                        portals.put(bind.portal, statement);
                     }
                 }
                 b'D' | b'C' => {
@@ -302,15 +252,16 @@ impl Session {
                     if header.tag == b'D' {
                         let statement = match subject {
                             Subject::Statement => self.statement(survey, name, moved),
-                            Subject::Portal => {
-                                bound_here(&portals, name).or_else(|| self.statements.portal(name).cloned())
-                            }
+                            Subject::Portal => portals.get(name).or_else(|| self.statements.portal(name)).cloned(),
                         };
                         if subject == Subject::Statement {
                             self.need(name, Need::Itself, survey);
                         }
                         if let Some(statement) = statement.as_ref().filter(|_| subject == Subject::Statement) {
                             survey.touches.push(self.plan_in(survey.catalog, statement));
+                        }
+                        if let Some(statement) = &statement {
+                            described.put(Arc::as_ptr(statement), ());
                         }
                         survey.described.push(statement);
                     }
@@ -328,16 +279,16 @@ impl Session {
                     if name.is_empty() {
                         survey.unnamed_run = Some(survey.runs.len());
                     }
-                    let here = bound_here(&portals, name);
-                    if let Some(here) = here.as_ref().filter(|here| here.told.shape().is_some())
-                        && !survey.described.iter().flatten().any(|described| Arc::ptr_eq(described, here))
+                    let here = portals.get(name);
+                    if let Some(here) = here.filter(|here| here.told.shape().is_some())
+                        && described.get(Arc::as_ptr(here)).is_none()
                     {
                         survey.blind.push(Arc::clone(here));
                     }
-                    let statement = here.or_else(|| self.statements.portal(name).cloned());
+                    let statement = here.or_else(|| self.statements.portal(name)).cloned();
                     // Taken away: a portal runs once.
-                    if let Some(at) = bound.iter().rposition(|(portal, _)| *portal == name) {
-                        survey.set.push((survey.runs.len(), bound.remove(at).1));
+                    if let Some(set) = bound.take(name) {
+                        survey.set.push((survey.runs.len(), set));
                     }
                     let plan = statement.map(|statement| {
                         let plan = self.plan_in(survey.catalog, &statement);

@@ -5,6 +5,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Batch, Format, Wire, tags};
+use crate::twins::Twins;
 
 /// The connections that `app` has to a database, but for the one that asks.
 fn connections(cluster: &Cluster, database: &str) -> u64 {
@@ -194,4 +195,29 @@ fn r19_a_client_that_wants_no_silence_is_ended_by_its_own_settings() {
     client.rows("SET idle_session_timeout = '1s'");
     client.rows("RESET idle_session_timeout");
     assert_eq!(client.value("SELECT pg_sleep(0) IS NULL"), "f");
+}
+
+/// However many statements one batch names, each costs what one alone does: else a few hundred kilobytes would keep a worker, and the
+/// sessions that it serves, for minutes.
+#[test]
+fn r13_a_batch_may_name_any_number_of_statements() {
+    const MANY: usize = 10_000;
+    let twins = Twins::with("many_names", "", |builder| builder.no_replicas());
+    let batch = |each: fn(Batch, &str, &str) -> Batch| {
+        let text = |n| (format!("s{n}"), format!("SELECT {n}"));
+        let names = (0..MANY).map(text).fold(Batch::new(), |batch, (name, sql)| each(batch, &name, &sql));
+        names.sync()
+    };
+    let kinds: [(&str, Batch); 3] = [
+        ("1", batch(|batch, name, sql| batch.parse(name, sql, &[]))),
+        ("13", batch(|batch, name, sql| batch.parse(name, sql, &[]).close_statement(name))),
+        (
+            "12DC",
+            batch(|batch, name, sql| batch.parse(name, sql, &[]).bind("", name, &[], Format::Text).execute("", 0)),
+        ),
+    ];
+    for (answers, batch) in kinds {
+        let answer = twins.through().run(&batch).expect("an answer");
+        assert!(tags(&answer) == answers.repeat(MANY) + "Z", "{answers}: {} messages", answer.len());
+    }
 }
