@@ -88,20 +88,29 @@ impl Session {
     /// What cannot be done at once.
     async fn look_further(&mut self, unit: Unit, look: Look, began: Moment) -> Result<Look, End> {
         Ok(match look {
-            Look::Wait(intent) => self.look_again(unit, intent, began).await,
+            Look::Wait(intent) => self.look_again(unit, intent, began).await?,
             Look::Listen if self.change_channels(unit).await? => Look::Answered,
             Look::Listen => Look::Forward(Intent::Pass("not_a_read"), Understood::default()),
             look => look,
         })
     }
 
-    /// Waits for another's fill, and asks the shared tier.
-    async fn look_again(&mut self, unit: Unit, mut intent: Intent, began: Moment) -> Look {
+    /// Waits for another's fill, unless the client cancels, and asks the shared tier.
+    async fn look_again(&mut self, unit: Unit, mut intent: Intent, began: Moment) -> Result<Look, End> {
         if let Intent::Wait(waiter) = intent {
-            intent = match waiter.wait(FLIGHT_WAIT).await {
+            let cancelled = self.registration.running.wait();
+            let waited = tokio::select! {
+                biased;
+                waited = waiter.wait(FLIGHT_WAIT) => waited,
+                Ok(()) = cancelled => {
+                    self.give_up("canceling statement due to user request", unit.end).await?;
+                    return Ok(Look::Answered);
+                }
+            };
+            intent = match waited {
                 Waited::Stored | Waited::Abandoned => match self.first_look(unit, Moment::now()) {
                     Look::Wait(intent) => intent,
-                    look => return look,
+                    look => return Ok(look),
                 },
                 Waited::NotStored => Intent::Pass("not_storable"),
                 Waited::TimedOut => Intent::Pass("flight_slow"),
@@ -114,10 +123,10 @@ impl Session {
             drop(intent);
             let form = self.form(unit);
             self.hit(&entry, form, Tier::Shared, unit.end, began);
-            return if entry.body.len() > COPY_LIMIT { Look::Large(entry) } else { Look::Answered };
+            return Ok(if entry.body.len() > COPY_LIMIT { Look::Large(entry) } else { Look::Answered });
         }
         // Who finds it in flight once more asks a server itself, and stores nothing.
-        Look::Wait(intent)
+        Ok(Look::Wait(intent))
     }
 
     /// Whether other instances may have filled what is not in memory.

@@ -1,5 +1,5 @@
 //! Which session a CancelRequest means, and what it may reach: only the query that this session is running, or has
-//! waiting for a connection, at that moment. A connection cannot be given to another session while a cancel for it is under way.
+//! waiting for a connection or for another's answer, at that moment. A connection cannot be given to another session while a cancel for it is under way.
 
 use crate::types::Moment;
 use crate::upstream::{BackendKey, Server, Upstream};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, oneshot};
 
-/// The query that a session is running, if it is, or that waits for a connection.
+/// The query that a session is running, if it is, or that waits for a connection or for another's answer.
 #[derive(Debug)]
 pub struct Running {
     pub who: Who,
@@ -65,7 +65,7 @@ impl Who {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doing {
     Nothing,
-    /// For a connection, so long already.
+    /// For a connection or another's answer, so long already.
     Waiting(Duration),
     /// On this server's backend.
     Running {
@@ -84,7 +84,7 @@ pub struct TakenBy {
 }
 
 impl Running {
-    /// A query waits for a connection from now on, until what is returned is dropped or has a message: it was cancelled.
+    /// A query waits from now on, until what is returned is dropped or has a message: it was cancelled.
     pub fn wait(&self) -> oneshot::Receiver<()> {
         let (cancelled, receiver) = oneshot::channel();
         self.now.lock().waiting = Some((cancelled, Moment::now()));

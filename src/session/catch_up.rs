@@ -121,10 +121,15 @@ impl Session {
                 }
             }
         };
+        self.give_up(why, end).await.map(|()| false)
+    }
+
+    /// A statement is cancelled before it is sent: its transaction fails, wherever that is.
+    pub(super) async fn give_up(&mut self, why: &'static str, end: UnitEnd) -> Result<(), End> {
         if self.held.is_some() && self.deferred.is_none() && self.status == b'T' {
             self.fail_transaction().await?;
         }
-        self.fail(Failure::error("57014", why), end).map(|()| false)
+        self.fail(Failure::error("57014", why), end)
     }
 
     /// The transaction on the held connection fails there too.

@@ -1,9 +1,13 @@
 //! Cancel requests that race with the ends of queries: none may reach a query that it was not meant for.
 
+use crate::harness::cluster::Cluster;
 use crate::harness::wire::{Batch, Format, Wire, tags};
+use crate::harness::{PATIENCE, eventually};
 use crate::twins::Twins;
+use crate::watched::Watched;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 const CLIENTS: u64 = 6;
 const QUERIES: u64 = 150;
@@ -88,5 +92,62 @@ fn judge(client: &mut Wire, hit: &AtomicU64, missed: &AtomicU64) {
         None => {
             missed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// While its answer is another's to be filled, a query can be cancelled as on a server of its own, in a transaction and outside.
+#[test]
+fn r12_a_cancel_reaches_who_waits_for_anothers_answer() {
+    let watched = Watched::with(Cluster::shared(), "r12_flight", "CREATE TABLE t AS SELECT 1 AS v", |builder| {
+        builder.no_replicas()
+    });
+    let read = "SELECT v FROM t";
+    watched.warm(&mut watched.client(), read);
+    // Whether a try came too late says the reason of its bypass: it has then asked a server itself.
+    let too_late = || watched.sidecache.metric("sidecache_bypasses_total", &[("reason", "flight_slow")]);
+    let queued = format!(
+        "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE datname = '{}' AND NOT granted",
+        watched.database
+    );
+    for (begin, batch) in [
+        (&[][..], Batch::new().query(read)),
+        (&[], Batch::new().extended(read, &[], Format::Text)),
+        (&["BEGIN"], Batch::new().query(read)),
+        (&["BEGIN", "SELECT now()"], Batch::new().query(read)),
+    ] {
+        let is_cancelled = (0..5).any(|_| {
+            let (mut locker, mut leader, mut client) = (watched.beside(), watched.client(), watched.client());
+            // Two connections, so that nobody has to wait for one, which could be cancelled too.
+            for text in ["BEGIN", "SELECT now()", "COMMIT"] {
+                leader.rows(text);
+                client.rows(text);
+            }
+            locker.rows("UPDATE t SET v = v + 1");
+            watched.hear();
+            begin.iter().for_each(|text| drop(client.query(text).expect("it lives")));
+            locker.rows("BEGIN");
+            locker.rows("LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+            leader.send(&Batch::new().query(read)).expect("it lives");
+            eventually("the leader to wait", || (watched.beside().value(&queued) == "1").then_some(()));
+            let before = too_late();
+            client.send(&batch).expect("it lives");
+            let socket = client.writer().expect("a socket");
+            client.set_patience(Duration::from_millis(5));
+            while socket.peek(&mut [0]).is_err() {
+                client.cancel().expect("Sidecache takes cancels");
+            }
+            client.set_patience(PATIENCE);
+            let answer = client.read_until_ready().expect("it lives");
+            assert_eq!(answer.first().and_then(|frame| frame.field(b'C')).as_deref(), Some("57014"), "{answer:?}");
+            let status = if begin.is_empty() { b"I" } else { b"E" };
+            assert_eq!(answer.last().map(|frame| frame.body.as_slice()), Some(&status[..]), "{begin:?}");
+            assert!(begin.is_empty() || client.error("SELECT 2") == "25P02", "{begin:?}");
+            locker.rows("ROLLBACK");
+            leader.read_until_ready().expect("the leader is not cancelled");
+            client.query("ROLLBACK").expect("it lives");
+            assert_eq!(client.value("SELECT count(*) FROM t"), "1");
+            too_late() == before
+        });
+        assert!(is_cancelled, "{begin:?}, {batch:?}: nobody was cancelled who waited");
     }
 }
