@@ -8,6 +8,7 @@ use crate::wire::tls::{self, TlsConnector, TlsError};
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use std::io;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -23,6 +24,8 @@ pub struct Target {
     /// For everything up to the first ReadyForQuery.
     pub(super) connect_timeout: Duration,
     keep_alive: KeepAlive,
+    /// Why the last connection that `prefer` made in clear was not made by TLS, though the server speaks it.
+    downgraded: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for Target {
@@ -48,6 +51,7 @@ impl Target {
             channel_binding: url.channel_binding,
             connect_timeout,
             keep_alive,
+            downgraded: Mutex::default(),
         }
     }
 
@@ -68,14 +72,35 @@ impl Target {
             let path = format!("{}/.s.PGSQL.{}", self.host, self.port);
             return Ok(Stream::Unix(UnixStream::connect(path).await?));
         }
-        let tcp = self.tcp().await?;
+        let mut tcp = self.tcp().await?;
         if self.ssl_mode == SslMode::Disable {
             return Ok(Stream::Tcp(tcp));
         }
-        match self.secured(tcp).await {
-            // libpq's `prefer`: a server whose TLS does not work is asked again without.
-            Err(_) if self.ssl_mode == SslMode::Prefer => Ok(Stream::Tcp(self.tcp().await?)),
-            outcome => outcome,
+        let prefers = self.ssl_mode == SslMode::Prefer;
+        match self.agrees(&mut tcp).await {
+            Ok(true) => match self.secured(tcp).await {
+                // libpq's `prefer`: a server whose TLS does not work is asked again without.
+                Err(cause) if prefers => {
+                    let tcp = self.tcp().await?;
+                    self.warn_once(&cause);
+                    Ok(Stream::Tcp(tcp))
+                }
+                outcome => outcome,
+            },
+            Ok(false) if prefers => Ok(Stream::Tcp(tcp)),
+            Ok(false) => Err(io::Error::new(io::ErrorKind::Unsupported, "the server does not speak TLS")),
+            Err(_) if prefers => Ok(Stream::Tcp(self.tcp().await?)),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// Says what keeps a connection in clear; the same cause once.
+    fn warn_once(&self, cause: &io::Error) {
+        let cause = cause.to_string();
+        let mut last = self.downgraded.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.as_ref() != Some(&cause) {
+            tracing::warn!(server = %self, cause, "TLS fails, and sslmode=prefer goes on in clear: sslmode=require would not");
+            *last = Some(cause);
         }
     }
 
@@ -86,8 +111,8 @@ impl Target {
         Ok(tcp)
     }
 
-    async fn secured(&self, mut tcp: TcpStream) -> io::Result<Stream> {
-        let connector = self.tls.as_ref().map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.clone()))?;
+    /// Whether the server speaks TLS.
+    async fn agrees(&self, tcp: &mut TcpStream) -> io::Result<bool> {
         let mut request = BytesMut::new();
         frontend::ssl_request(&mut request);
         tcp.write_all(&request).await?;
@@ -95,12 +120,20 @@ impl Target {
         // which fails on it, and never the stream that is trusted afterwards.
         let mut answer = [0u8];
         tcp.read_exact(&mut answer).await?;
-        match (answer[0], self.ssl_mode) {
-            (b'S', _) => tls::connect(connector, &self.host, tcp).await,
-            (b'N', SslMode::Prefer) => Ok(Stream::Tcp(tcp)),
-            (b'N', _) => Err(io::Error::new(io::ErrorKind::Unsupported, "the server does not speak TLS")),
+        match answer[0] {
+            b'S' => Ok(true),
+            b'N' => Ok(false),
             // Anything else, an error message included, comes from nobody who has proven who they are.
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the server did not answer SSLRequest")),
         }
     }
+
+    async fn secured(&self, tcp: TcpStream) -> io::Result<Stream> {
+        let connector = self.tls.as_ref().map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.clone()))?;
+        tls::connect(connector, &self.host, tcp).await
+    }
 }
+
+#[cfg(test)]
+#[path = "transport_tests.rs"]
+mod tests;
