@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod binding;
+pub mod certificate;
 pub mod challenge;
 pub mod frame;
 pub mod frontend;

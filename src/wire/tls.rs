@@ -1,13 +1,16 @@
 //! TLS on both sides: what `sslmode` demands of an upstream certificate, and what clients are shown. The only file
-//! that names rustls. It negotiates nothing: who calls has already agreed on TLS with the peer, and has read no byte
+//! beside `certificate` that names rustls. It negotiates nothing: who calls has already agreed on TLS with the peer, and has read no byte
 //! past that agreement, so that nothing sent in plain can be taken for something sent inside.
 
 use crate::config::{ClientAuth, ClientTls, SslMode};
+use crate::wire::certificate;
 use crate::wire::scram::EndPoint;
 use crate::wire::stream::Stream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
+};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
@@ -190,7 +193,8 @@ fn unusable(cause: rustls::Error) -> TlsError {
     TlsError::Unusable(cause.to_string())
 }
 
-/// Checks an upstream certificate as far as `sslmode` says. That the peer holds the certificate's key is always checked.
+/// Checks an upstream certificate as far as `sslmode` says. That the peer holds the certificate's key is always checked, also
+/// where rustls cannot read the certificate: channel binding counts on it.
 #[derive(Debug)]
 struct Verifier {
     check: Check,
@@ -224,7 +228,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if ParsedCertificate::try_from(certificate).is_ok() {
+            return verify_tls12_signature(message, certificate, signature, algorithms);
+        }
+        certificate::has_signed(message, certificate, signature, algorithms)?;
+        Ok(HandshakeSignatureValid::assertion())
     }
 
     fn verify_tls13_signature(
@@ -233,7 +242,11 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if ParsedCertificate::try_from(certificate).is_ok() {
+            return verify_tls13_signature(message, certificate, signature, algorithms);
+        }
+        verify_tls13_signature_with_raw_key(message, &certificate::key(certificate)?, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

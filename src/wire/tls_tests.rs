@@ -136,3 +136,49 @@ fn files_that_are_missing_or_hold_something_else_are_named() {
     let other = Pki::new();
     assert!(matches!(acceptor(&certificate, &other.path("server.key")), Err(TlsError::Unusable(_))));
 }
+
+/// What `openssl x509 -req` makes without extensions: version 1, signed by `root.crt` for the common name `localhost`.
+const V1: (&str, &str) = (include_str!("../../tests/data/v1.crt"), include_str!("../../tests/data/v1.key"));
+
+/// What becomes of a client in this mode at a server with a certificate and a key, which need not fit; by one version of TLS.
+async fn meets(
+    (certificate, key): (&str, &str),
+    version: &'static rustls::SupportedProtocolVersion,
+    (mode, root_cert, host): (SslMode, Option<&Path>, &str),
+) -> io::Result<()> {
+    let (ours, theirs) = pair().await;
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let key = provider().key_provider.load_private_key(key).unwrap();
+    let shown = Arc::new(rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(chain, key)));
+    let config = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[version]).unwrap();
+    let config = config.with_no_client_auth().with_cert_resolver(shown);
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let connector = client_connector(mode, root_cert).unwrap();
+    let client = async { connect(&connector, host, ours).await.map(drop) };
+    tokio::join!(client, acceptor.accept(theirs)).0
+}
+
+const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
+
+#[tokio::test]
+async fn r25_a_certificate_of_version_1_is_taken_and_its_key_must_be_held() {
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    for version in VERSIONS {
+        for mode in [SslMode::Prefer, SslMode::Require] {
+            let outcome = meets(V1, version, (mode, None, "elsewhere")).await;
+            assert!(outcome.is_ok(), "{mode:?} {version:?}: {outcome:?}");
+            let stolen = meets((V1.0, &other), version, (mode, None, "elsewhere")).await;
+            assert!(stolen.is_err(), "{mode:?} {version:?}: the key is another's");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r25_what_is_no_certificate_ends_the_handshake() {
+    let whole = CertificateDer::from_pem_slice(V1.0.as_bytes()).unwrap();
+    assert!(certificate::key(&whole).is_ok());
+    for end in 0..whole.len() {
+        assert!(certificate::key(&whole[..end]).is_err(), "cut at {end}");
+    }
+}

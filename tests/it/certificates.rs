@@ -180,3 +180,32 @@ fn a_certificate_alone_lets_in_whom_the_primary_lets_in() {
     assert_eq!(by(&others, "certified"), Ok("certified".to_owned()));
     assert!(by(&ours, "certified").is_err());
 }
+
+/// What the manual's `openssl x509 -req` makes, of version 1 and without a subjectAltName: TLS is used wherever libpq uses it.
+#[test]
+fn r25_a_servers_certificate_of_version_1_does_as_with_libpq() {
+    let scratch = Scratch::new();
+    let file = |name: &str| scratch.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| {
+        std::fs::write(file(name), text).expect("our own directory");
+        std::fs::set_permissions(file(name), std::fs::Permissions::from_mode(0o600)).expect("our own file");
+        hand_over(Path::new(&file(name)));
+    };
+    write("server.crt", include_str!("../data/v1.crt"));
+    write("server.key", include_str!("../data/v1.key"));
+    let cluster = Cluster::build()
+        .replicas(0)
+        .setting("ssl = on")
+        .setting(&format!("ssl_cert_file = '{}'", file("server.crt")))
+        .setting(&format!("ssl_key_file = '{}'", file("server.key")))
+        .start();
+    let database = cluster.database("version1");
+    let url = cluster.primary_url("sidecache", &database);
+    for parameters in ["", "?sslmode=require", "?sslmode=require&channel_binding=require"] {
+        let sidecache = Sidecache::build(&cluster, &database).primary(&format!("{url}{parameters}")).start();
+        let asked = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let answer = sidecache.connect("app").value(asked);
+        assert_eq!(answer, "t", "{parameters:?}");
+        assert!(!sidecache.log().contains("goes on in clear"), "{parameters:?}");
+    }
+}
