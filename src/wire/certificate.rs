@@ -1,20 +1,32 @@
-//! As much of a certificate as its holder's proof needs: where in the DER its key stands. What rustls reads is of version 3
+//! As much of a certificate as proofs need: where in the DER its key and its signature stand. What rustls reads is of version 3
 //! alone; `openssl x509 -req` without extensions makes version 1, which PostgreSQL and libpq take.
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::{CertificateError, DigitallySignedStruct, Error};
-use rustls_pki_types::SubjectPublicKeyInfoDer;
+use rustls_pki_types::{SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer};
 
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 /// `[0]`, explicit: the version, left out by version 1.
 const VERSION: u8 = 0xa0;
 
-/// The parts of a certificate, each without its tag and length unless said otherwise.
+/// The parts of a certificate, each with its tag and length unless said otherwise.
 #[derive(Debug)]
 pub struct Parts<'a> {
-    /// The subject's key with its algorithm, tag and length included.
+    /// What its issuer has signed.
+    signed: &'a [u8],
+    /// By which algorithm; what stands in it.
+    algorithm: &'a [u8],
+    /// The bits.
+    signature: &'a [u8],
+    /// Whether it names no version.
+    pub version_1: bool,
+    /// Who has signed.
+    pub issuer: &'a [u8],
+    /// Whose it is.
+    pub subject: &'a [u8],
+    /// The subject's key with its algorithm.
     pub key: &'a [u8],
 }
 
@@ -22,17 +34,35 @@ impl<'a> Parts<'a> {
     /// Nothing if this is no certificate.
     pub fn of(der: &'a [u8]) -> Option<Self> {
         let mut certificate = Der(Der(der).whole(SEQUENCE)?);
-        let mut signed = Der(certificate.next(SEQUENCE)?.content);
-        if signed.tag() == Some(VERSION) {
-            signed.next(VERSION)?;
+        let signed = certificate.next(SEQUENCE)?;
+        let algorithm = certificate.next(SEQUENCE)?;
+        let signature = whole_bytes(certificate.whole(BIT_STRING)?)?;
+        let mut inside = Der(signed.content);
+        let version_1 = inside.tag() != Some(VERSION);
+        if !version_1 {
+            inside.next(VERSION)?;
         }
-        signed.next(INTEGER)?;
-        // Algorithm, issuer, validity, subject.
-        for _ in 0..4 {
-            signed.next(SEQUENCE)?;
+        inside.next(INTEGER)?;
+        // Named twice, and the same both times.
+        if inside.next(SEQUENCE)?.all != algorithm.all {
+            return None;
         }
-        let key = signed.next(SEQUENCE)?.all;
-        Some(Parts { key })
+        let issuer = inside.next(SEQUENCE)?.all;
+        let _validity = inside.next(SEQUENCE)?;
+        let subject = inside.next(SEQUENCE)?.all;
+        let key = inside.next(SEQUENCE)?.all;
+        let version_1 = version_1 && inside.tag().is_none();
+        Some(Parts { signed: signed.all, algorithm: algorithm.content, signature, version_1, issuer, subject, key })
+    }
+
+    /// Whether the holder of this key has signed it, by an algorithm that is good for certificates.
+    pub fn is_signed_by(&self, key: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> bool {
+        let Some((kind, key)) = split(key) else { return false };
+        let fits = |one: &&&dyn SignatureVerificationAlgorithm| {
+            one.public_key_alg_id().as_ref() == kind && one.signature_alg_id().as_ref() == self.algorithm
+        };
+        let fitting = algorithms.all.iter().filter(fits);
+        fitting.into_iter().any(|one| one.verify_signature(key, self.signed, self.signature).is_ok())
     }
 }
 
@@ -64,26 +94,29 @@ pub fn has_signed(
 fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut key = Der(Der(key).whole(SEQUENCE)?);
     let algorithm = key.next(SEQUENCE)?.content;
-    let bits = key.whole(BIT_STRING)?;
-    // The first byte counts the bits that are not used.
-    bits.strip_prefix(&[0]).map(|bits| (algorithm, bits))
+    Some((algorithm, whole_bytes(key.whole(BIT_STRING)?)?))
+}
+
+/// The first byte of a bit string counts the bits that are not used.
+fn whole_bytes(bits: &[u8]) -> Option<&[u8]> {
+    bits.strip_prefix(&[0])
 }
 
 /// Reads values from its front.
-struct Der<'a>(&'a [u8]);
+pub(super) struct Der<'a>(pub &'a [u8]);
 
-struct Value<'a> {
-    content: &'a [u8],
+pub(super) struct Value<'a> {
+    pub content: &'a [u8],
     /// Tag and length included.
-    all: &'a [u8],
+    pub all: &'a [u8],
 }
 
 impl<'a> Der<'a> {
-    fn tag(&self) -> Option<u8> {
+    pub fn tag(&self) -> Option<u8> {
         self.0.first().copied()
     }
 
-    fn next(&mut self, tag: u8) -> Option<Value<'a>> {
+    pub fn next(&mut self, tag: u8) -> Option<Value<'a>> {
         let (&[first, length], rest) = self.0.split_first_chunk()?;
         if first != tag {
             return None;
@@ -104,7 +137,7 @@ impl<'a> Der<'a> {
     }
 
     /// The one value that is left.
-    fn whole(mut self, tag: u8) -> Option<&'a [u8]> {
+    pub fn whole(mut self, tag: u8) -> Option<&'a [u8]> {
         let value = self.next(tag)?;
         self.0.is_empty().then_some(value.content)
     }

@@ -12,3 +12,4 @@ pub mod startup;
 pub mod stream;
 pub mod tls;
 pub mod toil;
+pub mod trust;

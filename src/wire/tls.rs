@@ -1,11 +1,12 @@
 //! TLS on both sides: what `sslmode` demands of an upstream certificate, and what clients are shown. The only file
-//! beside `certificate` that names rustls. It negotiates nothing: who calls has already agreed on TLS with the peer, and has read no byte
+//! beside `certificate` and `trust` that names rustls. It negotiates nothing: who calls has already agreed on TLS with the peer, and has read no byte
 //! past that agreement, so that nothing sent in plain can be taken for something sent inside.
 
 use crate::config::{ClientAuth, ClientTls, SslMode};
 use crate::wire::certificate;
 use crate::wire::scram::EndPoint;
 use crate::wire::stream::Stream;
+use crate::wire::trust;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{
@@ -81,9 +82,9 @@ impl Check {
 /// The roots cannot be read, or there are none.
 pub fn client_connector(mode: SslMode, root_cert: Option<&Path>) -> Result<TlsConnector, TlsError> {
     let check = Check::of(mode, root_cert);
-    let roots = if check == Check::Nothing { RootCertStore::empty() } else { roots(root_cert)? };
+    let (roots, own) = if check == Check::Nothing { (RootCertStore::empty(), Vec::new()) } else { roots(root_cert)? };
     let provider = provider();
-    let verifier = Verifier { check, roots, provider: Arc::clone(&provider) };
+    let verifier = Verifier { check, roots, own, provider: Arc::clone(&provider) };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(unusable)?
@@ -120,7 +121,7 @@ pub fn server_acceptor(files: &ClientTls) -> Result<Acceptor, TlsError> {
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|cause| file_error(&files.key, cause))?;
     let clients = match &files.client_ca {
         Some(authorities) => {
-            let roots = Arc::new(roots(Some(authorities))?);
+            let roots = Arc::new(roots(Some(authorities))?.0);
             // Who shows none is told so in PostgreSQL's words, not in those of TLS; a bad one fails the handshake.
             let clients = WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated();
             clients.build().map_err(|cause| TlsError::Unusable(cause.to_string()))?
@@ -163,12 +164,15 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+/// Those of a file also as they stand there; nothing of the system's.
+fn roots(file: Option<&Path>) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let mut roots = RootCertStore::empty();
+    let mut own = Vec::new();
     match file {
         Some(path) if path.as_os_str() != SYSTEM_ROOTS => {
-            for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|cause| file_error(path, cause))?;
+            own = certificates(path)?;
+            for certificate in &own {
+                roots.add(certificate.clone()).map_err(|cause| file_error(path, cause))?;
             }
         }
         _ => {
@@ -176,7 +180,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    if roots.is_empty() { Err(TlsError::NoCertificate("the system's store".to_owned())) } else { Ok(roots) }
+    if roots.is_empty() { Err(TlsError::NoCertificate("the system's store".to_owned())) } else { Ok((roots, own)) }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -199,7 +203,29 @@ fn unusable(cause: rustls::Error) -> TlsError {
 struct Verifier {
     check: Check,
     roots: RootCertStore,
+    /// Those of the roots that a file names.
+    own: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    /// Whether one of the roots vouches for it, as webpki sees it or else as OpenSSL does.
+    fn chains(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let strict = ParsedCertificate::try_from(leaf).and_then(|leaf| {
+            verify_server_cert_signed_by_trust_anchor(&leaf, &self.roots, others, now, algorithms.all)
+        });
+        strict.or_else(|cause| {
+            let trusted =
+                trust::is_a_root(leaf, &self.own, now) || trust::is_version_1_below(leaf, &self.own, now, algorithms);
+            if trusted { Ok(()) } else { Err(cause) }
+        })
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -212,12 +238,12 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         if self.check != Check::Nothing {
-            let certificate = ParsedCertificate::try_from(end_entity)?;
-            let algorithms = self.provider.signature_verification_algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
-            if self.check == Check::ChainAndName {
-                verify_server_name(&certificate, server_name)?;
-            }
+            self.chains(end_entity, intermediates, now)?;
+        }
+        if self.check == Check::ChainAndName {
+            let strict =
+                ParsedCertificate::try_from(end_entity).and_then(|leaf| verify_server_name(&leaf, server_name));
+            strict.or_else(|cause| if trust::common_name_is(end_entity, server_name) { Ok(()) } else { Err(cause) })?;
         }
         Ok(ServerCertVerified::assertion())
     }

@@ -182,3 +182,100 @@ async fn r25_what_is_no_certificate_ends_the_handshake() {
         assert!(certificate::key(&whole[..end]).is_err(), "cut at {end}");
     }
 }
+
+/// A certificate and its key, self-signed unless an authority is given, of this common name; changed as the test wants it.
+fn made(
+    name: &str,
+    by: Option<&CertifiedIssuer<'_, KeyPair>>,
+    change: impl FnOnce(&mut CertificateParams),
+) -> (String, String) {
+    let mut parameters = CertificateParams::new(vec![]).unwrap();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+    change(&mut parameters);
+    let key = KeyPair::generate().unwrap();
+    let certificate = match by {
+        Some(authority) => parameters.signed_by(&key, authority).unwrap(),
+        None => parameters.self_signed(&key).unwrap(),
+    };
+    (certificate.pem(), key.serialize_pem())
+}
+
+async fn trusted(shown: (&str, &str), mode: SslMode, root: &str, host: &str) -> bool {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("root.crt");
+    std::fs::write(&file, root).unwrap();
+    let [old, new] = VERSIONS.map(async |version| meets(shown, version, (mode, Some(&file), host)).await.is_ok());
+    let (old, new) = tokio::join!(old, new);
+    assert_eq!(old, new, "by either version of TLS");
+    new
+}
+
+#[tokio::test]
+async fn r25_version_1_below_a_root_is_trusted_for_what_the_root_has_signed() {
+    let root = include_str!("../../tests/data/root.crt");
+    let (full, chain) = (SslMode::VerifyFull, SslMode::VerifyCa);
+    assert!(trusted(V1, chain, root, "elsewhere").await);
+    assert!(trusted(V1, full, root, "localhost").await);
+    assert!(!trusted(V1, full, root, "elsewhere").await);
+    let ca = |parameters: &mut CertificateParams| parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let namesake = made("root.example", None, ca).0;
+    assert!(!trusted(V1, chain, &namesake, "localhost").await, "who is named as the root has signed nothing");
+    let der = CertificateDer::from_pem_slice(V1.0.as_bytes()).unwrap().to_vec();
+    let roots = [CertificateDer::from_pem_slice(root.as_bytes()).unwrap()];
+    let algorithms = provider().signature_verification_algorithms;
+    let below = |der: &[u8], at| trust::is_version_1_below(der, &roots, UnixTime::since_unix_epoch(at), &algorithms);
+    let (now, hundred_years) = (UnixTime::now().as_secs(), 100 * 365 * 86_400);
+    let at = |seconds| std::time::Duration::from_secs(seconds);
+    assert!(below(&der, at(now)));
+    assert!(!below(&der, at(now + hundred_years)) && !below(&der, at(1_500_000_000)), "out of its time");
+    for index in 0..der.len() {
+        let mut forged = der.clone();
+        forged[index] ^= 1;
+        assert!(!below(&forged, at(now)), "byte {index} is another");
+    }
+}
+
+#[tokio::test]
+async fn r25_a_certificate_that_is_itself_the_root_is_trusted() {
+    let ca = |parameters: &mut CertificateParams| parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let (full, chain) = (SslMode::VerifyFull, SslMode::VerifyCa);
+    let (own, key) = made("localhost", None, ca);
+    let namesake = made("localhost", None, ca).0;
+    assert!(trusted((&own, &key), chain, &own, "elsewhere").await);
+    assert!(trusted((&own, &key), full, &own, "localhost").await);
+    assert!(!trusted((&own, &key), full, &own, "elsewhere").await);
+    assert!(!trusted((&own, &key), chain, &namesake, "localhost").await);
+    let (clients, key) = made("localhost", None, |parameters| {
+        ca(parameters);
+        parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    assert!(!trusted((&clients, &key), chain, &clients, "localhost").await, "it is for clients alone");
+}
+
+#[tokio::test]
+async fn r25_the_common_name_counts_where_no_other_stands_beside_it() {
+    let mut authority = CertificateParams::new(vec![]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let root = authority.pem();
+    for (name, beside, host, counts) in [
+        ("db.example.org", None, "db.example.org", true),
+        ("DB.example.org", None, "db.EXAMPLE.org", true),
+        ("db.example.org", None, "db.example.net", false),
+        ("*.example.org", None, "db.example.org", true),
+        ("*.example.org", None, "a.db.example.org", false),
+        ("*.example.org", None, "example.org", false),
+        ("*.0.0.1", None, "127.0.0.1", false),
+        ("127.0.0.1", None, "127.0.0.1", true),
+        ("db.example.org", Some("other.example.org"), "db.example.org", false),
+        ("db.example.org", Some("127.0.0.1"), "db.example.org", false),
+    ] {
+        let (certificate, key) = made(name, Some(&authority), |parameters| {
+            let names = CertificateParams::new(beside.map(str::to_owned).into_iter().collect::<Vec<_>>()).unwrap();
+            parameters.subject_alt_names = names.subject_alt_names;
+        });
+        let outcome = trusted((&certificate, &key), SslMode::VerifyFull, &root, host).await;
+        assert_eq!(outcome, counts, "{name} beside {beside:?} for {host}");
+    }
+}
