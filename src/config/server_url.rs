@@ -46,6 +46,13 @@ pub fn server_url(text: &str, base: Option<&ServerUrl>) -> Result<ServerUrl, Str
     for (name, value) in url.query_pairs() {
         parameter(&mut server, &name, &value)?;
     }
+    let names = |wanted| url.query_pairs().any(|(name, _)| name == wanted);
+    if trusts_system(&server) && names("sslrootcert") && !names("sslmode") && !server.host.starts_with('/') {
+        // As libpq: it is what goes with it.
+        server.ssl_mode = SslMode::VerifyFull;
+    } else if server.ssl_mode == SslMode::Disable && !names("sslrootcert") {
+        server.ssl_root_cert = None;
+    }
     check(&server)?;
     Ok(server)
 }
@@ -114,6 +121,10 @@ fn channel_binding(value: &str) -> Result<ChannelBinding, String> {
     }
 }
 
+fn trusts_system(server: &ServerUrl) -> bool {
+    server.ssl_root_cert.as_deref().is_some_and(|path| path.as_os_str() == "system")
+}
+
 fn check(server: &ServerUrl) -> Result<(), String> {
     if server.host.is_empty() {
         return Err("names no host".to_owned());
@@ -130,6 +141,12 @@ fn check(server: &ServerUrl) -> Result<(), String> {
     let socket = server.host.starts_with('/');
     if socket && matches!(server.ssl_mode, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) {
         return Err("a Unix socket cannot use TLS: leave sslmode out".to_owned());
+    }
+    if trusts_system(server) && !socket && server.ssl_mode != SslMode::VerifyFull {
+        return Err(
+            "sslrootcert=system needs sslmode=verify-full: the system trusts who has a certificate for any name"
+                .to_owned(),
+        );
     }
     if server.channel_binding == ChannelBinding::Require && (socket || server.ssl_mode == SslMode::Disable) {
         return Err("channel_binding=require needs TLS".to_owned());
@@ -192,6 +209,19 @@ mod tests {
         for wrong in ["postgres://h2?channel_binding=yes", "postgres://h2?sslmode=disable", "postgres:///d?host=/run"] {
             assert!(replica(wrong).unwrap_err().contains("channel_binding"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn r25_the_systems_roots_are_for_names_as_with_libpq() {
+        assert_eq!(read("postgres://u@h/d?sslrootcert=system").ssl_mode, SslMode::VerifyFull);
+        assert_eq!(read("postgres://u@h/d?sslmode=verify-full&sslrootcert=system").ssl_mode, SslMode::VerifyFull);
+        for weaker in ["disable", "prefer", "require", "verify-ca"] {
+            let error = server_url(&format!("postgres://u@h/d?sslmode={weaker}&sslrootcert=system"), None).unwrap_err();
+            assert!(error.contains("verify-full"), "{weaker}: {error}");
+        }
+        let primary = read("postgres://u@h/d?sslrootcert=system");
+        assert!(server_url("postgres://h2?sslmode=require", Some(&primary)).is_err());
+        assert_eq!(server_url("postgres://h2?sslmode=disable", Some(&primary)).unwrap().ssl_root_cert, None);
     }
 
     #[test]
