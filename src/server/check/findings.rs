@@ -213,6 +213,7 @@ pub fn unreachable(name: &str, cause: &str) -> Finding {
         }
         _ if cause.contains("3D000") => "name a database that exists in the URL",
         _ if cause.contains("53300") => "no connection is free there: raise max_connections, or lower pool_size",
+        _ if cause.contains("peer certificate") => "let sslrootcert name who signed it; README's limits tell the rest",
         _ => "check the URL, and that the server runs and can be reached from here",
     };
     bad(format!("{name}: {cause}"), mend)
@@ -476,6 +477,8 @@ mod tests {
             refused.starts_with("FAIL  replica-1 10.0.0.2:5432: no entry") && refused.contains("pg_hba.conf"),
             "{refused}"
         );
+        let unknown = "invalid peer certificate: UnknownIssuer";
+        assert!(unreachable("primary h:1", unknown).to_string().contains("sslrootcert"));
         assert!(unreachable("primary h:1", "Connection refused").to_string().contains("that the server runs"));
     }
 
