@@ -11,6 +11,7 @@ use ring::digest;
 use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::{ChannelBinding as Wanted, SslMode, SslNegotiation};
+use tokio_postgres::error::SqlState;
 
 /// We end waiting for an answer after this long: the server's own timeout and the way.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
@@ -88,7 +89,17 @@ impl Control {
             if let LoginProof::Password(secret) = &account.proof {
                 config.password(&secret.0);
             }
-            let (client, connection) = config.connect_raw(stream, AsItIs).await?;
+            let goes_without = target.may_go_without(&stream);
+            let (client, connection) = match config.connect_raw(stream, AsItIs).await {
+                Err(refused)
+                    if goes_without && refused.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) =>
+                {
+                    let stream = target.open_in_clear().await.map_err(|e| ControlError(e.to_string()))?;
+                    // What was told on TLS is what counts if neither way leads in.
+                    config.connect_raw(stream, AsItIs).await.map_err(|_| refused)?
+                }
+                outcome => outcome?,
+            };
             // Ends with the client. Its error is told to whoever asks next.
             tokio::spawn(connection);
             let mut control = Control { client, probe: String::new() };

@@ -51,12 +51,19 @@ pub async fn connect(
     parameters: &[(&str, &str)],
 ) -> Result<Opened, LeaseError> {
     let attempt = async {
-        let mut stream = target.open().await?;
-        let cleartext = if target.takes_cleartext(&stream) { Cleartext::Taken } else { Cleartext::Kept };
-        let channel = Channel::of(target, &stream);
-        let greeting = login(&mut stream, cleartext, channel, account, database, parameters).await?;
-        let Greeting { input, key, parameters } = greeting;
-        Ok(Opened { stream, input, key, parameters })
+        let stream = target.open().await?;
+        let goes_without = target.may_go_without(&stream);
+        match over(stream, target, account, database, parameters).await {
+            Err(Failure::Refused { frame, unasked: true, proven }) if goes_without && is_unauthorized(&frame) => {
+                // What was told on TLS is what counts if neither way leads in.
+                let first = |_| Failure::Refused { frame, unasked: true, proven };
+                match target.open_in_clear().await {
+                    Ok(stream) => over(stream, target, account, database, parameters).await.map_err(first),
+                    Err(cause) => Err(first(cause.into())),
+                }
+            }
+            outcome => outcome,
+        }
     };
     let failure = match tokio::time::timeout(target.connect_timeout, attempt).await {
         Ok(Ok(opened)) => return Ok(opened),
@@ -65,11 +72,29 @@ pub async fn connect(
     };
     Err(match failure {
         Failure::Broken(cause) => LeaseError::Unreachable { server: target.to_string(), cause },
-        Failure::Refused { frame, proven } => {
+        Failure::Refused { frame, proven, .. } => {
             let ServerError { sqlstate, message } = ServerError::read(frame.get(5..).unwrap_or_default());
             LeaseError::Refused { frame, sqlstate, message, proven }
         }
     })
+}
+
+async fn over(
+    mut stream: Stream,
+    target: &Target,
+    account: &Account,
+    database: &str,
+    parameters: &[(&str, &str)],
+) -> Result<Opened, Failure> {
+    let cleartext = if target.takes_cleartext(&stream) { Cleartext::Taken } else { Cleartext::Kept };
+    let channel = Channel::of(target, &stream);
+    let greeting = login(&mut stream, cleartext, channel, account, database, parameters).await?;
+    let Greeting { input, key, parameters } = greeting;
+    Ok(Opened { stream, input, key, parameters })
+}
+
+fn is_unauthorized(frame: &[u8]) -> bool {
+    ServerError::read(frame.get(5..).unwrap_or_default()).sqlstate == UNAUTHORIZED
 }
 
 /// Whether the password may be sent as it is.
@@ -126,6 +151,8 @@ enum Failure {
         frame: Bytes,
         /// Whether the server had taken the proof before.
         proven: bool,
+        /// Whether it had not even asked for one, as where no line of pg_hba.conf fits.
+        unasked: bool,
     },
 }
 
@@ -146,8 +173,10 @@ fn broken(what: &str) -> Failure {
 }
 
 /// SQLSTATE `invalid_authorization_specification`.
+const UNAUTHORIZED: &str = "28000";
+
 fn unprovable(what: &str) -> Failure {
-    Failure::Refused { frame: message::error_response("28000", what), proven: false }
+    Failure::Refused { frame: message::error_response(UNAUTHORIZED, what), proven: false, unasked: false }
 }
 
 async fn login<S: AsyncRead + AsyncWrite + Unpin>(
@@ -161,7 +190,8 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     let mut out = BytesMut::new();
     let named = [("user", account.user.as_str()), ("database", database)];
     frontend::startup_message(named.into_iter().chain(parameters.iter().copied()), &mut out)?;
-    let mut conversation = Conversation { stream, input: BytesMut::with_capacity(4096), messages: 0, proven: false };
+    let mut conversation =
+        Conversation { stream, input: BytesMut::with_capacity(4096), messages: 0, proven: false, asked: false };
     conversation.send(&out).await?;
     conversation.authenticate(cleartext, channel, account).await?;
     conversation.proven = true;
@@ -173,6 +203,8 @@ struct Conversation<'a, S> {
     input: BytesMut,
     messages: usize,
     proven: bool,
+    /// Whether the server has said how it wants to be authenticated.
+    asked: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
@@ -191,8 +223,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             let message = message::next(self.stream, &mut self.input, MESSAGE_LIMIT).await?;
             match message.tag {
                 b'N' => {}
-                b'E' => return Err(Failure::Refused { frame: message.frame, proven: self.proven }),
-                _ => return Ok(message),
+                b'E' => {
+                    let unasked = !self.asked;
+                    return Err(Failure::Refused { frame: message.frame, proven: self.proven, unasked });
+                }
+                _ => {
+                    self.asked = true;
+                    return Ok(message);
+                }
             }
         }
     }

@@ -96,7 +96,7 @@ async fn r25_hostile_bytes_at_login_are_errors_and_nothing_else() {
 async fn a_servers_error_is_kept_whole() {
     let error = frame(b'E', b"SFATAL\0C28P01\0Mwrong\0\0");
     match login_at(&error, Cleartext::Kept, None).await {
-        Err(Failure::Refused { frame: kept, proven }) => assert_eq!((kept, proven), (error.freeze(), false)),
+        Err(Failure::Refused { frame: kept, proven, .. }) => assert_eq!((kept, proven), (error.freeze(), false)),
         other => panic!("{other:?}"),
     }
     let empty = is_refused(login_at(&frame(b'E', b""), Cleartext::Kept, None).await);

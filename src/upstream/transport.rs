@@ -104,6 +104,19 @@ impl Target {
         }
     }
 
+    /// The same without TLS, where `may_go_without` says so.
+    pub(super) async fn open_in_clear(&self) -> io::Result<Stream> {
+        Ok(Stream::Tcp(self.tcp().await?))
+    }
+
+    /// Whether `prefer` asks a server that has refused the login on this connection once more, in clear: `hostnossl` lines of
+    /// pg_hba.conf let nobody else in. Not where channel binding is required, which needs TLS.
+    pub(super) fn may_go_without(&self, stream: &Stream) -> bool {
+        matches!(stream, Stream::TlsClient(_))
+            && self.ssl_mode == SslMode::Prefer
+            && self.channel_binding != ChannelBinding::Require
+    }
+
     async fn tcp(&self) -> io::Result<TcpStream> {
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
         tcp.set_nodelay(true)?;

@@ -193,6 +193,7 @@ fn r25_a_servers_certificate_of_version_1_does_as_with_libpq() {
     };
     write("server.crt", include_str!("../data/v1.crt"));
     write("server.key", include_str!("../data/v1.key"));
+    write("root.crt", include_str!("../data/root.crt"));
     let cluster = Cluster::build()
         .replicas(0)
         .setting("ssl = on")
@@ -201,11 +202,35 @@ fn r25_a_servers_certificate_of_version_1_does_as_with_libpq() {
         .start();
     let database = cluster.database("version1");
     let url = cluster.primary_url("sidecache", &database);
-    for parameters in ["", "?sslmode=require", "?sslmode=require&channel_binding=require"] {
+    let verified = format!("?sslmode=verify-ca&sslrootcert={}", file("root.crt"));
+    for parameters in ["", "?sslmode=require", "?sslmode=require&channel_binding=require", &verified] {
         let sidecache = Sidecache::build(&cluster, &database).primary(&format!("{url}{parameters}")).start();
         let asked = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
         let answer = sidecache.connect("app").value(asked);
         assert_eq!(answer, "t", "{parameters:?}");
         assert!(!sidecache.log().contains("goes on in clear"), "{parameters:?}");
     }
+}
+
+/// Where pg_hba.conf lets in without TLS alone, `prefer` asks once more in clear, as libpq does.
+#[test]
+fn r25_prefer_goes_on_in_clear_where_pg_hba_asks_for_that() {
+    let authority = Authority::new();
+    let cluster = Cluster::build()
+        .replicas(0)
+        .setting("ssl = on")
+        .setting(&format!("ssl_cert_file = '{}'", authority.file("localhost.crt")))
+        .setting(&format!("ssl_key_file = '{}'", authority.file("localhost.key")))
+        .start();
+    let database = cluster.database("clear");
+    let rules = format!(
+        "local all all trust\nhostnossl {database} all 127.0.0.1/32 scram-sha-256\nhost {database} all all reject\nhost all all 127.0.0.1/32 trust\n"
+    );
+    std::fs::write(cluster.primary.data().join("pg_hba.conf"), rules).expect("our own file");
+    cluster.primary.sql("SELECT pg_reload_conf()");
+    let read = "SELECT count(*) FROM pg_hba_file_rules WHERE type = 'hostnossl'";
+    eventually("the rules to be read", || (cluster.primary.value(read) == "1").then_some(()));
+    let sidecache = Sidecache::start(&cluster, &database);
+    let mut app = sidecache.connect("app");
+    assert_eq!(app.value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), "f");
 }
