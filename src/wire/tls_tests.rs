@@ -137,8 +137,20 @@ fn files_that_are_missing_or_hold_something_else_are_named() {
     assert!(matches!(acceptor(&certificate, &other.path("server.key")), Err(TlsError::Unusable(_))));
 }
 
-/// What `openssl x509 -req` makes without extensions: version 1, signed by `root.crt` for the common name `localhost`.
-const V1: (&str, &str) = (include_str!("../../tests/data/v1.crt"), include_str!("../../tests/data/v1.key"));
+#[path = "../../tests/harness/version_1.rs"]
+mod version_1;
+
+/// An authority, and what it has signed without extensions for the common name `localhost`, with its key.
+fn of_version_1() -> (CertifiedIssuer<'static, KeyPair>, (String, String)) {
+    let mut root = CertificateParams::new(vec![]).unwrap();
+    root.distinguished_name = rcgen::DistinguishedName::new();
+    root.distinguished_name.push(rcgen::DnType::CommonName, "root.example");
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    (root.not_before, root.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2120, 1, 1));
+    let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
+    let signed = version_1::version_1("localhost", &root);
+    (root, signed)
+}
 
 /// What becomes of a client in this mode at a server with a certificate and a key, which need not fit; by one version of TLS.
 async fn meets(
@@ -163,12 +175,13 @@ const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS1
 
 #[tokio::test]
 async fn r25_a_certificate_of_version_1_is_taken_and_its_key_must_be_held() {
+    let (_, (certificate, key)) = of_version_1();
     let other = KeyPair::generate().unwrap().serialize_pem();
     for version in VERSIONS {
         for mode in [SslMode::Prefer, SslMode::Require] {
-            let outcome = meets(V1, version, (mode, None, "elsewhere")).await;
+            let outcome = meets((&certificate, &key), version, (mode, None, "elsewhere")).await;
             assert!(outcome.is_ok(), "{mode:?} {version:?}: {outcome:?}");
-            let stolen = meets((V1.0, &other), version, (mode, None, "elsewhere")).await;
+            let stolen = meets((&certificate, &other), version, (mode, None, "elsewhere")).await;
             assert!(stolen.is_err(), "{mode:?} {version:?}: the key is another's");
         }
     }
@@ -176,7 +189,7 @@ async fn r25_a_certificate_of_version_1_is_taken_and_its_key_must_be_held() {
 
 #[tokio::test]
 async fn r25_what_is_no_certificate_ends_the_handshake() {
-    let whole = CertificateDer::from_pem_slice(V1.0.as_bytes()).unwrap();
+    let whole = CertificateDer::from_pem_slice(of_version_1().1.0.as_bytes()).unwrap();
     assert!(certificate::key(&whole).is_ok());
     for end in 0..whole.len() {
         assert!(certificate::key(&whole[..end]).is_err(), "cut at {end}");
@@ -213,15 +226,16 @@ async fn trusted(shown: (&str, &str), mode: SslMode, root: &str, host: &str) -> 
 
 #[tokio::test]
 async fn r25_version_1_below_a_root_is_trusted_for_what_the_root_has_signed() {
-    let root = include_str!("../../tests/data/root.crt");
+    let (authority, (certificate, key)) = of_version_1();
+    let (root, shown) = (authority.pem(), (certificate.as_str(), key.as_str()));
     let (full, chain) = (SslMode::VerifyFull, SslMode::VerifyCa);
-    assert!(trusted(V1, chain, root, "elsewhere").await);
-    assert!(trusted(V1, full, root, "localhost").await);
-    assert!(!trusted(V1, full, root, "elsewhere").await);
+    assert!(trusted(shown, chain, &root, "elsewhere").await);
+    assert!(trusted(shown, full, &root, "localhost").await);
+    assert!(!trusted(shown, full, &root, "elsewhere").await);
     let ca = |parameters: &mut CertificateParams| parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let namesake = made("root.example", None, ca).0;
-    assert!(!trusted(V1, chain, &namesake, "localhost").await, "who is named as the root has signed nothing");
-    let der = CertificateDer::from_pem_slice(V1.0.as_bytes()).unwrap().to_vec();
+    assert!(!trusted(shown, chain, &namesake, "localhost").await, "who is named as the root has signed nothing");
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap().to_vec();
     let roots = [CertificateDer::from_pem_slice(root.as_bytes()).unwrap()];
     let algorithms = provider().signature_verification_algorithms;
     let below = |der: &[u8], at| trust::is_version_1_below(der, &roots, UnixTime::since_unix_epoch(at), &algorithms);

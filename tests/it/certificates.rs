@@ -9,6 +9,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+#[path = "../harness/version_1.rs"]
+mod version_1;
+
 /// Who signs, and what it has signed, as files.
 struct Authority {
     scratch: Scratch,
@@ -191,9 +194,10 @@ fn r25_a_servers_certificate_of_version_1_does_as_with_libpq() {
         std::fs::set_permissions(file(name), std::fs::Permissions::from_mode(0o600)).expect("our own file");
         hand_over(Path::new(&file(name)));
     };
-    write("server.crt", include_str!("../data/v1.crt"));
-    write("server.key", include_str!("../data/v1.key"));
-    write("root.crt", include_str!("../data/root.crt"));
+    let authority = Authority::new();
+    let (certificate, key) = version_1::version_1("localhost", &authority.issuer);
+    write("server.crt", &certificate);
+    write("server.key", &key);
     let cluster = Cluster::build()
         .replicas(0)
         .setting("ssl = on")
@@ -202,7 +206,7 @@ fn r25_a_servers_certificate_of_version_1_does_as_with_libpq() {
         .start();
     let database = cluster.database("version1");
     let url = cluster.primary_url("sidecache", &database);
-    let verified = format!("?sslmode=verify-ca&sslrootcert={}", file("root.crt"));
+    let verified = format!("?sslmode=verify-ca&sslrootcert={}", authority.file("ca.crt"));
     for parameters in ["", "?sslmode=require", "?sslmode=require&channel_binding=require", &verified] {
         let sidecache = Sidecache::build(&cluster, &database).primary(&format!("{url}{parameters}")).start();
         let asked = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
