@@ -131,8 +131,11 @@ impl Session {
             if errand.standing == Standing::Alone && !self.may_stand_alone(side, errand.fill.is_some()) {
                 errand.standing = self.begins();
             }
-            if errand.tied.is_some() && !self.carries_by_name(&errand.survey) {
-                Box::pin(self.put_by_name(&mut errand.survey)).await?;
+            if errand.tied.is_some()
+                && !self.carries_by_name(&errand.survey)
+                && !Box::pin(self.put_by_name(&mut errand.survey, end)).await?
+            {
+                return Ok(());
             }
             let begins = matches!(errand.standing, Standing::Begins { .. });
             let may_move = begins || (!errand.survey.reads && self.status == b'I' && !self.is_mid_batch());

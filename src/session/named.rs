@@ -1,6 +1,7 @@
 //! Statements that SQL's PREPARE made: a session keeps their texts by name, and a connection is given by difference what it lacks, as
 //! settings are. SQL and the protocol share one space of names, so that EXECUTE also finds what a Parse made.
 
+use super::client::UnitEnd;
 use super::composer::Composer;
 use super::exchange::Held;
 use super::flow::{Owner, Probe};
@@ -162,8 +163,28 @@ impl Session {
         }
     }
 
+    /// Gives the held connection the session's names, unless the client cancels meanwhile: what is made may wait for locks. `false`: it
+    /// did, and was told.
+    pub(super) async fn put_by_name(&mut self, survey: &mut Survey, end: UnitEnd) -> Result<bool, End> {
+        let Some(held) = &self.held else { return Ok(true) };
+        let running = Arc::clone(&self.registration.running);
+        running.begin(&held.lease.server, &held.lease.key);
+        let put = self.put_names(survey).await;
+        if !running.end() {
+            running.spared().await;
+        }
+        put?;
+        if !running.was_cancelled() {
+            return Ok(true);
+        }
+        if self.status == b'I' || self.deferred.is_some() {
+            self.settle(b'I', None).await?;
+        }
+        self.give_up("canceling statement due to user request", end).await.map(|()| false)
+    }
+
     /// Gives the held connection the session's names, and takes away others'.
-    pub(super) async fn put_by_name(&mut self, survey: &mut Survey) -> Result<(), End> {
+    async fn put_names(&mut self, survey: &mut Survey) -> Result<(), End> {
         survey.by_name.spoiled.clear();
         let Some(held) = &mut self.held else { return Ok(()) };
         let carried = held.lease.carried.by_name.clone();
@@ -175,6 +196,11 @@ impl Session {
         let lacking = wanted.iter().filter(|(name, made)| is_outside && carried.get(**name) != Some(**made));
         let lacking: Vec<(String, Made)> = lacking.map(|(name, made)| ((*name).clone(), (*made).clone())).collect();
         if !self.make_all(&stale, &lacking).await? {
+            if self.registration.running.was_cancelled() {
+                // Which of them were made is not known.
+                let names: Vec<String> = lacking.into_iter().map(|(name, _)| name).collect();
+                return self.make_all(&names, &[]).await.map(drop);
+            }
             for (name, made) in lacking {
                 if self.make(&name, &Means::Made(made)).await?.is_err() {
                     self.by_name.lost.push(name);
@@ -182,6 +208,9 @@ impl Session {
             }
         }
         for (name, need) in survey.by_name.needs.clone() {
+            if self.registration.running.was_cancelled() {
+                return Ok(());
+            }
             if self.held.as_ref().is_some_and(|held| held.lease.carried.by_name.contains_key(&name)) {
                 continue;
             }

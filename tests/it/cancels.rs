@@ -151,3 +151,32 @@ fn r12_a_cancel_reaches_who_waits_for_anothers_answer() {
         assert!(is_cancelled, "{begin:?}, {batch:?}: nobody was cancelled who waited");
     }
 }
+
+/// What a connection is given before a query may wait for a lock: a cancel ends that too, and the session goes on.
+#[test]
+fn r12_a_cancel_reaches_who_is_given_its_statements() {
+    let twins =
+        Twins::with("r12_given", "CREATE TABLE t(v int); CREATE TABLE log(v int)", |builder| builder.no_replicas());
+    let (mut client, mut other, mut locker) = (twins.through(), twins.through(), twins.direct());
+    client.rows("PREPARE p AS SELECT count(*) FROM t");
+    assert_eq!(client.value("EXECUTE p"), "0");
+    // The connection that has it is another's.
+    other.rows("BEGIN");
+    other.rows("INSERT INTO log VALUES (1)");
+    locker.rows("BEGIN");
+    locker.rows("LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    client.send(&Batch::new().query("EXECUTE p")).expect("it lives");
+    let queued = format!(
+        "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE datname = '{}' AND NOT granted",
+        twins.database
+    );
+    eventually("the client to wait", || (twins.direct().value(&queued) == "1").then_some(()));
+    client.cancel().expect("Sidecache takes cancels");
+    let answer = client.read_until_ready().expect("it lives");
+    assert_eq!((tags(&answer), answer[0].field(b'C').as_deref()), ("EZ".to_owned(), Some("57014")));
+    assert_eq!(client.value("SELECT 2"), "2");
+    locker.rows("ROLLBACK");
+    assert_eq!(client.value("EXECUTE p"), "0");
+    other.rows("COMMIT");
+    assert_eq!(other.error("EXECUTE p"), "26000");
+}
