@@ -2,8 +2,8 @@
 //!
 //! All of them belong in one REPEATABLE READ READ ONLY transaction, so that they see one snapshot, with
 //! `search_path = pg_catalog`, so that `pg_get_viewdef` qualifies every name outside it, with `jit = off` (plans
-//! are large, runs are short) and a `lock_timeout` (`pg_get_viewdef` takes an ACCESS SHARE lock on what a view
-//! reads, so it waits for DDL in progress). They read nothing that an ordinary role may not read, on PostgreSQL 13
+//! are large, runs are short) and a `lock_timeout`. `pg_get_viewdef` takes an ACCESS SHARE lock on what a view reads, so that it waits for
+//! DDL in progress, and keeps it until its transaction or savepoint ends. They read nothing that an ordinary role may not read, on PostgreSQL 13
 //! to 18.
 
 use super::versions::VERSIONS;
@@ -108,11 +108,13 @@ ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC";
 const INHERITANCE: &str =
     concat!("SELECT i.inhparent, i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE ", kept!());
 
-/// Views that users made: oid, definition.
-const VIEWS: &str = concat!(
-    "SELECT c.oid, pg_get_viewdef(c.oid) FROM pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 AND ",
-    kept!()
-);
+/// Views that users made: oid. Their definitions stand beside, once they are fetched by [`definitions`].
+pub const VIEWS: &str = concat!("SELECT c.oid FROM pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 AND ", kept!());
+
+/// What some views say: oid, definition.
+pub fn definitions(views: &[String]) -> String {
+    format!("SELECT oid, pg_get_viewdef(oid) FROM unnest('{{{}}}'::oid[]) AS views(oid)", views.join(","))
+}
 
 /// What the rules of views read: view, relation. System relations below oid 12000 are not recorded by PostgreSQL.
 const VIEW_READS: &str = concat!(

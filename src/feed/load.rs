@@ -2,7 +2,7 @@
 
 use super::link::{Broken, Link};
 use super::state::{End, Lost, Off};
-use crate::catalog::{self, CONFIGURED, Catalog, CatalogVersion, FINGERPRINT, QUERIES, has_part};
+use crate::catalog::{self, CONFIGURED, Catalog, CatalogVersion, FINGERPRINT, QUERIES, VIEWS, definitions, has_part};
 use crate::upstream::LeaseError;
 use std::hash::{BuildHasher, Hash, Hasher};
 
@@ -35,15 +35,61 @@ pub(super) fn differences(before: &str, after: &str) -> Vec<String> {
     catalog::differences(before, after).into_iter().map(str::to_owned).collect()
 }
 
-/// The catalog as this transaction's snapshot shows it.
-pub(super) async fn catalog(link: &Link, version: CatalogVersion) -> Result<Catalog, Broken> {
-    // Plans are large and runs short; and views are printed under a lock that DDL may hold.
+/// So long the printing of views waits for a lock. It holds those of other views meanwhile, for which an application's DDL may wait that
+/// holds this one: far less than `deadlock_timeout`, after which PostgreSQL would end one of the two, and it could be the application.
+const LOCK_WAIT: &str = "10ms";
+
+/// As many times it may have waited in vain before the rest is left out.
+const MOST_WAITS: usize = 64;
+
+/// The catalog as this transaction's snapshot shows it, and whether definitions of views are left out that could not be had.
+pub(super) async fn catalog(link: &Link, version: CatalogVersion) -> Result<(Catalog, bool), Broken> {
+    // Plans are large and runs short.
     link.rows("SET LOCAL jit = off; SET LOCAL lock_timeout = '10s'").await?;
     let mut results = Vec::with_capacity(QUERIES.len());
+    let mut lacks = false;
     for query in QUERIES {
-        results.push(link.rows(query).await?);
+        let mut rows = link.rows(query).await?;
+        if *query == VIEWS {
+            rows = views(link, rows).await?;
+            lacks = rows.iter().any(|row| row[1].is_none());
+        }
+        results.push(rows);
     }
-    Catalog::build(version, &results).map_err(|error| Broken(error.to_string()))
+    let catalog = Catalog::build(version, &results).map_err(|error| Broken(error.to_string()))?;
+    Ok((catalog, lacks))
+}
+
+/// Views with their definitions: of those that are in the way of nobody, where somebody changes what others read.
+async fn views(link: &Link, views: Vec<Vec<Option<String>>>) -> Result<Vec<Vec<Option<String>>>, Broken> {
+    let oids: Vec<String> = views.into_iter().flatten().flatten().collect();
+    link.rows(&format!("SET LOCAL lock_timeout = '{LOCK_WAIT}'")).await?;
+    let mut known = Vec::with_capacity(oids.len());
+    let (mut waits, mut parts) = (0, vec![&oids[..]]);
+    while let Some(part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        if waits < MOST_WAITS {
+            link.rows("SAVEPOINT definitions").await?;
+            let fetched = link.rows(&definitions(part)).await;
+            // Gives the locks back, and ends what has failed; if the connection itself has, this does too.
+            link.rows("ROLLBACK TO definitions").await?;
+            if let Ok(rows) = fetched {
+                known.extend(rows);
+                continue;
+            }
+            waits += 1;
+        }
+        if part.len() == 1 || waits >= MOST_WAITS {
+            known.extend(part.iter().map(|oid| vec![Some(oid.clone()), None]));
+        } else {
+            let (first, second) = part.split_at(part.len() / 2);
+            parts.extend([second, first]);
+        }
+    }
+    link.rows("SET LOCAL lock_timeout = '10s'").await?;
+    Ok(known)
 }
 
 /// Every role's name and its oid.

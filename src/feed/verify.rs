@@ -17,6 +17,9 @@ use tokio::time::timeout;
 /// Between verifications while no stream is heard: plans still need a catalog, entries don't.
 const WITHOUT_STREAM: Duration = Duration::from_secs(5);
 
+/// How long views that could not be read stay unread, if nothing else changes.
+const LACKING: Duration = Duration::from_secs(30);
+
 /// Between attempts to connect.
 const RECONNECT: Duration = Duration::from_millis(500);
 
@@ -37,6 +40,8 @@ struct Loaded {
     version: CatalogVersion,
     /// Who the names of roles have meant.
     roles: Roles,
+    /// Views could not be read when it was loaded: they were in use by somebody who changes them.
+    lacks: Option<Moment>,
     /// When it was last verified, and what had been heard by then.
     sent: Moment,
     position: Lsn,
@@ -153,12 +158,16 @@ impl Verifier<'_> {
         let seen = link.snapshot().await?;
         let fingerprint = load::fingerprint(link).await?;
         hearing.counters.verifications.raise();
-        let outcome = if loaded.fingerprint.as_ref() == Some(&fingerprint) {
-            link.rows("COMMIT").await?;
-            hearing.settle_same(link.epoch(), &question, &seen)
-        } else {
-            let version = CatalogVersion(loaded.version.0 + 1);
-            let mut catalog = load::catalog(link, version).await?;
+        let is_due = loaded.lacks.is_some_and(|since| Moment::now().since(since) >= LACKING);
+        let is_same = loaded.fingerprint.as_ref() == Some(&fingerprint);
+        let version = CatalogVersion(loaded.version.0 + 1);
+        let fresh = if is_same && !is_due { None } else { Some(load::catalog(link, version).await?) };
+        if let Some((_, lacks)) = &fresh {
+            loaded.lacks = lacks.then(Moment::now);
+        }
+        // The same that lacks something still is no news.
+        let fresh = fresh.filter(|(_, lacks)| !is_same || !lacks);
+        let outcome = if let Some((mut catalog, _)) = fresh {
             catalog.defaults = load::hash_of(&fingerprint, &DEFAULTS);
             let roles = load::roles(link).await?;
             link.rows("COMMIT").await?;
@@ -202,6 +211,9 @@ impl Verifier<'_> {
             }
             self.versions.send_replace(version);
             outcome
+        } else {
+            link.rows("COMMIT").await?;
+            hearing.settle_same(link.epoch(), &question, &seen)
         };
         (loaded.sent, loaded.position) = (question.sent, question.position);
         Ok(outcome)

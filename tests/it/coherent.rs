@@ -539,6 +539,55 @@ fn c25_an_empty_answer_is_an_answer() {
     );
 }
 
+/// Definitions of views are read under locks of what they read: a migration that holds one and takes another neither waits for that nor falls
+/// to it, and what it holds keeps no hit from who reads something else.
+#[test]
+fn c19_a_catalog_that_is_loaded_is_in_no_migrations_way() {
+    let cluster = Cluster::quiet();
+    let tables = "CREATE TABLE a (x int); CREATE TABLE b (x int); CREATE TABLE other (x int); CREATE TABLE plain AS SELECT 1 AS x;
+                  CREATE VIEW va AS SELECT x FROM a; CREATE VIEW vb AS SELECT x FROM b; CREATE VIEW ab AS SELECT a.x FROM a, b";
+    let watched = Watched::with(&cluster, "c19_migration", tables, |builder| builder.flag("--staleness", "300ms"));
+    let (mut reader, mut migration, mut other) = (watched.client(), watched.beside(), watched.beside());
+    let loads = || watched.sidecache.count("/catalog/loads");
+    watched.warm(&mut reader, "SELECT x FROM plain");
+    migration.rows("BEGIN");
+    for (n, step) in ["ALTER TABLE b ADD c int", "ALTER TABLE a ADD c int"].into_iter().enumerate() {
+        migration.rows(step);
+        let before = loads();
+        other.rows(&format!("CREATE TABLE new{n} (x int)"));
+        eventually("the catalog to be loaded", || (loads() > before).then_some(()));
+        assert_eq!(watched.warm(&mut reader, "SELECT x FROM plain"), "1");
+    }
+    migration.rows("COMMIT");
+    migration.rows("INSERT INTO a VALUES (7)");
+    for view in ["va", "vb"] {
+        let read = format!("SELECT count(*) FROM {view}");
+        assert_eq!(watched.warm(&mut reader, &read), if view == "va" { "1" } else { "0" });
+    }
+}
+
+/// What a transaction that was prepared has changed of the catalog is seen by who commits it, and by everybody after that.
+#[test]
+fn c19_a_prepared_transaction_changes_definitions_too() {
+    let tables = "CREATE TABLE t AS SELECT 1 AS x; CREATE TABLE log (x int); CREATE VIEW v AS SELECT x FROM t";
+    let watched = Watched::shared("c19_prepared", tables);
+    let (mut writer, mut reader) = (watched.client(), watched.client());
+    for n in 2..6 {
+        watched.warm(&mut reader, "SELECT x FROM v");
+        for statement in [
+            "BEGIN".to_owned(),
+            format!("CREATE OR REPLACE VIEW v AS SELECT x * {n} AS x FROM t"),
+            format!("INSERT INTO log VALUES ({n})"),
+            format!("PREPARE TRANSACTION '{}_{n}'", watched.database),
+        ] {
+            writer.rows(&statement);
+        }
+        writer.rows(&format!("COMMIT PREPARED '{}_{n}'", watched.database));
+        assert_eq!(writer.value("SELECT x FROM v"), n.to_string());
+        assert_eq!(reader.value("SELECT x FROM v"), n.to_string(), "another session");
+    }
+}
+
 /// What other tables store, and tables that come and go, void no entry that was known to be right before; the entries that they bear on,
 /// and all of them where a definition changes, they do. With the event triggers of `sidecache setup` as without.
 #[test]

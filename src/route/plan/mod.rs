@@ -361,7 +361,8 @@ struct Draft {
 impl Draft {
     /// A statement that is understood and not cached.
     fn new(kind: Kind, refusal: Refusal) -> Self {
-        let may_change_catalog = kind == Kind::Ddl;
+        // What was prepared is not told by the text that commits it.
+        let may_change_catalog = matches!(kind, Kind::Ddl | Kind::Transaction(TransactionControl::TwoPhase));
         Draft { kind, place: Place::Primary, cache: Err(refusal), pin: None, may_change_catalog }
     }
 
