@@ -3,7 +3,7 @@
 
 use super::client::{Unit, UnitEnd};
 use super::request::Form;
-use super::serve::{COPY_LIMIT, Intent, Served, Understood};
+use super::serve::{COPY_LIMIT, Intent, Served, Understood, tell_shape};
 use super::{End, Session};
 use crate::cache::{Entry, Tier, Waited};
 use crate::config::CacheMode;
@@ -117,11 +117,12 @@ impl Session {
             };
         }
         if self.asks_shared()
-            && let Intent::Fill { permit, demand, describe, .. } = &mut intent
+            && let Intent::Fill { permit, plan, demand, describe } = &mut intent
             && let Some(entry) = permit.ask_shared(*describe, demand).await
+            && plan.catalog_version == self.shared.catalog.version()
         {
             drop(intent);
-            let form = self.form(unit);
+            let form = self.form(unit, &entry);
             self.hit(&entry, form, Tier::Shared, unit.end, began);
             return Ok(if entry.body.len() > COPY_LIMIT { Look::Large(entry) } else { Look::Answered });
         }
@@ -134,10 +135,14 @@ impl Session {
         self.shared.config.cache == CacheMode::On && self.shared.cache.as_ref().is_some_and(|cache| cache.is_shared())
     }
 
-    fn form(&mut self, unit: Unit) -> Form {
+    /// Of the request that this entry answers.
+    fn form(&mut self, unit: Unit, entry: &Entry) -> Form {
         let input = std::mem::take(&mut self.client.input);
         let request = self.request(&input[..unit.len], unit.end);
         let form = request.as_ref().map(|request| request.form);
+        if let Some(request) = &request {
+            tell_shape(request, entry);
+        }
         if let Some((name, statement)) = request.and_then(|request| request.parsed) {
             self.statements.insert(name, statement);
         }

@@ -182,11 +182,7 @@ impl Session {
         if let Some((name, statement)) = &request.parsed {
             self.statements.insert(name, Arc::clone(statement));
         }
-        if let (Some(statement), Some(frame), true) = (&request.statement, &entry.row_description, form.describe)
-            && statement.told.catalog() != request.plan.catalog_version
-        {
-            statement.told.tell(shape(&frame[HEADER..]), request.plan.catalog_version);
-        }
+        tell_shape(request, &entry);
         self.hit(&entry, form, Tier::Memory, end, now);
         if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }
     }
@@ -336,5 +332,14 @@ impl Session {
             upstream: None,
         });
         self.shared.telemetry.saved(entry.cost);
+    }
+}
+
+/// A hit whose description the client is told counts for what it takes the statement's rows for.
+pub(super) fn tell_shape(request: &Request<'_>, entry: &Entry) {
+    if let (Some(statement), Some(frame), true) = (&request.statement, &entry.row_description, request.form.describe)
+        && statement.told.catalog() != request.plan.catalog_version
+    {
+        statement.told.tell(shape(&frame[HEADER..]), request.plan.catalog_version);
     }
 }

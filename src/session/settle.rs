@@ -13,6 +13,7 @@ use crate::config::PoolMode;
 use crate::route::plan::{PinReason, Plan};
 use crate::types::Moment;
 use crate::upstream::{Server, State};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,11 @@ impl Fill {
             Fill::Timed { permit, .. } => permit.refuse(why),
         }
     }
+}
+
+/// Memory of its own, and no more: what has grown has room for twice as much.
+fn own(body: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(body)
 }
 
 impl Session {
@@ -218,7 +224,7 @@ impl Session {
         let (permit, plan) = match fill {
             Fill::Proven { permit, plan } => (permit, plan),
             Fill::Timed { permit, ttl } => {
-                let reply = TimedReply { row_description: capture.description, body: capture.body.freeze(), cost };
+                let reply = TimedReply { row_description: capture.description, body: own(&capture.body), cost };
                 return match permit.commit(reply, ttl) {
                     Ok(()) => telemetry.fill_stored(),
                     Err(refusal) => telemetry.fill_refused(refusal.label()),
@@ -249,7 +255,7 @@ impl Session {
         if !self.held.as_ref().is_some_and(|held| held.lease.knows_path()) {
             return telemetry.fill_refused("outdated_path");
         }
-        let filled = Filled { evidence, row_description: capture.description, body: capture.body.freeze(), cost };
+        let filled = Filled { evidence, row_description: capture.description, body: own(&capture.body), cost };
         tracing::trace!(server = server.name(), bytes = filled.body.len(), "fill");
         match permit.commit(filled, &recipe.relations, Moment::now()) {
             Ok(()) => telemetry.fill_stored(),

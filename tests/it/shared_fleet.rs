@@ -5,7 +5,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::redis::Redis;
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::{Wire, tags};
+use crate::harness::wire::{Batch, Format, Wire, tags};
 use crate::watched::text;
 
 /// Costs more than Redis's round trip, or the shared tier would not be asked.
@@ -187,6 +187,32 @@ fn a_redis_that_takes_no_writes_is_said_once() {
     fleet.redis.call(&["CONFIG", "SET", "maxmemory", "0"]);
     fill_until("Redis takes entries again");
     assert_eq!(said("Redis takes no entries"), 1, "{}", fleet.first.log());
+}
+
+/// A description that came from Redis is what the client takes the rows for, as any other.
+#[test]
+fn r15_a_shape_that_the_shared_tier_told_is_held_to() {
+    let fleet = Fleet::start("r15_shared", PATIENT);
+    let read = "SELECT count(*)::int AS n, max(md5(x::text)) AS m FROM big";
+    let mut direct = fleet.cluster.connect("app", &fleet.database);
+    direct.rows(&format!("CREATE VIEW v AS {read}"));
+    fleet.write("INSERT INTO other VALUES (2)");
+    let described = Batch::new().parse("s", "SELECT n, m FROM v", &[]).bind("", "s", &[], Format::Binary);
+    let described = described.describe_portal("").execute("", 0).sync();
+    let (mut first, mut second) = (fleet.first.connect("app"), fleet.second.connect("app"));
+    let values = fleet.values();
+    eventually("the entry to be shared", || {
+        first.run(&described).expect("it lives");
+        (fleet.values() != values).then_some(())
+    });
+    let hits = fleet.shared_hits();
+    second.run(&described).expect("it lives");
+    assert_eq!(fleet.shared_hits(), hits + 1);
+    direct.rows(&format!("BEGIN; DROP VIEW v; CREATE VIEW v AS {}; COMMIT", read.replace("::int", "::bigint")));
+    fleet.write("INSERT INTO other VALUES (3)");
+    let blind = Batch::new().bind("", "s", &[], Format::Binary).execute("", 0).sync();
+    let told = second.run(&blind).expect("it lives");
+    assert_eq!(told[0].field(b'C').as_deref(), Some("0A000"), "{told:?}");
 }
 
 /// What sessions start with decides bytes, and is no part of what they set: an instance that has not noticed a change of it fills under
