@@ -191,6 +191,7 @@
 //! transaction block, it is ended with 54000 (PostgreSQL would fill its queue, and then refuse everybody's NOTIFY). A session that is not to be followed any more
 //! (a text of several statements with LISTEN, a function or `DO` that may, a savepoint before LISTEN, another client encoding, `pg_listening_channels()`)
 //! comes to listen on a connection of its own and is pinned to it, `sidecache_pins_total{reason="listen"}`; nothing is lost or told twice on the way.
+//! In a transaction block that has reached a server before, that is at its end: `pg_listening_channels()` says nothing of it until then.
 //!
 //! The process id in a notification: a session's own have the number that its client was told in BackendKeyData, so that a client that skips its own does.
 //! Those of other clients have their server connection's, which other sessions may have had before and after; it never equals a client's own.
