@@ -14,7 +14,7 @@ mod versions;
 
 pub use current::Current;
 pub use fingerprint::{CONFIGURED, FINGERPRINT, differences, has_part};
-pub use queries::{QUERIES, VIEWS, definitions};
+pub use queries::{QUERIES, VIEW_IDS, VIEWS, definitions};
 pub use rows::BuildError;
 pub use versions::{Version, Versions};
 

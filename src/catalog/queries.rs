@@ -108,10 +108,17 @@ ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC";
 const INHERITANCE: &str =
     concat!("SELECT i.inhparent, i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE ", kept!());
 
-/// Views that users made: oid. Their definitions stand beside, once they are fetched by [`definitions`].
-pub const VIEWS: &str = concat!("SELECT c.oid FROM pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 AND ", kept!());
+/// Views that users made: oid, definition. Where others work, [`VIEW_IDS`] and [`definitions`] give the same piece by piece.
+pub const VIEWS: &str = concat!(
+    "SELECT c.oid, pg_get_viewdef(c.oid) FROM pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 AND ",
+    kept!()
+);
 
-/// What some views say: oid, definition.
+/// The same views: oid.
+pub const VIEW_IDS: &str =
+    concat!("SELECT c.oid FROM pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 AND ", kept!());
+
+/// Some of them: oid, definition.
 pub fn definitions(views: &[String]) -> String {
     format!("SELECT oid, pg_get_viewdef(oid) FROM unnest('{{{}}}'::oid[]) AS views(oid)", views.join(","))
 }

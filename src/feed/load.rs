@@ -2,7 +2,9 @@
 
 use super::link::{Broken, Link};
 use super::state::{End, Lost, Off};
-use crate::catalog::{self, CONFIGURED, Catalog, CatalogVersion, FINGERPRINT, QUERIES, VIEWS, definitions, has_part};
+use crate::catalog::{
+    self, CONFIGURED, Catalog, CatalogVersion, FINGERPRINT, QUERIES, VIEW_IDS, VIEWS, definitions, has_part,
+};
 use crate::upstream::LeaseError;
 use std::hash::{BuildHasher, Hash, Hasher};
 
@@ -49,20 +51,21 @@ pub(super) async fn catalog(link: &Link, version: CatalogVersion) -> Result<(Cat
     let mut results = Vec::with_capacity(QUERIES.len());
     let mut lacks = false;
     for query in QUERIES {
-        let mut rows = link.rows(query).await?;
-        if *query == VIEWS {
-            rows = views(link, rows).await?;
-            lacks = rows.iter().any(|row| row[1].is_none());
+        if *query != VIEWS {
+            results.push(link.rows(query).await?);
+            continue;
         }
-        results.push(rows);
+        let views = views(link).await?;
+        lacks = views.iter().any(|view| view[1].is_none());
+        results.push(views);
     }
     let catalog = Catalog::build(version, &results).map_err(|error| Broken(error.to_string()))?;
     Ok((catalog, lacks))
 }
 
 /// Views with their definitions: of those that are in the way of nobody, where somebody changes what others read.
-async fn views(link: &Link, views: Vec<Vec<Option<String>>>) -> Result<Vec<Vec<Option<String>>>, Broken> {
-    let oids: Vec<String> = views.into_iter().flatten().flatten().collect();
+async fn views(link: &Link) -> Result<Vec<Vec<Option<String>>>, Broken> {
+    let oids: Vec<String> = link.rows(VIEW_IDS).await?.into_iter().flatten().flatten().collect();
     link.rows(&format!("SET LOCAL lock_timeout = '{LOCK_WAIT}'")).await?;
     let mut known = Vec::with_capacity(oids.len());
     let (mut waits, mut parts) = (0, vec![&oids[..]]);

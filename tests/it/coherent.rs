@@ -570,7 +570,8 @@ fn c19_a_catalog_that_is_loaded_is_in_no_migrations_way() {
 #[test]
 fn c19_a_prepared_transaction_changes_definitions_too() {
     let tables = "CREATE TABLE t AS SELECT 1 AS x; CREATE TABLE log (x int); CREATE VIEW v AS SELECT x FROM t";
-    let watched = Watched::shared("c19_prepared", tables);
+    // Replicas show others what they have replayed.
+    let watched = Watched::with(Cluster::shared(), "c19_prepared", tables, |builder| builder.no_replicas());
     let (mut writer, mut reader) = (watched.client(), watched.client());
     for n in 2..6 {
         watched.warm(&mut reader, "SELECT x FROM v");
