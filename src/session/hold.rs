@@ -232,7 +232,12 @@ impl Session {
 
     /// Puts this session's settings on the held connection, where they differ from what it carries.
     pub(super) async fn put_settings(&mut self) -> Result<(), End> {
+        let was_held = self.held.is_some();
         match self.try_settings().await? {
+            // A replica's that a session keeps, and with it what keeps the session there.
+            None if was_held && self.held.is_none() => {
+                Err(Failure::fatal("08006", "the connection to the server was lost").into())
+            }
             None => Ok(()),
             Some(error) => self.refused(&error).await,
         }

@@ -3,7 +3,8 @@
 //!
 //! A server is reached (`transport`), logged in to (`login`) and pooled (`pool`, behind a `gate`) for sessions, who read and write the
 //! stream themselves. Beside them stand Sidecache's own connections: [`Control`] for questions, one for each server
-//! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it. Which
+//! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it. Sessions are kept from an
+//! old primary (`overtaken`) and from a new connection that leads to another than the watch hears (`stray`). Which
 //! connections have to be told their search path again, `paths` knows; what they start with on replicas, `starts`.
 
 mod account;
