@@ -7,32 +7,33 @@ use crate::harness::redis::Redis;
 use crate::harness::sidecache::Sidecache;
 use crate::harness::wire::{Batch, Format, Wire, tags};
 use crate::watched::text;
+use std::sync::MutexGuard;
 
-/// Costs more than Redis's round trip, or the shared tier would not be asked.
+/// Costs much more than Redis's round trip, or the shared tier would not be asked.
 const READ: &str = "SELECT count(*), sum(x), max(md5(x::text)) FROM big";
 
 /// A test's machine may be slow: a timeout would be a miss, and no fault of Redis.
 const PATIENT: &str = "2s";
 
 struct Fleet {
-    cluster: &'static Cluster,
     database: String,
     redis: Redis,
     first: Sidecache,
     second: Sidecache,
+    /// Nobody else's: a role that another test makes would cost every entry.
+    cluster: MutexGuard<'static, Cluster>,
 }
 
 impl Fleet {
     fn start(label: &str, timeout: &str) -> Fleet {
-        let cluster = Cluster::shared();
+        let cluster = Cluster::quiet();
         let database = cluster.database(label);
-        let setup = "CREATE TABLE big AS SELECT x FROM generate_series(1, 30000) x; CREATE TABLE other(x int)";
+        let setup = "CREATE TABLE big AS SELECT x FROM generate_series(1, 100000) x; CREATE TABLE other(x int)";
         cluster.connect("app", &database).rows(setup);
-        cluster.catch_up();
         let redis = Redis::start();
-        let member = || Sidecache::build(cluster, &database).redis(&redis).flag("--redis-timeout", timeout).start();
+        let member = || Sidecache::build(&cluster, &database).redis(&redis).flag("--redis-timeout", timeout).start();
         let (first, second) = (member(), member());
-        let fleet = Fleet { cluster, database, redis, first, second };
+        let fleet = Fleet { database, redis, first, second, cluster };
         fleet.write("INSERT INTO other VALUES (1)");
         fleet
     }
@@ -40,9 +41,8 @@ impl Fleet {
     /// Beside both, and heard by both.
     fn write(&self, sql: &str) {
         self.cluster.connect("app", &self.database).rows(sql);
-        self.first.await_stream(self.cluster);
-        self.second.await_stream(self.cluster);
-        self.cluster.catch_up();
+        self.first.await_stream(&self.cluster);
+        self.second.await_stream(&self.cluster);
     }
 
     /// What the primary answers.
@@ -52,10 +52,16 @@ impl Fleet {
 
     /// The first fills it, and Redis has it.
     fn fill(&self) -> String {
-        let before: Vec<Vec<u8>> = self.values();
-        let rows = self.first_fills();
+        self.shared_by(|| self.first_fills())
+    }
+
+    /// What this gives, and what it fills is in Redis and of a moment that the second has heard of.
+    fn shared_by<T>(&self, fill: impl FnOnce() -> T) -> T {
+        let before = self.values();
+        let filled = fill();
         eventually("the entry to be shared", || (self.values() != before).then_some(()));
-        rows
+        self.second.await_stream(&self.cluster);
+        filled
     }
 
     fn first_fills(&self) -> String {
@@ -200,10 +206,12 @@ fn r15_a_shape_that_the_shared_tier_told_is_held_to() {
     let described = Batch::new().parse("s", "SELECT n, m FROM v", &[]).bind("", "s", &[], Format::Binary);
     let described = described.describe_portal("").execute("", 0).sync();
     let (mut first, mut second) = (fleet.first.connect("app"), fleet.second.connect("app"));
-    let values = fleet.values();
-    eventually("the entry to be shared", || {
-        first.run(&described).expect("it lives");
-        (fleet.values() != values).then_some(())
+    fleet.shared_by(|| {
+        let stored = fleet.first.count("/cache/fills_stored");
+        eventually("the first to fill", || {
+            first.run(&described).expect("it lives");
+            (fleet.first.count("/cache/fills_stored") > stored).then_some(())
+        });
     });
     let hits = fleet.shared_hits();
     second.run(&described).expect("it lives");
