@@ -8,7 +8,8 @@ use crate::watched::Watched;
 /// A commit that is in the WAL and visible to nobody.
 fn fills_while_a_commit_is_held(cluster: &Cluster, disable: &str) -> (String, bool, String, bool) {
     let watched = Watched::with(cluster, "t1", "CREATE TABLE t AS SELECT 0 AS v; CREATE TABLE u(x int)", |builder| {
-        builder.environment("SIDECACHE_TEST_DISABLE", disable)
+        // However slow the machine is, it is not lack of news that ends hits.
+        builder.environment("SIDECACHE_TEST_DISABLE", disable).flag("--staleness", "60s")
     });
     let mut client = watched.client();
     assert_eq!(watched.warm(&mut client, "SELECT v FROM t"), "0");

@@ -228,7 +228,7 @@ fn r15_a_shape_that_the_shared_tier_told_is_held_to() {
 /// what it believes.
 #[test]
 fn c17_an_entry_made_under_other_defaults_is_not_adopted() {
-    let cluster = Cluster::shared();
+    let cluster = Cluster::quiet();
     let database = cluster.database("c17_defaults");
     let role = format!("r_{database}");
     let mut root = cluster.primary.connect_to(&database);
@@ -236,23 +236,23 @@ fn c17_an_entry_made_under_other_defaults_is_not_adopted() {
         "CREATE ROLE {role} LOGIN PASSWORD '{role}'; CREATE TABLE big AS SELECT x, decode('ff', 'hex') AS b FROM generate_series(1, 30000) x; \
          GRANT SELECT ON big TO {role}; CREATE TABLE other(x int)"
     ));
-    cluster.catch_up();
     let redis = Redis::start();
     let build = |staleness| {
         let users = format!("sidecache:sidecache\napp:app\n{role}:{role}");
-        let builder = Sidecache::build(cluster, &database).no_replicas().redis(&redis).users(&users);
+        let builder = Sidecache::build(&cluster, &database).redis(&redis).users(&users);
         builder.flag("--redis-timeout", PATIENT).flag("--staleness", staleness).start()
     };
     let (late, quick) = (build("60s"), build("1s"));
     let asked = |n: u32| format!("SELECT max(md5(x::text)), (array_agg(b))[1] FROM big WHERE x > {n}");
     let mut old = late.connect(&role);
     old.rows(&asked(0));
+    quick.await_status("a catalog", |status| status["catalog"]["loads"] == 1);
     // In another database, of which no stream tells.
     cluster.primary.connect().rows(&format!("ALTER ROLE {role} SET bytea_output = 'escape'"));
-    eventually("one to notice", || (quick.connect(&role).value("SHOW bytea_output") == "escape").then_some(()));
+    quick.await_status("one to notice", |status| status["catalog"]["loads"] == 2);
     root.rows("INSERT INTO other VALUES (1)");
-    late.await_stream(cluster);
-    quick.await_stream(cluster);
+    late.await_stream(&cluster);
+    quick.await_stream(&cluster);
     let mut believed = 0_u64;
     for n in 1..6 {
         let before = late.count("/cache/fills_stored");
