@@ -26,7 +26,9 @@ pub enum Waited {
     NotStored,
     /// The leader went away without an answer: look again, perhaps to lead.
     Abandoned,
-    /// The fill still runs: ask upstream.
+    /// The fill still runs, its client may not be reading: look again, to lead in its place.
+    Relieved,
+    /// The fill still runs, and another leads in its place: ask upstream.
     TimedOut,
 }
 
@@ -37,6 +39,7 @@ impl Waited {
             Waited::Stored => "stored",
             Waited::NotStored => "not_stored",
             Waited::Abandoned => "abandoned",
+            Waited::Relieved => "relieved",
             Waited::TimedOut => "timed_out",
         }
     }
@@ -75,6 +78,8 @@ pub(super) struct Lead {
 /// Waits for a fill of another.
 #[derive(Debug)]
 pub struct Waiter {
+    flights: Arc<Flights>,
+    key: Key,
     flight: watch::Receiver<Flight>,
 }
 
@@ -94,7 +99,10 @@ impl Flights {
             return Boarding::Lead(Lead { flights: Arc::clone(self), key, ends: None });
         }
         match self.shard(hash).lock().entry(key) {
-            Place::Occupied(running) => Boarding::Follow(Waiter { flight: running.get().clone() }),
+            Place::Occupied(running) => {
+                let (key, flight) = (running.key().clone(), running.get().clone());
+                Boarding::Follow(Waiter { flights: Arc::clone(self), key, flight })
+            }
             Place::Vacant(place) => {
                 let (ends, flight) = watch::channel(Flight::Running);
                 let key = place.key().clone();
@@ -107,6 +115,16 @@ impl Flights {
     /// How many keys are being filled.
     pub fn running(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Frees the place of this flight, if it still has it. Its leader may fill all the same.
+    fn vacate(&self, key: &Key, flight: &watch::Receiver<Flight>) -> bool {
+        let mut shard = self.shard(self.hash(key)).lock();
+        let is_there = shard.get(key).is_some_and(|running| running.same_channel(flight));
+        if is_there {
+            shard.remove(key);
+        }
+        is_there
     }
 
     fn hash(&self, key: &Key) -> u64 {
@@ -152,7 +170,7 @@ impl Lead {
     fn end(&mut self, how: Waited) {
         let Some(ends) = self.ends.take() else { return };
         // First out of the map, so that whoever is woken and misses again finds the place free.
-        self.flights.shard(self.flights.hash(&self.key)).lock().remove(&self.key);
+        self.flights.vacate(&self.key, &ends.subscribe());
         ends.send_replace(Flight::Ended(how));
     }
 }
@@ -164,17 +182,18 @@ impl Drop for Lead {
 }
 
 impl Waiter {
-    /// Until the fill ends, at most `limit`. Then look again, with a demand of one's own.
+    /// Until the fill ends, at most `limit`: then the first to give up frees the place, so that who comes later waits for another.
     pub async fn wait(mut self, limit: Duration) -> Waited {
         let ended = self.flight.wait_for(|flight| *flight != Flight::Running);
         match tokio::time::timeout(limit, ended).await {
-            Err(_) => Waited::TimedOut,
             Ok(Ok(flight)) => match *flight {
-                Flight::Ended(how) => how,
-                Flight::Running => Waited::Abandoned,
+                Flight::Ended(how) => return how,
+                Flight::Running => return Waited::Abandoned,
             },
-            Ok(Err(_)) => Waited::Abandoned,
+            Ok(Err(_)) => return Waited::Abandoned,
+            Err(_) => {}
         }
+        if self.flights.vacate(&self.key, &self.flight) { Waited::Relieved } else { Waited::TimedOut }
     }
 }
 
@@ -225,7 +244,21 @@ mod tests {
     async fn a_wait_is_bounded() {
         let flights = Flights::new();
         let _leader = lead(&flights, b"k").expect("free");
-        assert_eq!(follow(&flights, b"k").wait(Duration::ZERO).await, Waited::TimedOut);
+        assert_eq!(follow(&flights, b"k").wait(Duration::ZERO).await, Waited::Relieved);
+    }
+
+    #[tokio::test]
+    async fn c25_who_takes_too_long_is_relieved_once() {
+        let flights = Flights::new();
+        let mut slow = lead(&flights, b"k").expect("free");
+        let (first, second) = (follow(&flights, b"k"), follow(&flights, b"k"));
+        assert_eq!(first.wait(Duration::ZERO).await, Waited::Relieved);
+        let _next = lead(&flights, b"k").expect("the place is free");
+        assert_eq!(second.wait(Duration::ZERO).await, Waited::TimedOut, "another leads");
+        let late = follow(&flights, b"k");
+        slow.stored();
+        assert_eq!(flights.running(), 1, "it frees its own place alone");
+        assert_eq!(late.wait(Duration::ZERO).await, Waited::Relieved, "and wakes those alone who waited for it");
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Session {
                 }
             };
             intent = match waited {
-                Waited::Stored | Waited::Abandoned => match self.first_look(unit, Moment::now()) {
+                Waited::Stored | Waited::Abandoned | Waited::Relieved => match self.first_look(unit, Moment::now()) {
                     Look::Wait(intent) => intent,
                     look => return Ok(look),
                 },
