@@ -110,7 +110,7 @@ impl Session {
             // It did not run.
             Some(Some(_)) if survey.others_sequence == Some(at) => {}
             Some(Some(plan)) => {
-                self.ran(plan, done.is_some(), in_block);
+                self.ran(plan, done.copied(), in_block);
                 self.ran_set_config(plan, survey, at, round);
                 self.ran_prepare(plan, survey, at, round);
             }
@@ -167,9 +167,9 @@ impl Session {
         self.block = Block::Dirty;
     }
 
-    /// One execution of a plan. `succeeded` says nothing of what comes behind it, which may take it back: settings are known
+    /// One execution of a plan. That it succeeded says nothing of what comes behind it, which may take it back: settings are known
     /// to stay when the transaction ends, be it the batch's own.
-    fn ran(&mut self, plan: &Plan, succeeded: bool, in_block: &mut bool) {
+    fn ran(&mut self, plan: &Plan, done: Option<Done>, in_block: &mut bool) {
         // A replica may have found out that a read writes after all.
         let harmless = match plan.kind {
             Kind::Read => !self.shared.common.plans.is_learned_write(&plan.identity),
@@ -182,16 +182,14 @@ impl Session {
         self.has_savepoints |= plan.cache == Err(Refusal::SeveralStatements);
         // A LISTEN that fails listens to nothing.
         if let Some(reason) = plan.pin
-            && (succeeded || !matches!(plan.kind, Kind::Listen(_)))
+            && (done.is_some() || !matches!(plan.kind, Kind::Listen(_)))
         {
             self.pin(reason);
         }
-        if !succeeded {
-            return;
-        }
+        let Some(done) = done else { return };
         match &plan.kind {
             Kind::Setting(change) => self.set(change),
-            Kind::Transaction(control) => self.transaction(control, in_block),
+            Kind::Transaction(control) => self.transaction(control, done == Done::Committed, in_block),
             Kind::Deallocate { name: Some(name) } => {
                 self.statements.close(name.as_bytes());
                 self.closed_by_name(name.as_bytes());
@@ -278,7 +276,8 @@ impl Session {
         }
     }
 
-    fn transaction(&mut self, control: &TransactionControl, in_block: &mut bool) {
+    /// `committed`: by its tag, since a COMMIT of what has failed rolls back.
+    fn transaction(&mut self, control: &TransactionControl, committed: bool, in_block: &mut bool) {
         match control {
             TransactionControl::Begin { isolation, .. } if !*in_block => {
                 let plain = *isolation != Isolation::Other && self.settings.is_plain();
@@ -291,14 +290,12 @@ impl Session {
             TransactionControl::Modes => self.wrote_anything(),
             TransactionControl::TwoPhase => {
                 self.wrote_anything();
-                self.settings_ended(self.status != b'E');
+                self.settings_ended(committed);
                 *in_block = false;
             }
             TransactionControl::Savepoint => self.has_savepoints = true,
             TransactionControl::RollbackToSavepoint => self.rolled_back_to_savepoint(),
             TransactionControl::Commit { chain } | TransactionControl::Rollback { chain } => {
-                // A COMMIT of what has failed rolls back: its tag is the sign, and the status before it.
-                let committed = matches!(control, TransactionControl::Commit { .. }) && self.status != b'E';
                 self.settings_ended(committed);
                 *in_block = *chain;
                 if *chain {
@@ -332,6 +329,11 @@ impl Session {
         if self.settings.ended(committed) {
             self.settings_changed();
         }
+    }
+
+    /// A batch that failed has been answered before its Sync was.
+    pub(super) fn ended_late(&mut self, status: u8) {
+        self.transaction_status(status, &Round { failed: true, ..Round::default() });
     }
 
     fn transaction_status(&mut self, status: u8, round: &Round) {

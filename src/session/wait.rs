@@ -31,7 +31,6 @@ impl Session {
                 () = news => true,
                 said = held.pull(&mut round) => match said {
                     Ok(said) => {
-                        // A copy failed before it had read its batch's Sync, which is answered after all.
                         held.batch_open &= round.status.is_none();
                         self.client.output.extend_from_slice(&said);
                         self.client.flush().await?;
@@ -42,6 +41,11 @@ impl Session {
                 () = &mut self.stop, if idle => return Err(shutting_down()),
                 () = self.silence.lasts(patience) => return Err(silent.end()),
             };
+            if let Some(status) = round.status {
+                // A copy failed before it had read its batch's Sync, which is answered after all.
+                self.ended_late(status);
+                Box::pin(self.settle(status, None)).await?;
+            }
             if has_news {
                 Box::pin(self.tell_news()).await?;
             }

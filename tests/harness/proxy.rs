@@ -179,10 +179,11 @@ fn pump(shared: &Shared, mut from: TcpStream, mut to: TcpStream, budget: Option<
             Some(at + bytes.len())
         });
         if let Some(last) = last {
-            let passed = to.write_all(&buffer[..last]);
+            // Before they go: who sees them may end it at once.
             let mut state = shared.state();
             (state.weather.silence, state.weather.silence_behind) = (Silence::Both, None);
             drop(state);
+            let passed = to.write_all(&buffer[..last]);
             if passed.is_err() || shared.passing().is_none() || to.write_all(&buffer[last..allowed]).is_err() {
                 break;
             }

@@ -1,7 +1,10 @@
 //! The protocol's rarer sides: encodings other than UTF-8, names that SQL takes away, statements that come and go.
 
+use crate::harness::cluster::Cluster;
+use crate::harness::proxy::{FaultProxy, Silence};
+use crate::harness::sidecache::Sidecache;
 use crate::harness::usage;
-use crate::harness::wire::{Batch, Format, tags};
+use crate::harness::wire::{Batch, Format, Login, Wire, tags};
 use crate::twins::{Step, Twins, play, queries, ready, told, until};
 
 fn b() -> Batch {
@@ -279,4 +282,40 @@ fn r25_a_malformed_message_fails_alone() {
         script.extend(goes_on());
         twins.same(what, "TRUNCATE kept", &script);
     }
+}
+
+/// A copy that fails before its batch's Sync is read is answered in two pieces, the second of which may come whenever it likes: it ends
+/// what the batch was, and the connection is others' again.
+#[test]
+fn r19_a_copy_that_fails_is_over_when_its_late_sync_is_answered() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("late_sync");
+    cluster.connect("app", &database).rows(
+        "CREATE TABLE c (v text); CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN RAISE EXCEPTION ''no copies''; END'; CREATE TRIGGER no BEFORE INSERT ON c EXECUTE FUNCTION no()",
+    );
+    let way = FaultProxy::to_port(cluster.primary.port);
+    let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let build = Sidecache::build(cluster, &database).no_replicas().primary(&url).flag("--pool-size", "1");
+    let sidecache = build.start();
+    let (mut client, mut other) = (sidecache.connect("app"), sidecache.connect("app"));
+    let copy_late = |client: &mut Wire| {
+        // The last field of the error, and its end.
+        way.set(|weather| weather.silence_behind = Some(b"Rexec_stmt_raise\0\0"));
+        let copy = b().parse("", "COPY c FROM STDIN", &[]).bind("", "", &[], Format::Text).execute("", 0).sync();
+        client.send(&copy).expect("it lives");
+        let told = client.read_until(b'E').expect("the trigger's error");
+        assert_eq!(told.last().and_then(|error| error.field(b'C')).as_deref(), Some("P0001"), "{told:?}");
+        way.set(|weather| weather.silence = Silence::None);
+        client.read_until_ready().expect("the answer to its Sync").pop().expect("a ReadyForQuery").body
+    };
+    client.rows("SET timezone = 'UTC'");
+    client.rows("BEGIN");
+    client.rows("SET timezone = 'Asia/Tokyo'");
+    assert_eq!(copy_late(&mut client), b"E");
+    assert_eq!(tags(&client.query("COMMIT").expect("it lives")), "CZ");
+    assert_eq!(client.value("SHOW timezone"), "UTC", "what was rolled back");
+    assert_eq!(copy_late(&mut client), b"I");
+    // The only connection there is, though the first client says nothing more.
+    assert_eq!(other.value("SELECT pg_is_in_recovery()"), "f");
 }
