@@ -37,12 +37,12 @@ impl ByName {
     }
 
     /// `false`: there is no room.
-    fn insert(&mut self, name: &str, text: &Arc<str>) -> bool {
-        if self.made.len() >= COUNT_LIMIT || self.bytes + text.len() > BYTES_LIMIT {
+    fn insert(&mut self, name: &str, made: &Made) -> bool {
+        if self.made.len() >= COUNT_LIMIT || self.bytes + made.text.len() > BYTES_LIMIT {
             return false;
         }
-        self.bytes += text.len();
-        self.made.insert(name.to_owned(), Made { text: Arc::clone(text), shape: None });
+        self.bytes += made.text.len();
+        self.made.insert(name.to_owned(), made.clone());
         true
     }
 
@@ -222,7 +222,7 @@ impl Session {
                 (Need::Itself | Need::Any, None) => {}
                 (Need::Any | Need::Parsed, _) => {
                     let text = format!("PREPARE \"{}\" AS SELECT", name.replace('"', "\"\""));
-                    let made = Made { text: text.into(), shape: None };
+                    let made = Made { text: text.into(), read_by: self.names.words(), shape: None };
                     // Whether it fails is seen by the statement that needs it.
                     let _ = self.make(&name, &Means::Made(made)).await?;
                 }
@@ -264,6 +264,7 @@ impl Session {
 
     /// Makes one, in the place of what has its name. The error: the ErrorResponse that PostgreSQL would run it into.
     async fn make(&mut self, name: &str, means: &Means) -> Result<Result<(), Bytes>, End> {
+        let read_by = self.names.words();
         let Some(held) = &mut self.held else { return Ok(Ok(())) };
         let Held { lease, flow, .. } = held;
         let mut composer = Composer::new(flow, &mut lease.carried, 0);
@@ -277,7 +278,7 @@ impl Session {
             Means::Parsed(statement) => {
                 composer.parse_by_name(Owner::Own(Probe::Effect), name.as_bytes(), statement);
                 let text = String::from_utf8_lossy(&statement.sql).into();
-                Made { text, shape: statement.told.shape() }
+                Made { text, read_by, shape: statement.told.shape() }
             }
         };
         composer.inspect_by_name(name);
@@ -311,11 +312,11 @@ impl Session {
         }
         let makes = &survey.by_name.makes;
         let text = makes.binary_search_by_key(&at, |(run, _)| *run).ok().map(|place| &makes[place].1);
-        let Some(text) = text.filter(|text| self.by_name.insert(name, text)) else {
+        let made = text.map(|text| Made { text: Arc::clone(text), read_by: self.names.words(), shape: None });
+        let Some(made) = made.filter(|made| self.by_name.insert(name, made)) else {
             return self.pin(PinReason::SqlPrepare);
         };
         if let Some(held) = &mut self.held {
-            let made = Made { text: Arc::clone(text), shape: None };
             held.lease.carried.by_name.insert(name.clone(), made);
         }
         if self.settings.changed_in_transaction() {

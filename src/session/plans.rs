@@ -28,6 +28,13 @@ impl Names {
         self.path.0.iter().map(String::len).sum::<usize>() + self.settings.len() + size_of::<Self>()
     }
 
+    /// What decides, beside what names stand for, how a text is read.
+    pub fn words(&self) -> Arc<[u8]> {
+        let mut out = format!("{:?} {:?} ", self.encoding, self.standard_strings).into_bytes();
+        out.extend_from_slice(&self.settings);
+        out.into()
+    }
+
     /// Whether every session with these names, whenever it parses the text, gets the same statement.
     pub fn read_alike(&self, text: &[u8]) -> bool {
         self.encoding.reads(text) && !says_time(text)

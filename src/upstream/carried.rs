@@ -58,6 +58,8 @@ pub struct Shape {
 pub struct Made {
     /// Of the PREPARE, as it was sent.
     pub text: Arc<str>,
+    /// What decided, beside its names, how that was read.
+    pub read_by: Arc<[u8]>,
     /// Of its result, once it is known.
     pub shape: Option<u64>,
 }

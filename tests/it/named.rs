@@ -322,3 +322,24 @@ fn r13_of_two_names_with_one_text_the_error_says_the_right_one() {
     ];
     twins.same_in_turns("two names with one text", &script);
 }
+
+/// What the same PREPARE means depends on how its session reads texts: one of another session's that reads otherwise is not taken for it.
+#[test]
+fn r13_the_same_words_read_otherwise_are_another_statement() {
+    let twins = of_size("read_otherwise", "1");
+    let text = |text: &str| q(text);
+    let mut steps = vec![(0, text("SET datestyle = 'ISO, MDY'")), (1, text("SET datestyle = 'ISO, DMY'"))];
+    for (name, prepared) in
+        [("a", "SELECT '01/02/2003'::date"), ("b", "SELECT v FROM t WHERE v = '01/02/2003'::date::text")]
+    {
+        for who in [0, 1] {
+            steps.push((who, text(&format!("PREPARE {name} AS {prepared}"))));
+        }
+        for who in [0, 1, 0, 1] {
+            steps.push((who, text(&format!("EXECUTE {name}"))));
+        }
+    }
+    steps.extend([(0, text("EXECUTE a")), (1, text("EXECUTE a"))]);
+    twins.same_together("statements made in SQL of words that are read otherwise", &steps);
+    assert!(!is_pinned(&twins));
+}
