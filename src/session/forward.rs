@@ -143,7 +143,9 @@ impl Session {
                 Box::pin(self.know_state()).await?;
             }
             if !self.knows_shapes(&errand.survey) {
-                Box::pin(self.ask_shapes(&mut errand.survey)).await?;
+                if !Box::pin(self.ask_shapes(&mut errand.survey, end)).await? {
+                    return Ok(());
+                }
                 if self.held.is_none() {
                     errand.tied = Some(Reason::ReplicaLost);
                     continue;

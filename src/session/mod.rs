@@ -367,6 +367,12 @@ impl Session {
             tracing::info!(?user, ?database, ?peer, cause = failure.message, "a statement gets no connection");
         }
         put_failure(&mut self.client.output, &failure);
+        self.failed(end);
+        Ok(())
+    }
+
+    /// The client has been told of an error of what has not reached a server.
+    fn failed(&mut self, end: UnitEnd) {
         if self.status == b'T' {
             self.status = b'E';
         }
@@ -374,7 +380,6 @@ impl Session {
             UnitEnd::Flush | UnitEnd::Open => self.skipping = true,
             _ => self.ready(),
         }
-        Ok(())
     }
 
     /// Settings changed: what depends on them is made anew.

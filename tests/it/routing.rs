@@ -622,6 +622,70 @@ fn r15_rows_of_another_shape_are_not_sent_in_an_open_batch_either() {
     }
 }
 
+/// What the connection is asked about a statement's shape may wait for a lock: the client may cancel that, and hears of what fails its
+/// transaction.
+#[test]
+fn r15_a_shape_is_asked_as_if_the_client_ran_it() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("reshape_locked");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0); CREATE TABLE o (x int)");
+    let sidecache = Sidecache::build(cluster, &database).no_replicas().flag("--pool-size", "1").start();
+    sidecache.await_stream(cluster);
+    let mut client = sidecache.connect("app");
+    let text = "UPDATE t SET v = v + 1 RETURNING v";
+    client.run(&Batch::new().parse("s", text, &[]).describe_statement("s").sync()).expect("it lives");
+    let run = Batch::new().bind("", "s", &[], Format::Text).execute("", 0).sync();
+    assert_eq!(tags(&client.run(&run).expect("it lives")), "2DCZ");
+    let mut made = 0;
+    // Names may mean something else from here on: it is parsed anew, and its shape compared.
+    let mut define = |direct: &mut Wire| {
+        made += 1;
+        direct.rows(&format!("CREATE TABLE made_{made} (x int)"));
+        sidecache.await_stream(cluster);
+    };
+    let waits = |direct: &mut Wire| {
+        let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+        eventually("it to wait for the lock", || (direct.value(sql) == "1").then_some(()));
+    };
+    let mut watcher = cluster.connect("app", &database);
+
+    define(&mut direct);
+    direct.rows("BEGIN; LOCK TABLE t");
+    client.send(&run).expect("it lives");
+    waits(&mut watcher);
+    client.cancel().expect("it listens");
+    let answer = client.read_until_ready().expect("an answer");
+    direct.rows("COMMIT");
+    assert_eq!(answer[0].field(b'C').as_deref(), Some("57014"), "{answer:?}");
+    assert_eq!(watcher.value("SELECT v FROM t"), "1", "it did not run");
+    assert_eq!(tags(&client.run(&run).expect("it lives")), "2DCZ");
+
+    define(&mut direct);
+    client.rows("SET lock_timeout = '100ms'");
+    for (begin, end) in [("BEGIN; INSERT INTO o VALUES (1)", "E"), ("SELECT 1", "I")] {
+        client.rows(begin);
+        direct.rows("BEGIN; LOCK TABLE t");
+        let answer = client.run(&run).expect("it lives");
+        direct.rows("COMMIT");
+        assert_eq!(answer[0].field(b'C').as_deref(), Some("55P03"), "{begin}: {answer:?}");
+        assert_eq!(answer[1].body, end.as_bytes(), "{begin}");
+        client.rows("ROLLBACK");
+    }
+    assert_eq!(tags(&client.run(&run).expect("it lives")), "2DCZ");
+
+    define(&mut direct);
+    direct.rows("DROP TABLE t");
+    sidecache.await_stream(cluster);
+    for (begin, end) in [("BEGIN; INSERT INTO o VALUES (1)", "E"), ("SELECT 1", "I")] {
+        client.rows(begin);
+        let answer = client.run(&run).expect("it lives");
+        assert_eq!(answer[0].field(b'C').as_deref(), Some("42P01"), "{begin}: {answer:?}");
+        assert_eq!(answer[1].body, end.as_bytes(), "{begin}");
+        client.rows("ROLLBACK");
+    }
+}
+
 #[test]
 #[ignore = "a figure: prints what choosing a server costs"]
 fn figure_of_a_routing_decision() {
