@@ -68,6 +68,37 @@ impl Session {
         }
     }
 
+    /// Has the held connection do what is ours as if the client ran it there: a cancel reaches it, and it takes no longer than a request may.
+    /// Whether it was cancelled, [`super::cancel::Running::was_cancelled`] says.
+    pub(super) async fn as_the_client<T>(
+        &mut self,
+        ask: impl AsyncFnOnce(&mut Session) -> Result<T, End>,
+    ) -> Result<T, End> {
+        let Some(held) = &self.held else { return ask(self).await };
+        let (running, shared) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared));
+        running.begin(&held.lease.server, &held.lease.key);
+        let asked = match self.live.load().query_timeout {
+            None => Some(ask(self).await),
+            Some(limit) => {
+                let mut asking = std::pin::pin!(ask(self));
+                match timeout(limit, &mut asking).await {
+                    Ok(asked) => Some(asked),
+                    Err(_) => {
+                        shared.telemetry.query_timed_out();
+                        tokio::join!(timeout(CANCEL_GRACE, asking), running.cancel(&shared.upstream)).0.ok()
+                    }
+                }
+            }
+        };
+        if !running.end() {
+            running.spared().await;
+        }
+        match asked {
+            Some(asked) => asked,
+            None => Err(self.lost(Broken::TooLate).await),
+        }
+    }
+
     async fn relay_within(
         &mut self,
         limit: Duration,

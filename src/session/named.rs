@@ -166,15 +166,11 @@ impl Session {
     /// Gives the held connection the session's names, unless the client cancels meanwhile: what is made may wait for locks. `false`: it
     /// did, and was told.
     pub(super) async fn put_by_name(&mut self, survey: &mut Survey, end: UnitEnd) -> Result<bool, End> {
-        let Some(held) = &self.held else { return Ok(true) };
-        let running = Arc::clone(&self.registration.running);
-        running.begin(&held.lease.server, &held.lease.key);
-        let put = self.put_names(survey).await;
-        if !running.end() {
-            running.spared().await;
+        if self.held.is_none() {
+            return Ok(true);
         }
-        put?;
-        if !running.was_cancelled() {
+        self.as_the_client(async |session| session.put_names(survey).await).await?;
+        if !self.registration.running.was_cancelled() {
             return Ok(true);
         }
         if self.status == b'I' || self.deferred.is_some() {

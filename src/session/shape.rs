@@ -56,20 +56,16 @@ impl Session {
     /// Has the held connection parse and describe what it is not known to have parsed as the client was told, which may wait for locks.
     /// `false`: the client has cancelled it, or it failed the transaction that the connection is in, and the client was told.
     pub(super) async fn ask_shapes(&mut self, survey: &mut Survey, end: UnitEnd) -> Result<bool, End> {
-        let is_within = self.is_mid_batch();
-        let Some(held) = &self.held else { return Ok(true) };
-        let running = Arc::clone(&self.registration.running);
-        running.begin(&held.lease.server, &held.lease.key);
-        let compared = self.compare_shapes(survey).await;
-        if !running.end() {
-            running.spared().await;
+        if self.held.is_none() {
+            return Ok(true);
         }
-        let failed = compared?;
+        let is_within = self.is_mid_batch();
+        let failed = self.as_the_client(async |session| session.compare_shapes(survey).await).await?;
         if is_within {
             return Ok(true);
         }
         let in_block = self.held.is_some() && self.status == b'T' && self.deferred.is_none();
-        if running.was_cancelled() {
+        if self.registration.running.was_cancelled() {
             if !in_block {
                 self.settle(b'I', None).await?;
             }

@@ -686,6 +686,29 @@ fn r15_a_shape_is_asked_as_if_the_client_ran_it() {
     }
 }
 
+/// Nor does that question take longer than a query may.
+#[test]
+fn r15_a_shape_is_not_asked_for_longer_than_a_query_may_take() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("reshape_limit");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0)");
+    let sidecache = Sidecache::build(cluster, &database).no_replicas().flag("--query-timeout", "2s").start();
+    sidecache.await_stream(cluster);
+    let mut client = sidecache.connect("app");
+    let text = "UPDATE t SET v = v + 1 RETURNING v";
+    client.run(&Batch::new().parse("s", text, &[]).describe_statement("s").sync()).expect("it lives");
+    direct.rows("CREATE TABLE made (x int)");
+    sidecache.await_stream(cluster);
+    direct.rows("BEGIN; LOCK TABLE t");
+    let run = Batch::new().bind("", "s", &[], Format::Text).execute("", 0).sync();
+    let answer = client.run(&run).expect("it lives");
+    direct.rows("COMMIT");
+    assert_eq!(answer[0].field(b'C').as_deref(), Some("57014"), "{answer:?}");
+    assert_eq!(tags(&client.run(&run).expect("it lives")), "2DCZ");
+    assert_eq!(direct.value("SELECT v FROM t"), "1");
+}
+
 #[test]
 #[ignore = "a figure: prints what choosing a server costs"]
 fn figure_of_a_routing_decision() {
