@@ -620,6 +620,14 @@ fn r15_rows_of_another_shape_are_not_sent_in_an_open_batch_either() {
         assert_eq!(tags(&answer), "EZ", "{answer:?}");
         assert_eq!(answer[0].field(b'C').as_deref(), Some("0A000"));
     }
+    direct.rows("DROP TABLE t");
+    for client in [&mut direct, &mut client] {
+        client.send(&begun).expect("it lives");
+        assert_eq!(tags(&client.read_until(b'C').expect("an answer")), "12TDC");
+        let answer = client.run(&run().sync()).expect("it lives");
+        assert_eq!(tags(&answer), "EZ", "{answer:?}");
+        assert_eq!(answer[0].field(b'C').as_deref(), Some("42P01"));
+    }
 }
 
 /// What the connection is asked about a statement's shape may wait for a lock: the client may cancel that, and hears of what fails its
