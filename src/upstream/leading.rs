@@ -275,10 +275,10 @@ impl Leading {
         self.history.oldest()
     }
 
-    /// The watch lost a server.
+    /// The watch lost a server, or has tried in vain to find it again: it is gone since the first time.
     pub(super) fn lost(&mut self, index: usize, now: Moment) {
         self.branches.lost(index);
-        self.gone.insert(index, now);
+        self.gone.entry(index).or_insert(now);
         self.forget_ended();
     }
 

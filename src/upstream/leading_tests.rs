@@ -228,6 +228,17 @@ fn r11_an_old_primary_leads_nobody_while_a_replica_is_on_a_later_timeline() {
     leading.lost(2, Moment::from_micros(301));
     assert_eq!(leading.primary_answered(0, &later, Role::Primary), Heard::Overtaken);
 
+    // The watch goes on trying to reach one that is gone, and says every time that it is.
+    let mut leading = outrun();
+    [300, 400, 299 + remembered].map(|now| leading.lost(2, Moment::from_micros(now)));
+    assert_eq!(leading.primary_answered(0, &later, Role::Primary), Heard::NewLife);
+    // It was there in between.
+    let mut leading = outrun();
+    leading.lost(2, Moment::from_micros(250));
+    replica_at(&mut leading, 2, 2, 1_000, 301);
+    leading.lost(2, Moment::from_micros(302));
+    assert_eq!(leading.primary_answered(0, &later, Role::Primary), Heard::Overtaken);
+
     // It had led.
     let mut leading = Leading::new(S);
     leading.primary_answered(0, &primary(7, 1, 100, 1_000), Role::Unknown);
