@@ -38,8 +38,10 @@ struct State {
     /// Slots given out, and one for each idle connection.
     taken: usize,
     waiters: VecDeque<oneshot::Sender<Grant>>,
-    /// Those whom the server would take no connection from: they wait for one that is open, and not for a slot.
+    /// Those whom the server would take no connection from: they wait for one that is open, or for the place of one that closes.
     hopeful: VecDeque<oneshot::Sender<Grant>>,
+    /// Counts the slots that came free while nobody was there to take them.
+    closed: u64,
 }
 
 #[derive(Debug)]
@@ -102,19 +104,9 @@ impl Pool {
         Claim::Wait(Waiting { receiver, pool: Some(Arc::clone(self)), is_hopeful: false })
     }
 
-    /// An idle connection, or a place in the queue for one that others give back. `None`: there are none.
-    pub(super) fn hope(self: &Arc<Self>) -> Option<Claim> {
-        let mut state = self.state.lock();
-        if let Some(idle) = state.idle.pop() {
-            drop(state);
-            return Some(Claim::Granted(Grant { slot: Slot::of(self), parked: Some(idle.parked) }));
-        }
-        if state.taken == 0 {
-            return None;
-        }
-        let (sender, receiver) = oneshot::channel();
-        state.hopeful.push_back(sender);
-        Some(Claim::Wait(Waiting { receiver, pool: Some(Arc::clone(self)), is_hopeful: true }))
+    /// How often a slot came free: for who is about to open a connection, and may be refused ([`Slot::hope`]).
+    pub(super) fn closed(&self) -> u64 {
+        self.state.lock().closed
     }
 
     /// An idle connection, if there is one.
@@ -205,7 +197,8 @@ impl Pool {
         {
             return Next::Waiter(waiter);
         }
-        if parked.is_some()
+        // The server may take another in the place of one that has closed. Who is refused again wakes nobody by that (`Slot::hope`).
+        if (parked.is_some() || state.taken <= live.pool_size)
             && let Some(hopeful) = state.hopeful.pop_front()
         {
             return Next::Waiter(hopeful);
@@ -219,6 +212,7 @@ impl Pool {
             }
             None => {
                 state.taken -= 1;
+                state.closed += 1;
                 Next::Done
             }
         }
@@ -264,6 +258,60 @@ impl Slot {
         }
     }
 
+    /// For who was refused a connection because the server has as many as it takes: an idle one, or a place in the queue for one of
+    /// those that others have. The right to try again, if a slot came free since [`Pool::closed`] said `closed`, before the attempt: nobody
+    /// was there to be woken then. `None`: there are no others, and whoever hopes is told so.
+    ///
+    /// The slot held no connection, so it wakes nobody who hopes: each attempt follows upon a connection that has come back or closed, and two
+    /// that are refused cannot wake one another for ever. Who waits for a slot gets it, and hopes after that.
+    pub(super) fn hope(mut self, closed: u64) -> Option<Claim> {
+        let pool = Arc::clone(self.pool.as_ref()?);
+        let mut state = pool.state.lock();
+        if let Some(idle) = state.idle.pop() {
+            // One of the two slots.
+            state.taken -= 1;
+            drop(state);
+            return Some(Claim::Granted(Grant { slot: self, parked: Some(idle.parked) }));
+        }
+        if state.closed != closed {
+            drop(state);
+            return Some(Claim::Granted(Grant { slot: self, parked: None }));
+        }
+        let waiter = state.waiters.pop_front();
+        if waiter.is_none() {
+            self.pool = None;
+            state.taken -= 1;
+        }
+        if state.taken == 0 {
+            let disappointed = std::mem::take(&mut state.hopeful);
+            drop(state);
+            drop(disappointed);
+            pool.terms.gate.returned();
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        state.hopeful.push_back(sender);
+        drop(state);
+        match waiter {
+            // Who has left gives the slot back by dropping it.
+            Some(waiter) => drop(waiter.send(Grant { slot: self, parked: None })),
+            None => pool.terms.gate.returned(),
+        }
+        Some(Claim::Wait(Waiting { receiver, pool: Some(pool), is_hopeful: true }))
+    }
+
+    /// The slot with an idle connection, if one has come back meanwhile.
+    pub(super) fn or_idle(self) -> Grant {
+        let idle = self.pool.as_ref().and_then(|pool| {
+            let mut state = pool.state.lock();
+            let idle = state.idle.pop()?;
+            // One of the two slots.
+            state.taken -= 1;
+            Some(idle)
+        });
+        Grant { slot: self, parked: idle.map(|idle| idle.parked) }
+    }
+
     /// Another idle connection for one that proved broken; the slot stays either way.
     pub(super) fn another(&self) -> Option<Grant> {
         self.pool.as_ref()?.claim_idle()
@@ -288,7 +336,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// What the pool gave by `deadline`, if anything; who has waited long enough may have one of the reserve.
+    /// What the pool gave by `deadline`, if anything; who has waited long enough may have one of the reserve. Nothing before it: there is
+    /// nothing to hope for.
     pub(super) async fn granted(mut self, deadline: tokio::time::Instant) -> Option<Grant> {
         let reserved = self.pool.as_ref().and_then(|pool| {
             let live = pool.terms.live.load();

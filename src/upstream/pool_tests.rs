@@ -92,6 +92,60 @@ async fn what_was_given_to_one_who_then_left_goes_to_the_next() {
     assert!(third.granted(later()).await.is_some());
 }
 
+fn hoping(claim: Option<Claim>) -> Waiting {
+    match claim {
+        Some(Claim::Wait(waiting)) => waiting,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn r24_who_was_refused_comes_in_the_place_of_one_that_closes() {
+    let pool = pool(3);
+    let first = granted(&pool);
+    let closed = pool.closed();
+    let (second, third) = (granted(&pool), granted(&pool));
+    let (second, third) = (hoping(second.slot.hope(closed)), hoping(third.slot.hope(closed)));
+    assert_eq!((pool.counts().open, pool.counts().waiting), (1, 2));
+    drop(first);
+    let second = second.granted(later()).await.unwrap();
+    assert!(second.parked.is_none());
+    assert_eq!((pool.counts().open, pool.counts().waiting), (1, 1), "one for one");
+    // Refused again it wakes nobody, and as the last it leaves nobody to hope.
+    assert!(second.slot.hope(pool.closed()).is_none());
+    assert!(third.granted(later()).await.is_none());
+    assert_eq!(pool.counts(), PoolCounts::default());
+}
+
+#[tokio::test]
+async fn r24_what_closes_while_one_is_being_refused_is_not_missed() {
+    let pool = pool(3);
+    let (first, second, third) = (granted(&pool), granted(&pool), granted(&pool));
+    let closed = pool.closed();
+    drop(first);
+    let Some(Claim::Granted(again)) = second.slot.hope(closed) else { panic!("it may try again") };
+    let closed = pool.closed();
+    let second = hoping(again.slot.hope(closed));
+    let (connection, _peer) = parked();
+    third.slot.give_back(connection, Instant::now());
+    assert!(second.granted(later()).await.unwrap().parked.is_some());
+}
+
+#[tokio::test]
+async fn r24_who_is_refused_hands_its_slot_to_who_waits_for_one() {
+    let pool = pool(2);
+    let (first, second) = (granted(&pool), granted(&pool));
+    let third = waiting(&pool);
+    let second = hoping(second.slot.hope(pool.closed()));
+    let third = third.granted(later()).await.unwrap();
+    assert!(third.parked.is_none());
+    let third = hoping(third.slot.hope(pool.closed()));
+    drop(first);
+    assert!(second.granted(later()).await.is_some(), "who came first");
+    drop(third);
+    assert!(pool.is_empty());
+}
+
 #[tokio::test]
 async fn a_connection_given_back_goes_to_the_first_who_waits() {
     let pool = pool(1);

@@ -17,6 +17,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// A server counts a connection that has been closed until its process has ended: who comes in its place and is refused looks
+/// again after so long, so often.
+const LEAVING: Duration = Duration::from_millis(50);
+const LEAVING_LOOKS: u32 = 10;
+
 /// One configured server, its pools and what is known of it.
 #[derive(Debug)]
 pub struct Server {
@@ -223,11 +228,13 @@ impl Server {
         let most = self.terms.live.load().pool_timeout;
         let deadline = Instant::now() + most;
         let mut grant = self.granted(&pool).await?;
+        let mut patience = 0;
         loop {
             let slot = match self.usable(grant) {
                 Ok(lease) => return Ok(lease),
                 Err(slot) => slot,
             };
+            let closed = pool.closed();
             // Seldom needed and large: it would take its room in the future of every statement.
             let opened = Box::pin(self.open(account, database)).await;
             pool.prove(opened.is_ok());
@@ -237,12 +244,24 @@ impl Server {
                 Err(error) if error.is_full() && self.role() == Role::Primary => error,
                 Err(error) => return Err(error),
             };
-            drop(slot);
+            if patience > 0 && Instant::now() + LEAVING < deadline {
+                patience -= 1;
+                tokio::time::sleep(LEAVING).await;
+                grant = slot.or_idle();
+                continue;
+            }
             // The server takes no more connections: those that are there are shared.
-            grant = match pool.hope().ok_or(refused)? {
-                Claim::Granted(grant) => grant,
-                Claim::Wait(waiting) => Box::pin(waiting.granted(deadline)).await.ok_or(LeaseError::Saturated(most))?,
+            grant = match slot.hope(closed) {
+                Some(Claim::Granted(grant)) => grant,
+                Some(Claim::Wait(waiting)) => match Box::pin(waiting.granted(deadline)).await {
+                    Some(grant) => grant,
+                    None if Instant::now() < deadline => return Err(refused),
+                    None => return Err(LeaseError::Saturated(most)),
+                },
+                None => return Err(refused),
             };
+            // Where there is none with it, one has just been closed.
+            patience = if grant.parked.is_none() { LEAVING_LOOKS } else { 0 };
         }
     }
 

@@ -82,6 +82,29 @@ async fn r24_a_refused_connect_lets_the_next_try() {
     assert!(second.is_ok());
 }
 
+/// A role with CONNECTION LIMIT 1, by a server that counts what has closed for a moment longer.
+#[tokio::test]
+async fn r24_who_is_refused_for_the_limit_gets_in_when_a_connection_closes_and_does_not_ask_all_the_time() {
+    let fake = Fake::start().await;
+    let server = fake.server(3, LONG);
+    server.observed(Seen { role: Role::Primary, ..fresh() }, None);
+    let shop = account(None);
+    let (first, _peer) = open(&fake, &server).await;
+    let lends = async || server.lease(&shop, "shop").await.map(Lease::release);
+    let both = async { tokio::join!(lends(), lends()) };
+    let serves = async {
+        fake.refuse("53300").await;
+        fake.refuse("53300").await;
+        let again = tokio::time::timeout(LEAVING * 3, fake.accept()).await;
+        assert!(again.is_err(), "nothing has closed");
+        drop(first);
+        fake.refuse("53300").await;
+        fake.welcome().await
+    };
+    let (both, _peer) = tokio::time::timeout(LONG / 10, async { tokio::join!(both, serves) }).await.unwrap();
+    assert!(both.0.is_ok() && both.1.is_ok(), "it is handed on: {both:?}");
+}
+
 #[tokio::test]
 async fn a_wrong_login_spoils_nothing_for_the_right_one() {
     let fake = Fake::start().await;
