@@ -389,10 +389,16 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(pool) = &self.pool {
             self.receiver.close();
-            // A grant still in the channel goes on to the next by its own drop, once this returns.
             let mut state = pool.state.lock();
             state.waiters.retain(|waiter| !waiter.is_closed());
             state.hopeful.retain(|waiter| !waiter.is_closed());
+            drop(state);
+            // A grant still in the channel goes on to the next, with its connection.
+            match self.receiver.try_recv() {
+                Ok(Grant { slot, parked: Some(parked) }) => slot.give_back(parked, Instant::now()),
+                Ok(Grant { slot, parked: None }) => drop(slot),
+                Err(_) => {}
+            }
         }
     }
 }

@@ -92,6 +92,17 @@ async fn what_was_given_to_one_who_then_left_goes_to_the_next() {
     assert!(third.granted(later()).await.is_some());
 }
 
+#[tokio::test]
+async fn a_connection_that_was_given_to_one_who_then_left_is_kept() {
+    let pool = pool(1);
+    let first = granted(&pool);
+    let (second, third) = (waiting(&pool), waiting(&pool));
+    let (connection, _peer) = parked();
+    first.slot.give_back(connection, Instant::now());
+    drop(second);
+    assert!(third.granted(later()).await.unwrap().parked.is_some(), "not closed, nor another opened beside it");
+}
+
 fn hoping(claim: Option<Claim>) -> Waiting {
     match claim {
         Some(Claim::Wait(waiting)) => waiting,
