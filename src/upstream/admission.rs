@@ -3,7 +3,7 @@
 //! account and database; on a replica, which knows the same roles, while the primary is not there. Knows no client.
 
 use super::control::{Control, ControlError};
-use super::{Account, LeaseError, Site, Upstream};
+use super::{Account, LeaseError, Server, Site, Upstream};
 use crate::types::Moment;
 use crate::wire::backend::{Failure, failure_frame};
 use parking_lot::Mutex;
@@ -54,15 +54,7 @@ impl Upstream {
         self.terms.gate.pass().await;
         let now = Moment::now();
         self.decided().await;
-        let mut asked = self.primary();
-        let mut outcome = asked.try_login(account, database).await;
-        for (_, replica) in self.replicas() {
-            if !matches!(outcome, Err(LeaseError::Unreachable { .. })) {
-                break;
-            }
-            asked = replica;
-            outcome = asked.try_login(account, database).await;
-        }
+        let (asked, outcome) = self.ask_any(account, database).await;
         match outcome {
             // The role's CONNECTION LIMIT, spent by connections that the pool shares out: PostgreSQL checks it after the
             // proof and after NOLOGIN (InitializeSessionUserId in miscinit.c), and before what is asked here. Who is beyond it
@@ -82,6 +74,23 @@ impl Upstream {
         }
         *admitted = Some(now);
         Ok(())
+    }
+
+    /// What the first server says that can be reached; if none can, why not the primary. Those that the watch cannot reach either come
+    /// last: each would hold the client up for as long as connecting may take, and two of them for longer than a login may.
+    async fn ask_any(&self, account: &Account, database: &str) -> (&Arc<Server>, Result<(), LeaseError>) {
+        let primary = self.primary();
+        let replicas = self.replicas().map(|(_, replica)| replica);
+        let (silent, heard): (Vec<_>, Vec<_>) = std::iter::once(primary).chain(replicas).partition(|s| s.is_silent());
+        let mut why_not = None;
+        for server in heard.into_iter().chain(silent) {
+            match server.try_login(account, database).await {
+                Err(cause @ LeaseError::Unreachable { .. }) if Arc::ptr_eq(server, primary) => why_not = Some(cause),
+                Err(LeaseError::Unreachable { .. }) => {}
+                outcome => return (server, outcome),
+            }
+        }
+        (primary, Err(why_not.expect("the primary has been asked")))
     }
 }
 

@@ -99,6 +99,11 @@ impl Server {
         self.evidence.seen().role
     }
 
+    /// Whether the watch cannot reach it. Before its first attempt it is not known to.
+    pub(super) fn is_silent(&self) -> bool {
+        self.role() == Role::Unknown && self.evidence.is_tried()
+    }
+
     /// Requests sent and not yet answered; the session counts them by [`Server::request`].
     pub fn outstanding(&self) -> usize {
         self.outstanding.load(Ordering::Relaxed)
