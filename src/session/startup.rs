@@ -426,8 +426,12 @@ impl Session {
             () = self.shared.stop_newcomers.cancelled() => return Err(shutting_down()),
         };
         drop(waiting);
-        let lease = match (leased, known) {
-            (Ok(lease), _) => lease,
+        let asked = match leased {
+            Ok(lease) => self.ask_greeting_in_time(lease, made, catalog).await?,
+            Err(error) => Err(error),
+        };
+        let greeting = match (asked, known) {
+            (Ok(greeting), _) => greeting,
             // The last word is better than none: hits and replicas need no primary.
             (
                 Err(LeaseError::Unreachable { .. } | LeaseError::Unlike { .. } | LeaseError::Saturated(_)),
@@ -435,7 +439,6 @@ impl Session {
             ) => return Ok(known),
             (Err(error), _) => return Err(no_connection(&mut self.client, error).await),
         };
-        let greeting = self.ask_greeting(lease, made, catalog).await?;
         let mut greetings = self.shared.common.greetings.0.lock();
         if greetings.len() >= GREETINGS_KEPT {
             greetings.clear();
@@ -443,6 +446,33 @@ impl Session {
         let greeting = Arc::new(greeting);
         greetings.insert(key, Arc::clone(&greeting));
         Ok(greeting)
+    }
+
+    /// As [`Session::ask_greeting`], in the time in which a new connection would have to be there: one that was idle says nothing of whether
+    /// its server still answers. The client is not listened to meanwhile, and has not left for longer than that.
+    async fn ask_greeting_in_time(
+        &mut self,
+        lease: Lease,
+        made: Moment,
+        catalog: CatalogVersion,
+    ) -> Result<Result<Greeting, LeaseError>, End> {
+        let (server, shared) = (Arc::clone(&lease.server), Arc::clone(&self.shared));
+        let limit = shared.config.connect_timeout;
+        let waiting = self.registration.running.wait();
+        let asked = tokio::select! {
+            asked = tokio::time::timeout(limit, self.ask_greeting(lease, made, catalog)) => asked.ok(),
+            () = shared.stop_newcomers.cancelled() => return Err(shutting_down()),
+        };
+        drop(waiting);
+        if let Some(asked) = asked {
+            return asked.map(Ok);
+        }
+        self.held = None;
+        server.doubt();
+        Ok(Err(LeaseError::Unreachable {
+            server: server.target().to_string(),
+            cause: format!("no answer within {limit:?}"),
+        }))
     }
 
     /// Puts this session's settings on a connection of the primary's, and looks at what it reports.

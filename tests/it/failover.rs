@@ -3,10 +3,12 @@
 //! what the servers have.
 
 use crate::harness::cluster::Cluster;
+use crate::harness::faults::Stalled;
 use crate::harness::http;
 use crate::harness::process::Signal;
 use crate::harness::proxy::{Door, FaultProxy, Silence};
 use crate::harness::sidecache::Sidecache;
+use crate::harness::usage::descendants;
 use crate::harness::wire::{Batch, Login, Wire, rows, tags};
 use crate::harness::{eventually, within};
 use crate::watched::Watched;
@@ -431,6 +433,34 @@ fn r24_a_replica_that_freezes_holds_up_no_read_for_good() {
         reader.rows(read);
         (on_replica() > before).then_some(())
     });
+}
+
+/// The primary and the replica that is asked first stand still: a client that comes then is let in by the other replica, and greeted as the
+/// last was, though an idle connection to the primary seems to be there.
+#[test]
+fn r24_who_comes_while_most_servers_are_frozen_is_let_in_and_greeted() {
+    let cluster = Cluster::build().replicas(2).start();
+    let database = cluster.database("most_frozen");
+    let sidecache = Sidecache::build(&cluster, &database)
+        .flag("--connect-timeout", "2s")
+        .flag("--auth-timeout", "3s")
+        .flag("--auth-refresh", "1s")
+        .start();
+    sidecache.await_status("replicas to be ready", |status| {
+        [1, 2].iter().all(|&at| status["servers"][at]["state"] == "ready" && status["servers"][at]["role"] == "replica")
+    });
+    sidecache.connect("app").rows("SELECT 1");
+    let frozen = [Stalled::new(descendants(cluster.primary.pid())), cluster.freeze(0)];
+    sidecache.await_status("the frozen to be lost", |status| {
+        [0, 1].iter().all(|&at| status["servers"][at]["role"] == "unknown")
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    for _ in 0..2 {
+        let began = Instant::now();
+        sidecache.connect("app");
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+    drop(frozen);
 }
 
 /// Another database takes the name of the one that is served (a restore that is swapped in): the connections that replicas keep open are to
