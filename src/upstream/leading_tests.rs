@@ -230,7 +230,7 @@ fn r11_an_old_primary_leads_nobody_while_a_replica_is_on_a_later_timeline() {
 
     // The watch goes on trying to reach one that is gone, and says every time that it is.
     let mut leading = outrun();
-    [300, 400, 299 + remembered].map(|now| leading.lost(2, Moment::from_micros(now)));
+    [300, 400, 299 + remembered].into_iter().for_each(|now| leading.lost(2, Moment::from_micros(now)));
     assert_eq!(leading.primary_answered(0, &later, Role::Primary), Heard::NewLife);
     // It was there in between.
     let mut leading = outrun();
