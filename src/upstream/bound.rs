@@ -1,6 +1,6 @@
 //! Our streams as tokio-postgres knows TLS: it is told that TLS is there already, and what the login can be bound to. Encrypts nothing.
 
-use crate::wire::binding;
+use crate::wire::binding::Bindable;
 use crate::wire::stream::Stream;
 use std::future::{Ready, ready};
 use std::io;
@@ -12,10 +12,10 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 /// Takes a stream for what it is, with TLS or without.
 pub(super) struct AsItIs;
 
-/// The stream, and the hash of the server's certificate.
+/// The stream, and what the login can be bound to.
 pub(super) struct Bound {
     stream: Stream,
-    end_point: Option<Vec<u8>>,
+    bindable: Bindable,
 }
 
 impl TlsConnect<Stream> for AsItIs {
@@ -24,14 +24,20 @@ impl TlsConnect<Stream> for AsItIs {
     type Future = Ready<io::Result<Bound>>;
 
     fn connect(self, stream: Stream) -> Self::Future {
-        let end_point = binding::of_server(&stream);
-        ready(Ok(Bound { stream, end_point }))
+        let bindable = Bindable::of_server(&stream);
+        ready(Ok(Bound { stream, bindable }))
     }
 }
 
 impl TlsStream for Bound {
     fn channel_binding(&self) -> ChannelBinding {
-        self.end_point.clone().map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
+        match &self.bindable {
+            Bindable::EndPoint(hash) => ChannelBinding::tls_server_end_point(hash.clone()),
+            // tokio-postgres says that it could bind only where it has something to bind to. A server that offers it gets this, which is the
+            // hash of nothing, and refuses; one that does not is told that we could.
+            Bindable::Hashless => ChannelBinding::tls_server_end_point(Vec::new()),
+            Bindable::Nothing => ChannelBinding::none(),
+        }
     }
 }
 

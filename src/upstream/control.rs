@@ -3,10 +3,12 @@
 
 use super::bound::AsItIs;
 use super::dialect::{ACCESS, Dialect};
+use super::login::HASHLESS;
 use super::transport::Target;
 use super::{Account, LoginProof};
 use crate::config::ChannelBinding;
 use crate::types::{Epoch, Lsn, Moment};
+use crate::wire::binding::Bindable;
 use ring::digest;
 use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
@@ -89,7 +91,10 @@ impl Control {
             if let LoginProof::Password(secret) = &account.proof {
                 config.password(&secret.0);
             }
-            let goes_without = target.may_go_without(&stream);
+            let is_hashless =
+                target.channel_binding != ChannelBinding::Disable && Bindable::of_server(&stream) == Bindable::Hashless;
+            // That the server refuses what cannot be bound is no reason to go without TLS.
+            let goes_without = target.may_go_without(&stream) && !is_hashless;
             let (client, connection) = match config.connect_raw(stream, AsItIs).await {
                 Err(refused)
                     if goes_without && refused.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) =>
@@ -97,6 +102,12 @@ impl Control {
                     let stream = target.open_in_clear().await.map_err(|e| ControlError(e.to_string()))?;
                     // What was told on TLS is what counts if neither way leads in.
                     config.connect_raw(stream, AsItIs).await.map_err(|_| refused)?
+                }
+                Err(refused)
+                    if is_hashless && refused.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) =>
+                {
+                    let ControlError(cause) = refused.into();
+                    return Err(ControlError(format!("{cause}; {HASHLESS}")));
                 }
                 outcome => outcome?,
             };

@@ -7,9 +7,10 @@ use super::scram::{Binding, KeyProof, ScramError};
 use super::transport::Target;
 use super::{Account, BackendKey, LeaseError, LoginProof};
 use crate::config::ChannelBinding;
+use crate::wire::binding::Bindable;
+use crate::wire::challenge;
 use crate::wire::stream::Stream;
 use crate::wire::toil;
-use crate::wire::{binding, challenge};
 use bytes::{Bytes, BytesMut};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{
@@ -108,24 +109,23 @@ enum Cleartext {
 #[derive(Debug)]
 struct Channel {
     wanted: ChannelBinding,
-    /// The hash of the server's certificate.
-    end_point: Option<Vec<u8>>,
+    bindable: Bindable,
 }
 
 impl Channel {
     fn of(target: &Target, stream: &Stream) -> Self {
-        let end_point = match target.channel_binding {
-            ChannelBinding::Disable => None,
-            ChannelBinding::Prefer | ChannelBinding::Require => binding::of_server(stream),
+        let bindable = match target.channel_binding {
+            ChannelBinding::Disable => Bindable::Nothing,
+            ChannelBinding::Prefer | ChannelBinding::Require => Bindable::of_server(stream),
         };
-        Channel { wanted: target.channel_binding, end_point }
+        Channel { wanted: target.channel_binding, bindable }
     }
 
     /// Whether the server may do without.
     fn may_stay_unbound(&self) -> Result<(), Failure> {
         match self.wanted {
             ChannelBinding::Disable | ChannelBinding::Prefer => Ok(()),
-            ChannelBinding::Require if self.end_point.is_none() => {
+            ChannelBinding::Require if !matches!(self.bindable, Bindable::EndPoint(_)) => {
                 Err(unprovable("channel binding is required, and there is no TLS certificate to bind to"))
             }
             ChannelBinding::Require => {
@@ -174,6 +174,10 @@ fn broken(what: &str) -> Failure {
 
 /// SQLSTATE `invalid_authorization_specification`.
 const UNAUTHORIZED: &str = "28000";
+
+/// Why there is no login to a server that offers channel binding.
+pub(super) const HASHLESS: &str = "no login can be bound to the server's certificate, whose signature names no hash (as Ed25519, RSA-PSS): \
+                                   channel_binding=disable goes without";
 
 fn unprovable(what: &str) -> Failure {
     Failure::Refused { frame: message::error_response(UNAUTHORIZED, what), proven: false, unasked: false }
@@ -244,9 +248,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     async fn authenticate(&mut self, cleartext: Cleartext, channel: Channel, account: &Account) -> Result<(), Failure> {
         let mut out = BytesMut::new();
         let request = self.hear_authentication().await?;
-        if !matches!(&request, Request::Sasl(mechanisms) if offers(mechanisms, SCRAM_SHA_256_PLUS))
-            || channel.end_point.is_none()
-        {
+        let offers_plus = matches!(&request, Request::Sasl(mechanisms) if offers(mechanisms, SCRAM_SHA_256_PLUS));
+        if !offers_plus || !matches!(channel.bindable, Bindable::EndPoint(_)) {
             channel.may_stay_unbound()?;
         }
         match request {
@@ -263,13 +266,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 frontend::password_message(answer.as_bytes(), &mut out)?;
             }
             Request::Sasl(mechanisms) => {
-                let binding = match channel.end_point {
-                    Some(hash) if offers(&mechanisms, SCRAM_SHA_256_PLUS) => Binding::EndPoint(hash),
+                let binding = match channel.bindable {
+                    Bindable::EndPoint(hash) if offers_plus => Binding::EndPoint(hash),
+                    // As libpq: to go without is the owner's decision, not that of whoever shows such a certificate.
+                    Bindable::Hashless if offers_plus => return Err(unprovable(HASHLESS)),
                     _ if !offers(&mechanisms, SCRAM_SHA_256) => {
                         return Err(unprovable("the server offers no SASL mechanism that is known here"));
                     }
-                    Some(_) => Binding::NotOffered,
-                    None => Binding::Impossible,
+                    Bindable::EndPoint(_) | Bindable::Hashless => Binding::NotOffered,
+                    Bindable::Nothing => Binding::Impossible,
                 };
                 return match &account.proof {
                     LoginProof::ScramKeys { client, server } => self.prove_keys(binding, client, server).await,

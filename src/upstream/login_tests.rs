@@ -6,7 +6,11 @@ use crate::upstream::fake::{Fake, account, authentication, frame, greeting, star
 use tokio::io::{AsyncReadExt, DuplexStream};
 
 fn channel(end_point: Option<&[u8]>) -> Channel {
-    Channel { wanted: ChannelBinding::Prefer, end_point: end_point.map(<[u8]>::to_vec) }
+    Channel { wanted: ChannelBinding::Prefer, bindable: bindable(end_point) }
+}
+
+fn bindable(end_point: Option<&[u8]>) -> Bindable {
+    end_point.map_or(Bindable::Nothing, |hash| Bindable::EndPoint(hash.to_vec()))
 }
 
 /// Logs in at a server that says all of this whatever it hears, and then closes.
@@ -201,6 +205,29 @@ async fn a_proof_is_bound_to_the_servers_certificate_where_that_is_offered() {
     }
 }
 
+/// Whoever stands between can show a certificate that nothing can be bound to, and take the offer out; the server is to hear of that.
+#[tokio::test]
+async fn r25_a_certificate_that_no_proof_can_be_bound_to_is_no_way_around_it() {
+    let login = async |mechanisms: &[u8]| {
+        let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
+        theirs.write_all(&authentication(10, mechanisms)).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let channel = Channel { wanted: ChannelBinding::Prefer, bindable: Bindable::Hashless };
+        let outcome = login(&mut ours, Cleartext::Kept, channel, &account(Some("secret")), "shop", &[]).await;
+        drop(ours);
+        let mut sent = Vec::new();
+        theirs.read_to_end(&mut sent).await.unwrap();
+        (outcome, String::from_utf8_lossy(&sent).into_owned())
+    };
+    let (outcome, sent) = login(b"SCRAM-SHA-256\0\0").await;
+    is_broken(outcome);
+    assert!(sent.contains("y,,n="), "{sent:?}");
+    let (outcome, sent) = login(b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0").await;
+    let refused = is_refused(outcome);
+    assert_eq!((refused.sqlstate.as_str(), refused.message.as_str()), ("28000", HASHLESS));
+    assert!(!sent.contains(",,n="), "{sent:?}");
+}
+
 #[tokio::test]
 async fn bytes_stuffed_behind_the_answer_to_ssl_request_never_count() {
     let fake = Fake::start().await;
@@ -270,8 +297,7 @@ async fn no_login_goes_unbound_where_that_is_required() {
         let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
         theirs.write_all(&says).await.unwrap();
         theirs.shutdown().await.unwrap();
-        let end_point = end_point.map(|hash| hash.to_vec());
-        let channel = Channel { wanted: ChannelBinding::Require, end_point };
+        let channel = Channel { wanted: ChannelBinding::Require, bindable: bindable(end_point.map(|hash| &hash[..])) };
         let outcome = login(&mut ours, Cleartext::Taken, channel, &account(Some("secret")), "shop", &[]).await;
         let refused = is_refused(outcome);
         assert_eq!(refused.sqlstate, "28000", "{says:?}");

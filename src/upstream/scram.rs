@@ -13,7 +13,7 @@ pub(super) enum Binding {
     EndPoint(Vec<u8>),
     /// We could, and the server did not offer it. A server that did refuses: somebody took its offer out.
     NotOffered,
-    /// We cannot: there is no TLS, or nothing to bind to in it.
+    /// We cannot, or may not: there is no TLS, or the owner wants none of it.
     Impossible,
 }
 

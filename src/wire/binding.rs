@@ -34,9 +34,22 @@ pub fn shown_by_client(stream: &Stream) -> Option<Shown> {
     Some(Shown { common_name: read.and_then(|certificate| certificate.subject_common_name()) })
 }
 
-/// The hash of the certificate that the server at the other end showed.
-pub fn of_server(stream: &Stream) -> Option<Vec<u8>> {
-    let Stream::TlsClient(tls) = stream else { return None };
-    let certificate = tls.get_ref().1.peer_certificates()?.first()?;
-    Some(end_point(certificate)?.0)
+/// What a proof to the server at the other end can be bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bindable {
+    /// The hash of the certificate that it showed.
+    EndPoint(Vec<u8>),
+    /// There is TLS, and its certificate's signature names no hash (as Ed25519): whoever stands between may have chosen it for that.
+    Hashless,
+    /// There is no TLS.
+    Nothing,
+}
+
+impl Bindable {
+    pub fn of_server(stream: &Stream) -> Self {
+        let Stream::TlsClient(tls) = stream else { return Bindable::Nothing };
+        let certificate = tls.get_ref().1.peer_certificates().and_then(|all| all.first());
+        let hash = certificate.and_then(|certificate| end_point(certificate));
+        hash.map_or(Bindable::Hashless, |(hash, _)| Bindable::EndPoint(hash))
+    }
 }
