@@ -103,9 +103,7 @@ impl Control {
                     // What was told on TLS is what counts if neither way leads in.
                     config.connect_raw(stream, AsItIs).await.map_err(|_| refused)?
                 }
-                Err(refused)
-                    if is_hashless && refused.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) =>
-                {
+                Err(refused) if is_hashless && refused.code().is_some_and(refuses_binding) => {
                     let ControlError(cause) = refused.into();
                     return Err(ControlError(format!("{cause}; {HASHLESS}")));
                 }
@@ -186,6 +184,11 @@ impl Control {
         let row = rows.first().map(Vec::as_slice).unwrap_or_default();
         Probe::read(sent, row).ok_or_else(|| ControlError(format!("a probe's answer makes no sense: {row:?}")))
     }
+}
+
+/// Whether a server that was to check what a login is bound to may say this: it found another hash, or none (`be_tls_get_certificate_hash`).
+fn refuses_binding(code: &SqlState) -> bool {
+    [SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::INTERNAL_ERROR].contains(code)
 }
 
 /// What a server said of itself.

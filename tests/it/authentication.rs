@@ -6,6 +6,9 @@ use crate::harness::postgres::hand_over;
 use crate::harness::process::Signal;
 use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
 use crate::harness::wire::{Login, Wire, WireError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -312,6 +315,54 @@ fn r25_channel_binding_holds_on_both_sides() {
         sidecache.await_stream(&cluster);
         // Without TLS nothing is offered that could not be kept.
         assert_eq!(refusal(sidecache.try_connect("app")), None);
+    }
+}
+
+/// A PostgreSQL whose certificate is signed by Ed25519 offers channel binding all the same, and libpq refuses to go without unless it is told
+/// to: so do our own connections and the clients'.
+#[test]
+fn r25_a_servers_certificate_that_names_no_hash_does_as_with_libpq() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).expect("our own directory");
+    let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
+    let made = CertificateParams::new(["localhost".to_owned()]).expect("a name").self_signed(&key);
+    let (shown, secret) = (directory.path().join("server.crt"), directory.path().join("server.key"));
+    std::fs::write(&shown, made.expect("a certificate").pem()).expect("our own directory");
+    // Without the public half, which is the form that OpenSSL reads.
+    let der = [b"\x30\x2e\x02\x01\0", &key.serialize_der()[5..48]].concat();
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der));
+    std::fs::write(&secret, pem).expect("our own directory");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).expect("our own file");
+    hand_over(&secret);
+    let cluster = Cluster::build()
+        .replicas(0)
+        .setting("ssl = on")
+        .setting(&format!("ssl_cert_file = '{}'", shown.display()))
+        .setting(&format!("ssl_key_file = '{}'", secret.display()))
+        .start();
+    let database = cluster.database("hashless");
+    for (ssl_mode, binding, works) in
+        [("require", "disable", true), ("require", "prefer", false), ("prefer", "prefer", false)]
+    {
+        let url =
+            |user| format!("{}?sslmode={ssl_mode}&channel_binding={binding}", cluster.primary_url(user, &database));
+        if ssl_mode == "require" {
+            let mut psql = cluster.program("psql");
+            psql.env("HOME", "/nonexistent").args(["-XAtc", "SELECT 1", &url("app")]);
+            let output = psql.output().expect("psql runs");
+            assert_eq!(output.status.success(), works, "{binding}: {output:?}");
+        }
+        let build = Sidecache::build(&cluster, &database).primary(&url("sidecache"));
+        let (_, out, _) = build.run("check", &[]);
+        assert_eq!(out.contains("ok    primary"), works, "{ssl_mode}, {binding}: {out}");
+        assert_eq!(out.contains("channel_binding=disable goes without"), !works, "{ssl_mode}, {binding}: {out}");
+        let sidecache = build.spawn();
+        let told = eventually("an answer", || match sidecache.try_connect("app") {
+            Err(WireError::Io(_)) => None,
+            outcome => Some(refusal(outcome)),
+        });
+        let says = told.as_ref().map(|(sqlstate, text)| (sqlstate.as_str(), text.contains("channel_binding=disable")));
+        assert_eq!(says, (!works).then_some(("28000", true)), "{ssl_mode}, {binding}: {told:?}");
     }
 }
 
