@@ -123,6 +123,7 @@
 //!
 //! **Towards servers** the login is bound to the server's certificate where TLS allows it, our own connections included.
 //! `channel_binding=require` in a server's URL refuses any other, `disable` forgoes it, as with libpq.
+//! A server whose certificate is signed by Ed25519 or RSA-PSS needs `disable`: nothing can be bound to it.
 //!
 //! `auth_query` is run by Sidecache's own user with `search_path = pg_catalog`, the name as parameter. That user needs no superuser: let a
 //! function look up, and nobody else call it.

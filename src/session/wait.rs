@@ -33,7 +33,6 @@ impl Session {
                     Ok(said) => {
                         held.batch_open &= round.status.is_none();
                         self.client.output.extend_from_slice(&said);
-                        self.client.flush().await?;
                         false
                     }
                     Err(broken) => return Err(self.lost(broken).await),
@@ -42,8 +41,11 @@ impl Session {
                 () = self.silence.lasts(patience) => return Err(silent.end()),
             };
             if let Some(status) = round.status {
-                // A copy failed before it had read its batch's Sync, which is answered after all.
+                // A copy failed before it had read its batch's Sync, which is answered after all. What it means counts before it is told.
                 self.ended_late(status);
+            }
+            self.client.flush().await?;
+            if let Some(status) = round.status {
                 Box::pin(self.settle(status, None)).await?;
             }
             if has_news {
