@@ -630,6 +630,43 @@ fn r15_rows_of_another_shape_are_not_sent_in_an_open_batch_either() {
     }
 }
 
+/// What fails the question in an open batch is the client's to hear there too: a lock that it does not get, and its own cancel.
+#[test]
+fn r15_a_shape_that_cannot_be_asked_in_an_open_batch_fails_it() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("reshape_open_locked");
+    let mut direct = cluster.connect("app", &database);
+    direct.rows("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0)");
+    let sidecache = Sidecache::build(cluster, &database).no_replicas().start();
+    sidecache.await_stream(cluster);
+    let (mut client, mut watcher) = (sidecache.connect("app"), cluster.connect("app", &database));
+    let text = "UPDATE t SET v = v + 1 RETURNING v";
+    client.run(&Batch::new().parse("s", text, &[]).describe_statement("s").sync()).expect("it lives");
+    let begun = Batch::new().extended("SELECT 1", &[], Format::Text);
+    let begun = Batch(begun.0[..begun.0.len() - 5].to_vec()).flush();
+    let run = Batch::new().bind("", "s", &[], Format::Text).execute("", 0).sync();
+    for (limit, code, cancels) in [("200ms", "55P03", false), ("0", "57014", true)] {
+        direct.rows(&format!("CREATE TABLE made_{cancels} (x int)"));
+        sidecache.await_stream(cluster);
+        client.rows(&format!("SET lock_timeout = '{limit}'"));
+        client.send(&begun).expect("it lives");
+        assert_eq!(tags(&client.read_until(b'C').expect("an answer")), "12TDC");
+        direct.rows("BEGIN; LOCK TABLE t");
+        client.send(&run).expect("it lives");
+        if cancels {
+            let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+            eventually("it to wait for the lock", || (watcher.value(sql) == "1").then_some(()));
+            client.cancel().expect("it listens");
+        }
+        let answer = client.read_until_ready().expect("an answer");
+        direct.rows("COMMIT");
+        assert_eq!(tags(&answer), "EZ", "{code}: {answer:?}");
+        assert_eq!(answer[0].field(b'C').as_deref(), Some(code), "{answer:?}");
+    }
+    assert_eq!(tags(&client.run(&run).expect("it lives")), "2DCZ");
+    assert_eq!(direct.value("SELECT v FROM t"), "1");
+}
+
 /// What the connection is asked about a statement's shape may wait for a lock: the client may cancel that, and hears of what fails its
 /// transaction.
 #[test]
