@@ -20,7 +20,7 @@ test-all: install-deps oracle ## all tests, the long ones and PostgreSQL's own s
 	.ci/install-regress
 	.ci/install java
 	cargo build --locked --manifest-path tests/drivers/sqlx/Cargo.toml --target-dir target/sqlx
-	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked -- --include-ignored --skip deep_
+	SIDECACHE_SCRIPTS=$${SIDECACHE_SCRIPTS:-200} cargo test --locked --no-fail-fast -- --include-ignored --skip deep_ --skip tls_child
 	cargo test --locked --profile profiling --lib deep_ -- --ignored
 	.ci/fuzz
 
