@@ -282,6 +282,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Transaction(control) => format!("transaction control: {control:?}"),
         Kind::SetConfig(calls) => format!("setting: {calls:?}"),
         Kind::Setting(change) => format!("setting: {change:?}"),
+        Kind::Settings { changes, .. } => format!("settings: {changes:?}"),
         Kind::Show(name) => format!("show {name}"),
         Kind::Prepare { name, .. } => format!("prepare {name}"),
         Kind::Execute { name, .. } => format!("execute {name}"),

@@ -90,6 +90,19 @@ const WHOLE_STATE: (u64, &str) = (
     ),
 );
 
+/// Whether there are temporary objects, advisory locks, cursors that are held, and channels that are listened to. Whatever a schema holds
+/// depends on it.
+const HOLDS: (u64, &str) = (
+    9,
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend AS d \
+     WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+     AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()), \
+     EXISTS (SELECT FROM pg_catalog.pg_locks AS l WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' \
+     AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), \
+     EXISTS (SELECT FROM pg_catalog.pg_cursors AS c WHERE c.is_holdable), \
+     EXISTS (SELECT FROM pg_catalog.pg_listening_channels())",
+);
+
 /// Bytes that a unit usually grows by on its way to a server: names, and questions of our own.
 const OUT_MARGIN: usize = 192;
 
@@ -219,6 +232,12 @@ impl<'a> Composer<'a> {
             Look::Whole => WHOLE_STATE,
         };
         self.own_with(statement, Probe::State, &texts(&[names]));
+    }
+
+    /// Asks what the session holds on the connection.
+    pub fn holds(&mut self) {
+        self.own(HOLDS, Probe::Holds);
+        self.sync_own();
     }
 
     /// Asks, in a group of our own, whether settings are as they should be: an error in asking is not the client's.

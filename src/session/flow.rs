@@ -18,6 +18,8 @@ pub enum Probe {
     High,
     /// The settings that decide answers, as one text.
     State,
+    /// What the session holds on the connection.
+    Holds,
     /// Whether settings are as the session has them.
     Settings,
     /// A statement's description.

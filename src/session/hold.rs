@@ -292,9 +292,14 @@ impl Session {
     /// What the connection has reported, if the unit resets settings that the client's startup message gave: the server
     /// resets them to what it knows, and the client is to hear only of what is so in the end.
     pub(super) fn reported_before_reset(&self, survey: &Survey, end: UnitEnd) -> Option<BTreeMap<String, String>> {
+        let is_reset = |change: &SettingChange| match change {
+            SettingChange::Reset { name, .. } => self.settings.starts_with(|start| start == name),
+            SettingChange::ResetAll | SettingChange::DiscardAll => self.settings.starts_with(|_| true),
+            SettingChange::Set { .. } => false,
+        };
         let resets = |plan: &Arc<Plan>| match &plan.kind {
-            Kind::Setting(SettingChange::Reset { name, .. }) => self.settings.starts_with(|start| start == name),
-            Kind::Setting(SettingChange::ResetAll | SettingChange::DiscardAll) => self.settings.starts_with(|_| true),
+            Kind::Setting(change) => is_reset(change),
+            Kind::Settings { changes, .. } => changes.iter().any(|(_, change)| is_reset(change)),
             _ => false,
         };
         let ends = matches!(end, UnitEnd::Query | UnitEnd::Sync);

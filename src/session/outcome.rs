@@ -111,10 +111,13 @@ impl Session {
             Some(Some(_)) if survey.others_sequence == Some(at) => {}
             Some(Some(plan)) => {
                 self.ran(plan, done.copied(), in_block);
-                self.ran_set_config(plan, survey, at, round);
+                self.ran_settings(plan, survey, at, round);
                 self.ran_prepare(plan, survey, at, round);
             }
-            Some(None) => self.wrote_anything(),
+            Some(None) => {
+                self.may_be_free |= !self.pins.is_empty();
+                self.wrote_anything();
+            }
             None => {}
         }
     }
@@ -179,7 +182,8 @@ impl Session {
             self.wrote_anything();
         }
         self.touched_catalog |= plan.may_change_catalog && self.heard;
-        self.has_savepoints |= plan.cache == Err(Refusal::SeveralStatements);
+        self.has_savepoints |= plan.cache == Err(Refusal::SeveralStatements) && !plan.kind.is_control();
+        self.may_be_free |= !self.pins.is_empty() && plan.kind.may_free();
         // A LISTEN that fails listens to nothing.
         if let Some(reason) = plan.pin
             && (done.is_some() || !matches!(plan.kind, Kind::Listen(_)))
@@ -202,7 +206,12 @@ impl Session {
         }
     }
 
-    fn ran_set_config(&mut self, plan: &Plan, survey: &Survey, at: usize, round: &Round) {
+    fn ran_settings(&mut self, plan: &Plan, survey: &Survey, at: usize, round: &Round) {
+        if let Kind::Settings { changes, .. } = &plan.kind {
+            // A text of several is the only execution of its unit.
+            let ran = |number: &usize| round.done.get(at + number).is_some();
+            changes.iter().filter(|(number, _)| ran(number)).for_each(|(_, change)| self.set(change));
+        }
         if !matches!(plan.kind, Kind::SetConfig(_)) || round.done.get(at).is_none() {
             return;
         }
@@ -370,6 +379,7 @@ impl Session {
     }
 
     pub(super) fn pin(&mut self, reason: PinReason) {
+        self.may_be_free |= reason.is_provable();
         if self.pins.insert(reason) {
             tracing::debug!(reason = reason.label(), "session pinned");
             self.shared.telemetry.pinned(reason.label());

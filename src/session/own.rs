@@ -111,12 +111,19 @@ fn wanted(name: &str, values: &[String]) -> Result<Wanted, Failure> {
     }
 }
 
+/// The error of a change of our own settings.
+fn refused(change: &SettingChange) -> Option<Failure> {
+    match change {
+        SettingChange::Set { name, values, .. } if name.starts_with(PREFIX) => wanted(name, values).err(),
+        _ => None,
+    }
+}
+
 /// The error that a statement about our own settings ends with, wherever it is run.
 pub(super) fn failure(plan: &Plan) -> Option<Failure> {
     match &plan.kind {
-        Kind::Setting(SettingChange::Set { name, values, .. }) if name.starts_with(PREFIX) => {
-            wanted(name, values).err()
-        }
+        Kind::Setting(change) => refused(change),
+        Kind::Settings { changes, .. } => changes.iter().find_map(|(_, change)| refused(change)),
         // No server could answer it, and its answer is made of what is so when it is asked.
         Kind::Explain { .. } => {
             let text = "EXPLAIN (SIDECACHE) is answered only alone, as one query or one batch of one execution";

@@ -103,6 +103,7 @@ fn concerns_channels(plan: &Plan, has_pending: bool) -> bool {
         Kind::Listen(_) | Kind::Unlisten { .. } => true,
         // PostgreSQL refuses it after a LISTEN.
         Kind::Transaction(TransactionControl::TwoPhase) => has_pending,
+        Kind::Settings { unlistens, .. } => *unlistens,
         kind if kind.is_control() => false,
         // It may end the transaction, in either way.
         _ if has_pending && plan.cache == Err(Refusal::SeveralStatements) => true,

@@ -159,6 +159,8 @@ pub struct Round {
     pub behind: bool,
     /// What decides answers on the connection, and what else is left there.
     pub state: Option<Box<Left>>,
+    /// Whether there are temporary objects, advisory locks, held cursors, and channels that are listened to.
+    pub holds: Option<[bool; 4]>,
     /// Settings that decide the answer have the values that the session's key says.
     pub settings_hold: bool,
     /// What the client was told by its Describes, in order, and what we were told by ours.
@@ -235,6 +237,7 @@ impl Round {
                     })
                 });
             }
+            Probe::Holds => self.holds = Some([0, 1, 2, 3].map(|index| text(index) == Some("t"))),
             Probe::Settings => self.settings_hold = text(0) == Some("t"),
         }
     }

@@ -73,6 +73,9 @@ impl Session {
         let may_have_left = std::mem::take(&mut self.may_have_left);
         let look = self.look(may_have_left);
         let is_known = !wrote || !self.checks_state() || Box::pin(self.check_state(state, look)).await?;
+        if std::mem::take(&mut self.may_be_free) && self.shared.config.pool == PoolMode::Transaction {
+            Box::pin(self.prove_pins()).await?;
+        }
         if !self.keeps_connection()
             && let Some(held) = self.held.take()
         {
@@ -155,6 +158,34 @@ impl Session {
             }
             _ => Ok(false),
         }
+    }
+
+    /// Ends the pins to what is no longer on the connection, if no other ones are left.
+    async fn prove_pins(&mut self) -> Result<(), End> {
+        let Some(held) = self.held.as_mut().filter(|_| !self.pins.is_empty()) else { return Ok(()) };
+        if !self.pins.iter().all(|reason| reason.is_provable()) {
+            // Once the others have gone, it is asked.
+            self.may_be_free = true;
+            return Ok(());
+        }
+        let mut round = Round { tick: Moment::now().micros(), ..Round::default() };
+        let Held { lease, flow, .. } = held;
+        let mut composer = Composer::new(flow, &mut lease.carried, round.tick);
+        composer.holds();
+        let mut out = composer.out;
+        if !self.pump_own(&mut out, &mut round).await? {
+            return Ok(());
+        }
+        let Some([temporary, locks, cursors, listens]) = round.holds else { return Ok(()) };
+        self.pins.retain(|reason| match reason {
+            PinReason::TemporaryObject => temporary,
+            PinReason::AdvisoryLock => locks,
+            PinReason::HoldCursor => cursors,
+            PinReason::Listen => listens,
+            _ => true,
+        });
+        tracing::debug!(left = self.pins.len(), "what a session is pinned to was looked for");
+        Ok(())
     }
 
     /// Only where answers are stored, and what they are stored under is still certain.

@@ -300,6 +300,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         unlearned: false,
         drew_on: 0,
         may_have_left: false,
+        may_be_free: false,
         touched_catalog: false,
         levels,
         seen: Seen::default(),

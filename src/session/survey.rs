@@ -326,6 +326,7 @@ impl Session {
         };
         match &plan.kind {
             Kind::Setting(change) => rereads(change),
+            Kind::Settings { changes, .. } => changes.iter().any(|(_, change)| rereads(change)),
             Kind::SetConfig(_) => set.flatten().is_none_or(|changes| changes.iter().any(rereads)),
             Kind::Transaction(_) => self.settings.changed_in_transaction(),
             _ => plan.pin == Some(PinReason::Opaque),

@@ -452,6 +452,101 @@ fn r20_what_lives_on_a_connection_stays_with_its_client() {
     twins.same_together("objects", &script);
 }
 
+/// How asyncpg makes a connection as good as new when its pool takes it back.
+const AS_NEW: &str = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;";
+
+/// What a session has given back keeps its connection no longer, nor what never came to be: others get the only connection.
+#[test]
+fn r20_who_holds_nothing_any_more_gives_the_connection_back() {
+    let twins = Twins::with("unpin", SETUP, |builder| builder.no_replicas().flag("--pool-size", "1"));
+    let mut elsewhere = twins.direct();
+    elsewhere.rows("SELECT pg_advisory_lock(8)");
+    let pins = |reason: &str| twins.sidecache.status()["pins"][reason].as_u64().unwrap_or(0);
+    for (script, reason) in [
+        ("SELECT pg_advisory_lock(7);;SELECT pg_advisory_unlock(7)", "advisory_lock"),
+        ("SELECT pg_advisory_lock(7);;SELECT pg_advisory_lock(7);;SELECT pg_advisory_unlock_all()", "advisory_lock"),
+        ("SELECT pg_try_advisory_lock(8)", "advisory_lock"),
+        ("CREATE TEMP TABLE mine (v int);;DROP TABLE mine", "temporary_object"),
+        ("CREATE TEMP TABLE mine (v int);;DISCARD TEMP", "temporary_object"),
+        ("BEGIN;;CREATE TEMP TABLE mine (v int) ON COMMIT DROP;;SELECT * FROM mine;;COMMIT", "temporary_object"),
+        ("BEGIN;;CREATE TEMP TABLE mine (v int);;ROLLBACK", "temporary_object"),
+        (
+            "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1';;DROP FUNCTION pg_temp.f",
+            "temporary_object",
+        ),
+        ("BEGIN;;DECLARE c CURSOR WITH HOLD FOR SELECT 1;;COMMIT;;CLOSE c", "hold_cursor"),
+        ("BEGIN;;DECLARE c CURSOR WITH HOLD FOR SELECT 1;;ROLLBACK", "hold_cursor"),
+        ("SAVEPOINT s;;BEGIN;;SAVEPOINT s;;LISTEN news;;COMMIT;;UNLISTEN news", "listen"),
+    ] {
+        let before = pins(reason);
+        let mut one = twins.through();
+        script.split(";;").for_each(|sql| drop(one.query(sql).expect("a connection that lives")));
+        assert_eq!(pins(reason), before + 1, "{script}");
+        let server = "SELECT pg_backend_pid()";
+        let served = twins.through().query(server).expect("a connection that lives");
+        assert_eq!(tags(&served), "TDCZ", "{script}: the only connection is kept");
+    }
+    for pinned in ["SELECT pg_advisory_lock(7)", "BEGIN;;DECLARE c CURSOR WITH HOLD FOR SELECT 1;;COMMIT"] {
+        let mut one = twins.through();
+        pinned.split(";;").for_each(|sql| drop(one.rows(sql)));
+        one.rows(AS_NEW);
+        assert!(!twins.through().value("SELECT pg_backend_pid()").is_empty(), "{pinned}");
+    }
+}
+
+/// What is still there keeps its connection, whatever else was given back.
+#[test]
+fn r20_who_gives_back_one_thing_keeps_the_other() {
+    let twins = Twins::with("keeps", SETUP, |builder| builder.no_replicas().flag("--pool-size", "2"));
+    let (mut one, mut other) = (twins.through(), twins.through());
+    let mine = "SELECT v + 0 FROM mine";
+    for sql in ["CREATE TEMP TABLE mine (v int)", "INSERT INTO mine VALUES (1)", "SELECT pg_advisory_lock(7)"] {
+        one.rows(sql);
+    }
+    for sql in
+        ["SELECT pg_advisory_unlock(7)", "NOTIFY news", AS_NEW, "CREATE TABLE lasting (v int)", "DROP TABLE lasting"]
+    {
+        one.rows(sql);
+        // Whoever comes next gets the connection that was given back last.
+        other.rows("SELECT pg_backend_pid()");
+        assert_eq!(one.value(mine), "1", "{sql}");
+    }
+    one.rows("SELECT pg_advisory_lock(7)");
+    one.rows("DROP TABLE mine");
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()";
+    other.rows("SELECT pg_backend_pid()");
+    assert_eq!(one.value(held), "1");
+}
+
+/// Several settings in one text are settings, of which each client on the one connection has its own.
+#[test]
+fn r19_settings_of_several_statements_in_one_text_stay_apart_and_pin_nobody() {
+    let twins = on_one_connection("several");
+    let script = watched(vec![
+        q("SET timezone = 'Asia/Tokyo'; SET x.y = 'several'; SELECT set_config('work_mem', '7MB', false)"),
+        q("RESET timezone; SET search_path = other, public"),
+        q("SET work_mem = '9MB'; SET timezone = 'nowhere at all'"),
+        q("SET work_mem = '9MB'; SET LOCAL timezone = 'UTC'; SHOW timezone"),
+        q("SELECT current_setting('work_mem') AS cur, set_config('work_mem', '5MB', false) AS new"),
+        q(AS_NEW),
+        q("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY"),
+        q("CREATE TABLE never (v int)"),
+        q("SHOW transaction_isolation"),
+        q("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE"),
+        q("SHOW transaction_isolation"),
+        q("DISCARD SEQUENCES; DISCARD TEMP; RESET ALL"),
+    ]);
+    twins.same_together("several", &script);
+    // Whoever is in a transaction has the one connection.
+    let block =
+        ["BEGIN", "SET timezone = 'Asia/Tokyo'; SET work_mem = '7MB'", "SHOW timezone", "ROLLBACK", "SHOW timezone"];
+    let script: Vec<_> =
+        block.into_iter().chain(["SHOW work_mem"]).map(|sql| (0, q(sql))).chain([(1, q("SHOW work_mem"))]).collect();
+    twins.same_together("several in a block", &script);
+    let pins = twins.sidecache.metrics();
+    assert!(!pins.contains("sidecache_pins_total{"), "nobody was pinned: {pins}");
+}
+
 /// What a client leaves behind is gone before another has its connection.
 #[test]
 fn r20_nothing_is_left_for_the_next_client_of_a_single_connection() {

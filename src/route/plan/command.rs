@@ -2,6 +2,7 @@
 //! surer than a parser that reads few utility statements as PostgreSQL does.
 
 use super::calls::{Calls, calls};
+use super::functions;
 use super::judge::Judge;
 use super::names::Names;
 use super::set_config::set_config;
@@ -53,6 +54,10 @@ pub(super) fn several(statements: &[Lexed<'_>], path: &SearchPath, names: &dyn N
         Kind::Prepare { .. } => both(draft.pin, Some(PinReason::SqlPrepare)),
         _ => draft.pin,
     };
+    if let Some(kind) = of_session(statements, &drafts, names, path) {
+        let pin = drafts.iter().map(|draft| draft.pin).fold(None, both);
+        return Draft { pin, ..Draft::new(kind, Refusal::SeveralStatements) };
+    }
     let pins = drafts.iter().map(pin);
     let reads = drafts.iter().all(|d| d.kind == Kind::Read);
     let anywhere = reads && drafts.iter().all(|d| d.place == Place::Anywhere);
@@ -63,6 +68,28 @@ pub(super) fn several(statements: &[Lexed<'_>], path: &SearchPath, names: &dyn N
         pin: pins.fold(None, both),
         may_change_catalog: drafts.iter().any(|d| d.may_change_catalog),
     }
+}
+
+/// What several statements set if all of them touch nothing but the session: as pools say to make a connection as good as new.
+fn of_session(statements: &[Lexed<'_>], drafts: &[Draft], names: &dyn Names, path: &SearchPath) -> Option<Kind> {
+    let (mut changes, mut unlistens) = (Vec::new(), false);
+    for (number, (lexed, draft)) in statements.iter().zip(drafts).enumerate() {
+        match &draft.kind {
+            // PostgreSQL refuses it among others.
+            Kind::Setting(SettingChange::DiscardAll) => return None,
+            Kind::Setting(change) => changes.push((number, change.clone())),
+            Kind::SetConfig(calls) => {
+                for call in calls {
+                    changes.push((number, call.change(&[])?));
+                }
+            }
+            Kind::Unlisten { .. } => unlistens = true,
+            Kind::Deallocate { name: None } | Kind::Show(_) => {}
+            Kind::Unproven if (Command { lexed, path, names }).gives_back() => {}
+            _ => return None,
+        }
+    }
+    Some(Kind::Settings { changes, unlistens })
 }
 
 struct Command<'a> {
@@ -83,7 +110,9 @@ impl Command<'_> {
         let verb = lexed.name(0).unwrap_or_default();
         match &*verb {
             "select" => match set_config(lexed) {
-                Some(calls) if self.is_built_in("set_config") => Draft::new(Kind::SetConfig(calls), Refusal::NotARead),
+                Some(calls) if self.is_built_in("set_config") && self.is_built_in("current_setting") => {
+                    Draft::new(Kind::SetConfig(calls), Refusal::NotARead)
+                }
                 _ => self.query(),
             },
             "values" | "table" | "with" => self.query(),
@@ -141,6 +170,28 @@ impl Command<'_> {
 
     fn is_built_in(&self, function: &str) -> bool {
         self.names.functions(&Name::plain(function), self.path).iter().all(|f| f.built_in)
+    }
+
+    /// Whether it does no more than give back what the session holds on its connection.
+    fn gives_back(&self) -> bool {
+        let lexed = self.lexed;
+        let at = 1 + 2 * usize::from(lexed.is(1, "pg_catalog") && lexed.sign(2) == Some('.'));
+        let unlocks = |name: &str| {
+            let is_argument =
+                |at| lexed.number(at).is_some() || lexed.sign(at) == Some(',') || lexed.operator(at) == Some("-");
+            let end = lexed.len() - 1;
+            functions::unlocks(name)
+                && self.is_built_in(name)
+                && lexed.sign(at + 1) == Some('(')
+                && (at + 2..end).all(is_argument)
+                && lexed.sign(end) == Some(')')
+        };
+        match lexed.name(0).as_deref() {
+            Some("close") => true,
+            Some("discard") => lexed.is_any(1, &["sequences", "temp", "temporary", "plans"]),
+            Some("select") => lexed.name(at).is_some_and(|name| unlocks(&name)),
+            _ => false,
+        }
     }
 
     fn query(&self) -> Draft {
@@ -218,9 +269,11 @@ impl Command<'_> {
             return Draft::new(Kind::Transaction(TransactionControl::Modes), Refusal::NotARead);
         }
         if lexed.is(1, "session") && lexed.is(2, "characteristics") {
-            // It sets the session's defaults, of which no setting is named.
-            let modes = Draft::new(Kind::Transaction(TransactionControl::Modes), Refusal::NotARead);
-            return modes.pinned(PinReason::Opaque);
+            let Some(changes) = transaction::characteristics(lexed) else {
+                return unproven().pinned(PinReason::Opaque);
+            };
+            let changes = changes.into_iter().map(|change| (0, change)).collect();
+            return Draft::new(Kind::Settings { changes, unlistens: false }, Refusal::NotARead);
         }
         if lexed.is(1, "constraints") {
             return unproven();

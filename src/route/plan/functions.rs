@@ -138,16 +138,17 @@ pub(super) fn gives_one_column(name: &str) -> bool {
     )
 }
 
+/// Functions that give back advisory locks of the session, and do no more.
+pub(super) fn unlocks(name: &str) -> bool {
+    matches!(name, "pg_advisory_unlock" | "pg_advisory_unlock_shared" | "pg_advisory_unlock_all")
+}
+
 /// Why a call of this function ties the session to its connection.
 pub(super) fn pins(name: &str) -> Option<PinReason> {
     match name {
-        "pg_advisory_lock"
-        | "pg_advisory_lock_shared"
-        | "pg_try_advisory_lock"
-        | "pg_try_advisory_lock_shared"
-        | "pg_advisory_unlock"
-        | "pg_advisory_unlock_shared"
-        | "pg_advisory_unlock_all" => Some(PinReason::AdvisoryLock),
+        "pg_advisory_lock" | "pg_advisory_lock_shared" | "pg_try_advisory_lock" | "pg_try_advisory_lock_shared" => {
+            Some(PinReason::AdvisoryLock)
+        }
         // They read or change state of the connection, or run text that may.
         "set_config" | "setseed" | "set_limit" | "currval" | "lastval" => Some(PinReason::Opaque),
         // What they make may end with the connection.

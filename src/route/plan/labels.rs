@@ -92,7 +92,7 @@ impl Kind {
                 TransactionControl::TwoPhase => "two_phase",
                 TransactionControl::Modes => "transaction_modes",
             },
-            Kind::Setting(_) | Kind::SetConfig(_) => "setting",
+            Kind::Setting(_) | Kind::SetConfig(_) | Kind::Settings { .. } => "setting",
             Kind::Show(_) => "show",
             Kind::Prepare { .. } => "prepare",
             Kind::Execute { .. } => "execute",

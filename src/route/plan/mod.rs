@@ -106,7 +106,7 @@ pub enum TransactionControl {
     ReleaseSavepoint,
     /// PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED.
     TwoPhase,
-    /// SET TRANSACTION, SET SESSION CHARACTERISTICS.
+    /// SET TRANSACTION.
     Modes,
 }
 
@@ -186,6 +186,12 @@ pub enum Kind {
     Setting(SettingChange),
     /// Calls of `set_config` and nothing else: settings that are known once the parameters are.
     SetConfig(Vec<SetConfig>),
+    /// Changes of settings by statements that touch nothing but the session, each with its statement's number in the text, from 0.
+    /// `unlistens`: an UNLISTEN is among them.
+    Settings {
+        changes: Vec<(usize, SettingChange)>,
+        unlistens: bool,
+    },
     /// SHOW name: a read of session state.
     Show(String),
     /// PREPARE, and what executing that statement amounts to.
@@ -222,7 +228,7 @@ pub enum Kind {
 impl Kind {
     /// Whether it touches no row, but the session and its transaction alone.
     pub fn is_control(&self) -> bool {
-        use Kind::{Deallocate, Empty, Explain, Prepare, SetConfig, Setting, Show, Transaction};
+        use Kind::{Deallocate, Empty, Explain, Prepare, SetConfig, Setting, Settings, Show, Transaction};
         matches!(
             self,
             Show(_)
@@ -230,10 +236,25 @@ impl Kind {
                 | Transaction(_)
                 | Setting(_)
                 | SetConfig(_)
+                | Settings { .. }
                 | Prepare { .. }
                 | Deallocate { .. }
                 | Explain { .. }
         )
+    }
+
+    /// Whether it may give back what pins a session: a lock, a temporary object, a cursor, a channel.
+    pub fn may_free(&self) -> bool {
+        use Kind::{Ddl, Execute, Settings, Unlisten, Unproven};
+        matches!(self, Ddl | Execute { .. } | Settings { .. } | Unlisten { .. } | Unproven)
+    }
+}
+
+impl PinReason {
+    /// Whether a connection can tell that what pins to it is no longer there.
+    pub fn is_provable(self) -> bool {
+        use PinReason::{AdvisoryLock, HoldCursor, Listen, TemporaryObject};
+        matches!(self, TemporaryObject | AdvisoryLock | HoldCursor | Listen)
     }
 }
 
@@ -375,9 +396,11 @@ impl Draft {
     fn in_unknown_encoding(self) -> Self {
         let draft = Draft { cache: Err(Refusal::NotUtf8), place: Place::Primary, ..self };
         match draft.kind {
-            Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } | Kind::Prepare { .. } => {
-                Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque)
-            }
+            Kind::Setting(_)
+            | Kind::SetConfig(_)
+            | Kind::Settings { .. }
+            | Kind::Deallocate { .. }
+            | Kind::Prepare { .. } => Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque),
             Kind::Read
             | Kind::Show(_)
             | Kind::Execute { .. }

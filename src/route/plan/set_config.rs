@@ -54,7 +54,7 @@ pub fn replay(name: &str, value: &str) -> String {
     format!("SELECT pg_catalog.set_config({}, {}, false)", quoted(name), quoted(value))
 }
 
-/// The calls that a text consists of.
+/// The calls that a text consists of. What settings are beside them may be asked too, by `current_setting` with a name.
 pub(super) fn set_config(lexed: &Lexed<'_>) -> Option<Vec<SetConfig>> {
     if !lexed.is(0, "select") {
         return None;
@@ -62,31 +62,51 @@ pub(super) fn set_config(lexed: &Lexed<'_>) -> Option<Vec<SetConfig>> {
     let mut calls = Vec::new();
     let mut at = 1;
     loop {
-        let (call, end) = call(lexed, at)?;
-        calls.push(call);
+        let end = match asked(lexed, at) {
+            Some(end) => end,
+            None => {
+                let (call, end) = call(lexed, at)?;
+                calls.push(call);
+                end
+            }
+        };
         match lexed.sign(end) {
             Some(',') => at = end + 1,
-            _ => return (end == lexed.len()).then_some(calls),
+            _ => return (end == lexed.len() && !calls.is_empty()).then_some(calls),
         }
     }
 }
 
+/// The place behind a function's name and its parenthesis.
+fn named(lexed: &Lexed<'_>, at: usize, function: &str) -> Option<usize> {
+    let at = if lexed.is(at, "pg_catalog") && lexed.sign(at + 1) == Some('.') { at + 2 } else { at };
+    (lexed.is(at, function) && lexed.sign(at + 1) == Some('(')).then_some(at + 2)
+}
+
+/// The place behind a call's parenthesis, and its alias.
+fn closed(lexed: &Lexed<'_>, at: usize) -> Option<usize> {
+    let aliased = lexed.is(at + 1, "as") && lexed.name(at + 2).is_some();
+    (lexed.sign(at) == Some(')')).then_some(if aliased { at + 3 } else { at + 1 })
+}
+
+/// The place behind `current_setting('name')` with its alias.
+fn asked(lexed: &Lexed<'_>, at: usize) -> Option<usize> {
+    let at = named(lexed, at, "current_setting")?;
+    lexed.string(at)?;
+    closed(lexed, at + 1)
+}
+
 /// One call with its alias, and the place behind it.
 fn call(lexed: &Lexed<'_>, at: usize) -> Option<(SetConfig, usize)> {
-    let at = if lexed.is(at, "pg_catalog") && lexed.sign(at + 1) == Some('.') { at + 2 } else { at };
-    if !lexed.is(at, "set_config") || lexed.sign(at + 1) != Some('(') {
-        return None;
-    }
-    let (name, at) = argument(lexed, at + 2)?;
+    let at = named(lexed, at, "set_config")?;
+    let (name, at) = argument(lexed, at)?;
     let (value, at) = argument(lexed, at)?;
     let local = match lexed.raw(at).to_ascii_lowercase().as_str() {
         "true" => true,
         "false" => false,
         _ => return None,
     };
-    let end = at + 2;
-    let aliased = lexed.is(end, "as") && lexed.name(end + 1).is_some();
-    (lexed.sign(at + 1) == Some(')')).then_some((SetConfig { name, value, local }, if aliased { end + 2 } else { end }))
+    Some((SetConfig { name, value, local }, closed(lexed, at + 1)?))
 }
 
 /// One argument, perhaps cast to text, and the place behind its comma.

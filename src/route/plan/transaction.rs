@@ -1,7 +1,7 @@
 //! BEGIN, COMMIT, ROLLBACK, SAVEPOINT and their kin, from their tokens. Whatever is not understood to its last token is left to
 //! the primary.
 
-use super::{Isolation, TransactionControl};
+use super::{Isolation, SettingChange, TransactionControl};
 use crate::sql::token::Lexed;
 
 /// What a text that begins with one of these verbs does to the transaction; `None` if that is not certain.
@@ -40,37 +40,60 @@ fn chain(lexed: &Lexed<'_>, at: usize) -> Option<bool> {
     (lexed.is(at, "and") && lexed.is(at + 1 + no, "chain") && lexed.len() == at + 2 + no).then_some(no == 0)
 }
 
-fn begin(lexed: &Lexed<'_>, from: usize) -> Option<TransactionControl> {
-    let mut read_only = None;
-    let mut isolation = Isolation::Unnamed;
+/// A mode of a transaction: the setting of the next ones that tells it, and its value.
+type Mode = (&'static str, &'static str);
+
+const READ_ONLY: &str = "default_transaction_read_only";
+const ISOLATION: &str = "default_transaction_isolation";
+const DEFERRABLE: &str = "default_transaction_deferrable";
+
+/// Each mode by its words.
+const MODES: &[(&[&str], Mode)] = &[
+    (&["read", "only"], (READ_ONLY, "on")),
+    (&["read", "write"], (READ_ONLY, "off")),
+    (&["deferrable"], (DEFERRABLE, "on")),
+    (&["not", "deferrable"], (DEFERRABLE, "off")),
+    (&["isolation", "level", "read", "committed"], (ISOLATION, "read committed")),
+    (&["isolation", "level", "read", "uncommitted"], (ISOLATION, "read uncommitted")),
+    (&["isolation", "level", "repeatable", "read"], (ISOLATION, "repeatable read")),
+    (&["isolation", "level", "serializable"], (ISOLATION, "serializable")),
+];
+
+/// All that is left of a text as modes, with commas between them or without.
+fn modes(lexed: &Lexed<'_>, from: usize) -> Option<Vec<Mode>> {
+    let mut modes = Vec::new();
     let mut at = from;
-    let are = |at: usize, words: &[&str]| words.iter().enumerate().all(|(n, word)| lexed.is(at + n, word));
     while at < lexed.len() {
         at += usize::from(at > from && lexed.sign(at) == Some(','));
-        at += if are(at, &["read", "only"]) {
-            read_only = Some(true);
-            2
-        } else if are(at, &["read", "write"]) {
-            read_only = Some(false);
-            2
-        } else if are(at, &["deferrable"]) {
-            1
-        } else if are(at, &["not", "deferrable"]) {
-            2
-        } else if are(at, &["isolation", "level", "read", "committed"]) {
-            isolation = Isolation::ReadCommitted;
-            4
-        } else if are(at, &["isolation", "level", "read", "uncommitted"])
-            || are(at, &["isolation", "level", "repeatable", "read"])
-        {
-            isolation = Isolation::Other;
-            4
-        } else if are(at, &["isolation", "level", "serializable"]) {
-            isolation = Isolation::Other;
-            3
-        } else {
-            return None;
-        };
+        let are = |words: &[&str]| words.iter().enumerate().all(|(n, word)| lexed.is(at + n, word));
+        let (words, mode) = MODES.iter().find(|(words, _)| are(words))?;
+        modes.push(*mode);
+        at += words.len();
+    }
+    Some(modes)
+}
+
+fn begin(lexed: &Lexed<'_>, from: usize) -> Option<TransactionControl> {
+    let (mut read_only, mut isolation) = (None, Isolation::Unnamed);
+    for mode in modes(lexed, from)? {
+        match mode {
+            (READ_ONLY, value) => read_only = Some(value == "on"),
+            (ISOLATION, "read committed") => isolation = Isolation::ReadCommitted,
+            (ISOLATION, _) => isolation = Isolation::Other,
+            _ => {}
+        }
     }
     Some(TransactionControl::Begin { plain: from == lexed.len(), read_only, isolation })
+}
+
+/// What SET SESSION CHARACTERISTICS AS TRANSACTION sets (`ExecSetVariableStmt` in guc.c): what later transactions begin with.
+pub(super) fn characteristics(lexed: &Lexed<'_>) -> Option<Vec<SettingChange>> {
+    let is_whole = lexed.is(3, "as") && lexed.is(4, "transaction") && lexed.len() > 5;
+    let set = |(name, value): Mode| SettingChange::Set {
+        name: name.to_owned(),
+        values: vec![value.to_owned()],
+        local: false,
+        text: format!("SET {name} = '{value}'"),
+    };
+    Some(modes(lexed, 5).filter(|_| is_whole)?.into_iter().map(set).collect())
 }

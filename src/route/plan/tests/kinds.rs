@@ -128,12 +128,28 @@ fn r8_transaction_control() {
         assert_eq!(plan_of(text).pin, None, "{text}");
     }
     all_kinds(&Kind::Unproven, None, false, &["BEGIN ISOLATION LEVEL CHAOS", "COMMIT AND", "ROLLBACK TO", "SAVEPOINT"]);
-    all_kinds(
-        &Kind::Transaction(Modes),
-        Some(PinReason::Opaque),
-        false,
-        &["SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"],
+    let defaults = |text: &str| match plan_of(text) {
+        Plan { kind: Kind::Settings { changes, unlistens: false }, pin: None, .. } => {
+            let text = |change: (usize, SettingChange)| match change {
+                (0, SettingChange::Set { text, local: false, .. }) => text,
+                other => panic!("{other:?}"),
+            };
+            changes.into_iter().map(text).collect::<Vec<_>>().join("; ")
+        }
+        other => panic!("{text}: {other:?}"),
+    };
+    assert_eq!(
+        defaults(
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY, ISOLATION LEVEL REPEATABLE READ NOT DEFERRABLE"
+        ),
+        "SET default_transaction_read_only = 'on'; SET default_transaction_isolation = 'repeatable read'; \
+         SET default_transaction_deferrable = 'off'"
     );
+    let uncertain = [
+        "SET SESSION CHARACTERISTICS AS TRANSACTION",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL CHAOS",
+    ];
+    all_kinds(&Kind::Unproven, Some(PinReason::Opaque), false, &uncertain);
 }
 
 #[test]
@@ -198,7 +214,7 @@ fn r19_settings() {
             "SET x = a b",
             "SELECT set_config('a', 'b', false), 1",
             "SELECT set_config('a', note, false) FROM orders",
-            "SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new",
+            "SELECT current_setting('jit')||'', set_config('jit', 'off', false)",
             "UPDATE pg_settings SET setting = 'on' WHERE name = 'standard_conforming_strings'",
             "WITH a AS (SELECT 1) UPDATE pg_catalog.pg_settings SET setting = 'on'",
         ],
@@ -226,6 +242,14 @@ fn r19_set_config_tells_what_it_sets_once_its_parameters_are_known() {
         ("SELECT set_config('TimeZone', 'utc', false)", &[][..], "timezone", "utc", false, "utc"),
         ("SELECT pg_catalog.set_config('a.b', 'c, d', true) AS x", &[], "a.b", "c, d", true, "c, d"),
         ("SELECT set_config('search_path', 'a, \"B\"', false)", &[], "search_path", "a|B", false, "a, \"B\""),
+        (
+            "SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new",
+            &[],
+            "jit",
+            "off",
+            false,
+            "off",
+        ),
         ("SELECT set_config('search_path', '', false)", &[], "search_path", "", false, ""),
         ("SELECT set_config('app.tenant', $1, true)", &[Some("o'7")], "app.tenant", "o'7", true, "o''7"),
         ("select set_config($2::text, $1, FALSE)", &[Some("\\"), Some("A.b")], "a.b", "\\", false, "\\\\"),
@@ -289,7 +313,6 @@ fn r20_session_objects_pin() {
         ("LISTEN a", Listen),
         ("SELECT pg_advisory_lock(1)", AdvisoryLock),
         ("SELECT id FROM orders WHERE pg_try_advisory_lock(id)", AdvisoryLock),
-        ("SELECT pg_advisory_unlock_all()", AdvisoryLock),
         ("INSERT INTO orders SELECT pg_advisory_lock(1)", AdvisoryLock),
         ("DECLARE c CURSOR WITH HOLD FOR SELECT * FROM orders", HoldCursor),
         ("LOAD 'auto_explain'", Load),
@@ -321,6 +344,7 @@ fn r20_session_objects_pin() {
     for text in [
         "SELECT pg_advisory_xact_lock(1)",
         "SELECT nextval('ids')",
+        "SELECT pg_advisory_unlock(1)",
         "UNLISTEN a",
         "NOTIFY a",
         "EXPLAIN SELECT pg_advisory_lock(1)",
