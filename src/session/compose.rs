@@ -83,7 +83,8 @@ impl Session {
                 composer.before(side);
                 composer.sync_own();
             }
-            if let Some(failure) = survey.own_failure(0) {
+            // What is skipped is not answered at all.
+            if let Some(failure) = survey.own_failure(0).filter(|_| !composer.flow.is_skipping()) {
                 composer.fail(failure, round);
                 frontend::put_sync(&mut composer.out);
                 composer.flow.sent(Step::Sync(Owner::Client));
@@ -176,7 +177,7 @@ impl Session {
                 }
                 b'D' => self.compose_describe(body, (survey, &by_sql), here, composer, round),
                 b'C' => {
-                    compose_close(body, &by_sql, composer);
+                    self.compose_close(body, &by_sql, composer);
                     here += 1;
                 }
                 b'E' => {
@@ -227,12 +228,15 @@ impl Session {
         if let Some((_, failure)) = survey.by_name.spoiled.iter().find(|(spoiled, _)| spoiled.as_bytes() == name) {
             return Some(failure.clone());
         }
-        let may_be_made = self.made(name)
-            || by_sql.made.contains(name)
-            || ([PinReason::SqlPrepare, PinReason::Opaque].iter().any(|pin| self.pins.contains(pin))
-                && !name.is_empty()
-                && !name.starts_with(b"sc_"));
+        let may_be_made = self.made(name) || by_sql.made.contains(name) || self.may_be_prepared_unseen(name);
         (!may_be_made).then(|| unknown_statement(name))
+    }
+
+    /// Whether the connection alone may know a statement by this name.
+    pub(super) fn may_be_prepared_unseen(&self, name: &[u8]) -> bool {
+        [PinReason::SqlPrepare, PinReason::Opaque].iter().any(|pin| self.pins.contains(pin))
+            && !name.is_empty()
+            && !name.starts_with(b"sc_")
     }
 
     fn compose_describe(
@@ -279,21 +283,24 @@ impl Session {
         frontend::put_subject(&mut composer.out, b'D', Subject::Statement, &server);
         composer.flow.sent(Step::Describe(Owner::Client));
     }
-}
 
-fn compose_close(body: &[u8], by_sql: &BySql<'_>, composer: &mut Composer<'_>) {
-    // The unit itself may have made it.
-    let may_be_there =
-        |name: &str| composer.carried.by_name.contains_key(name) || by_sql.needed.contains(name.as_bytes());
-    match frontend::subject(body).expect("the survey has read it") {
-        (Subject::Portal, _) => composer.copy(b'C', body),
-        (Subject::Statement, name) if str::from_utf8(name).is_ok_and(may_be_there) => {
-            return composer.close_by_name(Owner::Client, name);
+    fn compose_close(&self, body: &[u8], by_sql: &BySql<'_>, composer: &mut Composer<'_>) {
+        // The unit itself may have made it.
+        let may_be_there = |name: &str| {
+            composer.carried.by_name.contains_key(name)
+                || by_sql.needed.contains(name.as_bytes())
+                || (self.may_be_prepared_unseen(name.as_bytes()) && self.statements.get(name.as_bytes()).is_none())
+        };
+        match frontend::subject(body).expect("the survey has read it") {
+            (Subject::Portal, _) => composer.copy(b'C', body),
+            (Subject::Statement, name) if str::from_utf8(name).is_ok_and(may_be_there) => {
+                return composer.close_by_name(Owner::Client, name);
+            }
+            // The name is the session's; what connections have prepared stays for others.
+            (Subject::Statement, _) => {
+                frontend::put_subject(&mut composer.out, b'C', Subject::Statement, b"sc_none");
+            }
         }
-        // The name is the session's; what connections have prepared stays for others.
-        (Subject::Statement, _) => {
-            frontend::put_subject(&mut composer.out, b'C', Subject::Statement, b"sc_none");
-        }
+        composer.flow.sent(Step::Close(Owner::Client, None));
     }
-    composer.flow.sent(Step::Close(Owner::Client, None));
 }

@@ -129,6 +129,11 @@ impl Flow {
         self.queue.push_back(step);
     }
 
+    /// Whether the server ignores what is sent, up to a Sync.
+    pub fn is_skipping(&self) -> bool {
+        self.skipping
+    }
+
     /// Whether it is not certain if the server owes another ReadyForQuery.
     pub fn is_uncertain(&self) -> bool {
         self.voided.is_some()

@@ -360,7 +360,14 @@ impl Session {
                 Ok(server)
             }
             // What was relayed cannot be taken back, and another server would give other rows.
-            Err(broken) if side == Side::Replica && whole && survey.reads && broken.is_of_server() && !is_mid_frame => {
+            Err(broken)
+                if side == Side::Replica
+                    && whole
+                    && survey.reads
+                    && broken.is_of_server()
+                    && !is_mid_frame
+                    && !self.keeps_connection() =>
+            {
                 tracing::debug!(server = server.name(), %broken, "a replica was lost in the middle of an answer");
                 if round.status.is_none() && !round.failed {
                     round.failed = true;
@@ -397,6 +404,8 @@ impl Session {
             && !round.failed
             && round.again.is_none()
             && self.held.as_ref().is_some_and(|held| !held.flow.owes_client())
+            // With its connection a session would lose what it is pinned to, and not be told.
+            && !self.keeps_connection()
     }
 
     pub(super) async fn relay(&mut self, held: &mut Held, out: &mut BytesMut, round: &mut Round) -> Result<(), Broken> {

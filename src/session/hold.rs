@@ -217,7 +217,7 @@ impl Session {
 
     /// Puts this session's settings on a connection that another has left. `false`: what that one had set cannot be taken back by this one
     /// (it had another role), or it is a replica's, which is lost or does not have yet what a setting stands on; it is closed.
-    async fn take_over(&mut self) -> Result<bool, End> {
+    pub(super) async fn take_over(&mut self) -> Result<bool, End> {
         let decides = |held: &Held| held.side == Side::Primary && held.lease.carried.settings.is_empty();
         let decides = self.held.as_ref().is_none_or(decides);
         match self.try_settings().await? {

@@ -153,6 +153,8 @@ struct Session {
     drew_on: u32,
     /// Whether something ran in it that may have left anything in the session.
     may_have_left: bool,
+    /// The batch under way, once a part of it has been answered.
+    open: Option<outcome::Open>,
     /// What pins the session may no longer be there.
     may_be_free: bool,
     /// Whether it may have changed the catalog.

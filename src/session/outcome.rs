@@ -4,12 +4,40 @@ use super::client::UnitEnd;
 use super::deferred::Standing;
 use super::namings::Naming;
 use super::round::{Described, Done, Round};
-use super::settings::is_kept_by_reset_all;
+use super::settings::{is_kept_by_reset_all, is_mode};
 use super::shape::hash_of;
 use super::survey::Survey;
 use super::{Block, Session};
 use crate::route::plan::{Isolation, Kind, PinReason, Plan, Refusal, SettingChange, TransactionControl};
 use std::sync::Arc;
+
+/// A batch that has been answered in part and has not seen its Sync.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Open {
+    /// It is in a transaction block behind what has been answered.
+    in_block: bool,
+    /// It has failed: nothing runs in it any more.
+    pub failed: bool,
+}
+
+/// Whether a statement may end the transaction, or what a batch has done so far, though it is no transaction control by itself.
+fn may_end_unseen(plan: &Plan, in_block: bool) -> bool {
+    let text = plan.identity.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
+    match &plan.kind {
+        Kind::Unproven if plan.cache == Err(Refusal::SeveralStatements) => {
+            has(&["commit", "end", "rollback", "abort", "prepare"])
+        }
+        // What no transaction block permits is committed at once, with all that its batch did before it.
+        Kind::Unproven if !in_block => begins(&["call", "vacuum"]),
+        Kind::Ddl if !in_block => {
+            begins(&["cluster", "reindex"])
+                || has(&["concurrently", "database", "tablespace", "system", "subscription"])
+        }
+        _ => false,
+    }
+}
 
 /// No client's process: theirs have 31 bits.
 const NOBODY: u32 = u32::MAX;
@@ -28,6 +56,7 @@ impl Session {
             // A function may do anything, and none that is called so is looked at.
             self.pin(PinReason::Opaque);
         }
+        let was_failed = self.open.is_some_and(|open| open.failed);
         let in_block = self.in_turn(survey, round);
         if round.unnamed_lost || (end == UnitEnd::Query && round.status.is_some()) {
             self.statements.close(b"");
@@ -66,14 +95,26 @@ impl Session {
                 self.status = if round.failed { b'E' } else { b'T' };
                 self.unseen = true;
             }
-            Some(status) => self.transaction_status(status, round),
+            Some(status) => self.transaction_status(status, round.failed || was_failed),
             None => {}
         }
+        self.open = round.status.is_none().then_some(Open { in_block, failed: round.failed || was_failed });
+    }
+
+    /// A question of ours has failed the batch under way.
+    pub(super) fn failed_in_batch(&mut self) {
+        let in_block = self.is_in_block();
+        self.open = Some(Open { in_block, failed: true });
+    }
+
+    /// Whether the session is in a transaction block behind everything that has been answered.
+    fn is_in_block(&self) -> bool {
+        self.open.map_or(self.status != b'I', |open| open.in_block)
     }
 
     /// Takes note of names and executions in the order of their messages. `true`: the session is in a transaction block behind them.
     fn in_turn(&mut self, survey: &Survey, round: &Round) -> bool {
-        let mut in_block = self.status != b'I';
+        let mut in_block = self.is_in_block();
         let (mut named, mut runs) = (0, 0..survey.runs.len());
         for naming in survey.namings.all() {
             if let Naming::Ran(last, _) = naming {
@@ -155,7 +196,7 @@ impl Session {
                 }
             }
         }
-        if !round.failed {
+        if !round.failed && !self.open.is_some_and(|open| open.failed) {
             // PostgreSQL would have refused another shape.
             survey.blind.iter().for_each(|statement| statement.told.confirm(survey.catalog));
         }
@@ -184,6 +225,10 @@ impl Session {
         self.touched_catalog |= plan.may_change_catalog && self.heard;
         self.has_savepoints |= plan.cache == Err(Refusal::SeveralStatements) && !plan.kind.is_control();
         self.may_be_free |= !self.pins.is_empty() && plan.kind.may_free();
+        if self.settings.changed_in_transaction() && may_end_unseen(plan, *in_block) {
+            // What it has kept of them, and what not, its answer does not tell.
+            self.pin(PinReason::Opaque);
+        }
         // A LISTEN that fails listens to nothing.
         if let Some(reason) = plan.pin
             && (done.is_some() || !matches!(plan.kind, Kind::Listen(_)))
@@ -192,7 +237,13 @@ impl Session {
         }
         let Some(done) = done else { return };
         match &plan.kind {
-            Kind::Setting(change) => self.set(change),
+            Kind::Setting(change) => {
+                self.set(change);
+                if *change == SettingChange::DiscardAll {
+                    // Whatever comes behind it in a batch (`XACT_FLAGS_NEEDIMMEDIATECOMMIT` in postgres.c).
+                    self.settings_ended(true);
+                }
+            }
             Kind::Transaction(control) => self.transaction(control, done == Done::Committed, in_block),
             Kind::Deallocate { name: Some(name) } => {
                 self.statements.close(name.as_bytes());
@@ -256,8 +307,8 @@ impl Session {
         }
         self.reread(change);
         self.settings.apply(change, true);
-        // A connection carries what was set on it, unless a rollback takes it back.
-        if let Some(held) = &mut self.held {
+        // A connection carries what was set on it, unless a rollback takes it back, or it ends with the transaction in any case.
+        if let Some(held) = self.held.as_mut().filter(|_| !is_mode(change)) {
             let carried = &mut held.lease.carried.settings;
             held.settings_before.get_or_insert_with(|| carried.clone());
             match change {
@@ -342,10 +393,11 @@ impl Session {
 
     /// A batch that failed has been answered before its Sync was.
     pub(super) fn ended_late(&mut self, status: u8) {
-        self.transaction_status(status, &Round { failed: true, ..Round::default() });
+        self.transaction_status(status, true);
+        self.open = None;
     }
 
-    fn transaction_status(&mut self, status: u8, round: &Round) {
+    fn transaction_status(&mut self, status: u8, failed: bool) {
         let was = std::mem::replace(&mut self.status, status);
         if status != b'I' {
             if was == b'I' && self.wrote {
@@ -360,7 +412,7 @@ impl Session {
             self.shared.wrote();
         }
         // What no COMMIT or ROLLBACK has ended was the batch's own transaction, unless a COMMIT failed.
-        self.transaction_ended(!round.failed);
+        self.transaction_ended(!failed);
     }
 
     /// The client is outside transactions again.

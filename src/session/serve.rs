@@ -80,6 +80,9 @@ impl Session {
         }
         // A portal of an open transaction lives on the server, and so does a cursor WITH HOLD.
         let may_live = self.status != b'I' || self.held.is_some();
+        if names.iter().any(|(subject, name)| *subject == Subject::Statement && self.may_be_prepared_unseen(name)) {
+            return false;
+        }
         if unit.end != UnitEnd::Sync || (may_live && names.iter().any(|(s, _)| *s == Subject::Portal)) {
             return false;
         }

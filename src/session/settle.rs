@@ -194,7 +194,7 @@ impl Session {
     }
 
     /// Whether the connection does not go on to others at the end of a transaction.
-    fn keeps_connection(&self) -> bool {
+    pub(super) fn keeps_connection(&self) -> bool {
         !self.pins.is_empty() || self.shared.config.pool == PoolMode::Session
     }
 

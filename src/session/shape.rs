@@ -137,6 +137,10 @@ impl Session {
         if !self.pump_own(&mut out, &mut round).await? {
             return Ok(Ok(None));
         }
+        if round.failed {
+            // The client has been told, and all that is left of its batch is skipped.
+            self.failed_in_batch();
+        }
         if let Some(error) = round.own_error {
             return Ok(Err(*error));
         }

@@ -300,6 +300,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         unlearned: false,
         drew_on: 0,
         may_have_left: false,
+        open: None,
         may_be_free: false,
         touched_catalog: false,
         levels,
@@ -419,17 +420,24 @@ impl Session {
         }
         self.shared.upstream.decided().await;
         let primary = Arc::clone(self.shared.upstream.primary());
-        // Kept while it waits, so that operators see that it does.
-        let waiting = self.registration.running.wait();
-        let leased = tokio::select! {
-            leased = primary.lease(&self.account, &self.database) => leased,
-            () = self.client.left(), if until == Until::ClientLeaves => return Err(proof::gone()),
-            () = self.shared.stop_newcomers.cancelled() => return Err(shutting_down()),
-        };
-        drop(waiting);
-        let asked = match leased {
-            Ok(lease) => self.ask_greeting_in_time(lease, made, catalog).await?,
-            Err(error) => Err(error),
+        let asked = loop {
+            // Kept while it waits, so that operators see that it does.
+            let waiting = self.registration.running.wait();
+            let leased = tokio::select! {
+                leased = primary.lease(&self.account, &self.database) => leased,
+                () = self.client.left(), if until == Until::ClientLeaves => return Err(proof::gone()),
+                () = self.shared.stop_newcomers.cancelled() => return Err(shutting_down()),
+            };
+            drop(waiting);
+            match leased {
+                Ok(lease) => match self.ask_greeting_in_time(lease, made, catalog).await? {
+                    Ok(Some(greeting)) => break Ok(greeting),
+                    // What another has left on the connection cannot be taken back: it is closed.
+                    Ok(None) => {}
+                    Err(error) => break Err(error),
+                },
+                Err(error) => break Err(error),
+            }
         };
         let greeting = match (asked, known) {
             (Ok(greeting), _) => greeting,
@@ -456,7 +464,7 @@ impl Session {
         lease: Lease,
         made: Moment,
         catalog: CatalogVersion,
-    ) -> Result<Result<Greeting, LeaseError>, End> {
+    ) -> Result<Result<Option<Greeting>, LeaseError>, End> {
         let (server, shared) = (Arc::clone(&lease.server), Arc::clone(&self.shared));
         let limit = shared.config.connect_timeout;
         let waiting = self.registration.running.wait();
@@ -476,10 +484,17 @@ impl Session {
         }))
     }
 
-    /// Puts this session's settings on a connection of the primary's, and looks at what it reports.
-    async fn ask_greeting(&mut self, lease: Lease, made: Moment, catalog: CatalogVersion) -> Result<Greeting, End> {
+    /// Puts this session's settings on a connection of the primary's, and looks at what it reports. `None`: they cannot be put there.
+    async fn ask_greeting(
+        &mut self,
+        lease: Lease,
+        made: Moment,
+        catalog: CatalogVersion,
+    ) -> Result<Option<Greeting>, End> {
         self.held = Some(Held::new(lease, Side::Primary, Flow::default(), self.registration.process));
-        self.put_settings().await?;
+        if !self.take_over().await? {
+            return Ok(None);
+        }
         let rows = self
             .ask(
                 "SELECT pg_catalog.current_setting('search_path'), \
@@ -501,7 +516,7 @@ impl Session {
         let Some(held) = self.held.take() else { return Err(End::Closed) };
         let parameters = held.lease.parameters.clone();
         held.lease.release();
-        Ok(Greeting { parameters, baseline: Arc::new(baseline), made, catalog })
+        Ok(Some(Greeting { parameters, baseline: Arc::new(baseline), made, catalog }))
     }
 }
 

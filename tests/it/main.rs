@@ -40,6 +40,7 @@ mod endpoints;
 mod explained;
 mod failover;
 mod feed;
+mod flushed;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
 mod generated;

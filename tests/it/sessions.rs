@@ -589,7 +589,7 @@ fn r20_nothing_is_left_for_the_next_client_of_a_single_connection() {
     let look =
         "SELECT current_setting('work_mem'), current_setting('timezone'), current_setting('transaction_isolation'),
         (SELECT count(*) FROM pg_prepared_statements WHERE from_sql), (SELECT count(*) FROM pg_cursors),
-        (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),
+        (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
         to_regclass('mine')";
     let clean = twins.direct().rows(look);
     for left in leave {

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// What every script begins from, beside its own first step.
 pub const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE w (id int PRIMARY KEY, v text);
-    CREATE SCHEMA o; CREATE TABLE o.t (id int, v text); INSERT INTO o.t VALUES (1, 'other');
+    CREATE TABLE twice (v int UNIQUE DEFERRABLE INITIALLY DEFERRED); CREATE SCHEMA o; CREATE TABLE o.t (id int, v text); INSERT INTO o.t VALUES (1, 'other');
     CREATE FUNCTION noisy(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'row %', i; RETURN i; END $$";
 
 /// Tables as every script finds them: its own write, so that its reads come after it.
@@ -80,6 +80,47 @@ const STATEMENTS: &[(&str, usize)] = &[
     ("EXPLAIN (COSTS OFF) SELECT v FROM t", 0),
     ("COPY (SELECT id FROM t WHERE id < 3 ORDER BY id) TO STDOUT", 0),
 ];
+
+/// What moves settings and transactions.
+const CONTROL: &[&str] = &[
+    "BEGIN",
+    "BEGIN",
+    "BEGIN READ ONLY",
+    "COMMIT",
+    "COMMIT",
+    "ROLLBACK",
+    "COMMIT AND CHAIN",
+    "SAVEPOINT a",
+    "SAVEPOINT a",
+    "ROLLBACK TO a",
+    "RELEASE a",
+    "SET search_path = o, public",
+    "SET search_path = o, public",
+    "SET LOCAL search_path = o",
+    "RESET search_path",
+    "SELECT set_config('search_path', 'o', false)",
+    "SELECT set_config('work_mem', '7MB', true)",
+    "SET work_mem = '5MB'",
+    "SET TimeZone = 'Asia/Tokyo'",
+    "SET datestyle = german",
+    "SET application_name = 'mine'",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "SET transaction_read_only = on",
+    "SET nothing = 1",
+    "RESET ALL",
+    "DISCARD ALL",
+    "DISCARD TEMP",
+    "SELECT 1/0",
+    "SELECT v FROM t WHERE id = 1",
+    "INSERT INTO w VALUES (1, 'w')",
+    "INSERT INTO twice VALUES (1), (1)",
+    "SHOW search_path",
+];
+
+/// All that they move, as one row.
+pub const LOOK: &str =
+    "SELECT current_setting('search_path'), current_setting('work_mem'), current_setting('TimeZone'),
+    current_setting('datestyle'), current_setting('default_transaction_read_only'), (SELECT v FROM t WHERE id = 1)";
 
 const VALUES: &[Option<&str>] = &[Some("0"), Some("1"), Some("2"), Some("2"), Some("3"), Some("11"), Some("x"), None];
 
@@ -179,6 +220,23 @@ pub fn script(seed: u64) -> Script {
     script
 }
 
+/// Settings and transactions in parts of batches and in texts of several statements, and a look at what is left of them.
+pub fn control(seed: u64) -> Script {
+    let mut maker = Maker { dice: Dice(seed.wrapping_mul(0x5851_F42D_4C95_7F2D)) };
+    let step = |parts, end| Step { parts, end, cut: 0 };
+    let mut steps = vec![step(vec![simple(RESET)], End::Sync)];
+    for _ in 0..3 + maker.dice.below(8) {
+        let end = maker.dice.one_of(&[End::Flush, End::Sync]);
+        let parts = (0..1 + maker.dice.below(3)).map(|_| maker.control(end)).collect();
+        steps.push(step(parts, end));
+    }
+    steps.push(step(Vec::new(), End::Sync));
+    steps.push(step(vec![simple(maker.dice.one_of(&["COMMIT", "ROLLBACK"]))], End::Sync));
+    steps.push(step(vec![simple(LOOK)], End::Sync));
+    steps.push(step(vec![simple(LOOK)], End::Sync));
+    Script { steps, shuffles: maker.dice.next() & maker.dice.next() }
+}
+
 fn part(says: impl Into<String>, batch: Batch) -> Part {
     Part { says: says.into(), bytes: batch.0 }
 }
@@ -197,6 +255,18 @@ impl Maker {
         let count = 1 + self.dice.below(5);
         let parts = (0..count).map(|_| if end == End::Flush { self.extended() } else { self.any() }).collect();
         Step { parts, end, cut: if self.dice.below(3) == 0 { self.dice.next() as usize } else { 0 } }
+    }
+
+    /// One statement as a part of a batch, or up to three as a text.
+    fn control(&mut self, end: End) -> Part {
+        let texts: Vec<&str> = (0..1 + self.dice.below(3)).map(|_| self.dice.one_of(CONTROL)).collect();
+        if end == End::Sync && self.dice.below(2) == 0 {
+            // A batch that is open is ended before.
+            let text = texts.join("; ");
+            return part(format!("Sync, Q {text}"), Batch::new().sync().query(&text));
+        }
+        let run = Batch::new().parse("", texts[0], &[]).bind("", "", &[], Format::Text).execute("", 0);
+        part(format!("run {:?}", texts[0]), run)
     }
 
     fn any(&mut self) -> Part {

@@ -10,7 +10,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
 use crate::harness::wire::{Batch, Frame, Wire};
 use crate::twins::told;
-use make::{End, SETUP, Script, Step};
+use make::{End, LOOK, SETUP, Script, Step};
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -38,6 +38,10 @@ struct Stage {
 
 /// Plays every seed's script both ways.
 fn same(label: &str, change: impl FnOnce(SidecacheBuilder) -> SidecacheBuilder) {
+    same_of(label, make::script, change);
+}
+
+fn same_of(label: &str, make: fn(u64) -> Script, change: impl FnOnce(SidecacheBuilder) -> SidecacheBuilder) {
     let cluster = Cluster::shared();
     let database = cluster.database(&format!("scripts_{label}"));
     cluster.connect("app", &database).rows(SETUP);
@@ -46,7 +50,7 @@ fn same(label: &str, change: impl FnOnce(SidecacheBuilder) -> SidecacheBuilder) 
     let stage = Stage { cluster, database, sidecache };
     let mut found = Vec::new();
     for seed in seeds() {
-        let script = make::script(seed);
+        let script = make(seed);
         if script.mixes() && cluster.version() >= 18 {
             // Behind such a batch PostgreSQL 18 fails by itself (XX000, unexpected state STARTED).
             continue;
@@ -83,6 +87,17 @@ impl Stage {
                 if through.as_ref() != Some(&direct) {
                     return Some(format!("round {round}, step {at}:\n directly {direct:#?}\n through  {through:#?}\n"));
                 }
+            }
+            // Whatever connections it had are as good as new to others.
+            drop(other);
+            let clean = self.cluster.connect("app", &self.database).rows(LOOK);
+            let mut others: Vec<Wire> = (0..2).map(|_| self.sidecache.connect("app")).collect();
+            for other in &mut others {
+                let found = other.rows(LOOK);
+                if found != clean {
+                    return Some(format!("round {round}: another client finds {found:?}, not {clean:?}"));
+                }
+                other.rows("BEGIN; SELECT pg_backend_pid()");
             }
         }
         None
@@ -173,6 +188,18 @@ fn answer(wire: &mut Wire, step: &Step, failed: bool) -> Vec<Frame> {
 #[test]
 fn scripts_are_answered_as_directly_in_transaction_pooling() {
     same("transaction", |builder| builder.flag("--pool-size", "3"));
+}
+
+/// Settings above all: what parts of batches and texts of several statements leave of them, for their own client and for others.
+#[test]
+fn r19_scripts_of_settings_leave_what_they_leave_directly() {
+    same_of("control", make::control, |builder| builder.flag("--pool-size", "4"));
+}
+
+/// Nothing looks at the connection there.
+#[test]
+fn r19_scripts_of_settings_leave_what_they_leave_directly_without_a_cache() {
+    same_of("control_uncached", make::control, |builder| builder.cache("off").flag("--pool-size", "4"));
 }
 
 #[test]
