@@ -50,7 +50,9 @@ pub(super) fn several(statements: &[Lexed<'_>], path: &SearchPath, names: &dyn N
     let drafts: Vec<Draft> = statements.iter().map(|s| draft(s, path, names)).collect();
     // What one answer for all cannot tell the session.
     let pin = |draft: &Draft| match draft.kind {
-        Kind::Setting(_) | Kind::SetConfig(_) | Kind::Deallocate { .. } => Some(PinReason::Opaque),
+        Kind::Setting(_) | Kind::SetConfig(_) | Kind::Settings { .. } | Kind::Deallocate { .. } => {
+            Some(PinReason::Opaque)
+        }
         Kind::Prepare { .. } => both(draft.pin, Some(PinReason::SqlPrepare)),
         _ => draft.pin,
     };
@@ -78,6 +80,9 @@ fn of_session(statements: &[Lexed<'_>], drafts: &[Draft], names: &dyn Names, pat
             // PostgreSQL refuses it among others.
             Kind::Setting(SettingChange::DiscardAll) => return None,
             Kind::Setting(change) => changes.push((number, change.clone())),
+            Kind::Settings { changes: own, .. } => {
+                changes.extend(own.iter().map(|(_, change)| (number, change.clone())))
+            }
             Kind::SetConfig(calls) => {
                 for call in calls {
                     changes.push((number, call.change(&[])?));

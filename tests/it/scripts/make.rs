@@ -11,6 +11,9 @@ pub const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TAB
 /// Tables as every script finds them: its own write, so that its reads come after it.
 const RESET: &str = "ALTER TABLE w DROP COLUMN IF EXISTS more; DELETE FROM w; DELETE FROM t; INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 10) i";
 
+/// The same where no script alters them.
+const CLEAR: &str = "DELETE FROM w; DELETE FROM twice; DELETE FROM t; INSERT INTO t VALUES (1, 'row 1')";
+
 /// Statements and how many parameters they take.
 const STATEMENTS: &[(&str, usize)] = &[
     ("SELECT v FROM t WHERE id = $1", 1),
@@ -81,40 +84,35 @@ const STATEMENTS: &[(&str, usize)] = &[
     ("COPY (SELECT id FROM t WHERE id < 3 ORDER BY id) TO STDOUT", 0),
 ];
 
-/// What moves settings and transactions.
-const CONTROL: &[&str] = &[
-    "BEGIN",
-    "BEGIN",
-    "BEGIN READ ONLY",
-    "COMMIT",
-    "COMMIT",
-    "ROLLBACK",
-    "COMMIT AND CHAIN",
-    "SAVEPOINT a",
-    "SAVEPOINT a",
-    "ROLLBACK TO a",
-    "RELEASE a",
-    "SET search_path = o, public",
-    "SET search_path = o, public",
-    "SET LOCAL search_path = o",
-    "RESET search_path",
-    "SELECT set_config('search_path', 'o', false)",
-    "SELECT set_config('work_mem', '7MB', true)",
-    "SET work_mem = '5MB'",
-    "SET TimeZone = 'Asia/Tokyo'",
-    "SET datestyle = german",
-    "SET application_name = 'mine'",
-    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-    "SET transaction_read_only = on",
-    "SET nothing = 1",
-    "RESET ALL",
-    "DISCARD ALL",
-    "DISCARD TEMP",
-    "SELECT 1/0",
-    "SELECT v FROM t WHERE id = 1",
-    "INSERT INTO w VALUES (1, 'w')",
-    "INSERT INTO twice VALUES (1), (1)",
-    "SHOW search_path",
+/// What moves settings and transactions, and how often of a hundred times or so.
+const CONTROL: &[(&str, usize)] = &[
+    ("BEGIN", 10),
+    ("BEGIN READ ONLY", 1),
+    ("COMMIT", 8),
+    ("ROLLBACK", 6),
+    ("COMMIT AND CHAIN", 2),
+    ("SAVEPOINT a", 8),
+    ("ROLLBACK TO a", 8),
+    ("RELEASE a", 1),
+    ("SET search_path = o, public", 12),
+    ("SET LOCAL search_path = o", 2),
+    ("RESET search_path", 2),
+    ("SELECT set_config('search_path', 'o', false)", 2),
+    ("SELECT set_config('work_mem', '7MB', true)", 1),
+    ("SET work_mem = '5MB'", 4),
+    ("SET TimeZone = 'Asia/Tokyo'", 2),
+    ("SET datestyle = german", 1),
+    ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", 1),
+    ("SET transaction_read_only = on", 2),
+    ("SET nothing = 1", 2),
+    ("RESET ALL", 2),
+    ("DISCARD ALL", 4),
+    ("DISCARD TEMP", 1),
+    ("SELECT 1/0", 8),
+    ("SELECT v FROM t WHERE id = 1", 4),
+    ("INSERT INTO w VALUES (1, 'w')", 2),
+    ("INSERT INTO twice VALUES (1), (1)", 2),
+    ("SHOW search_path", 2),
 ];
 
 /// All that they move, as one row.
@@ -224,8 +222,8 @@ pub fn script(seed: u64) -> Script {
 pub fn control(seed: u64) -> Script {
     let mut maker = Maker { dice: Dice(seed.wrapping_mul(0x5851_F42D_4C95_7F2D)) };
     let step = |parts, end| Step { parts, end, cut: 0 };
-    let mut steps = vec![step(vec![simple(RESET)], End::Sync)];
-    for _ in 0..3 + maker.dice.below(8) {
+    let mut steps = vec![step(vec![simple(CLEAR)], End::Sync)];
+    for _ in 0..5 + maker.dice.below(8) {
         let end = maker.dice.one_of(&[End::Flush, End::Sync]);
         let parts = (0..1 + maker.dice.below(3)).map(|_| maker.control(end)).collect();
         steps.push(step(parts, end));
@@ -259,7 +257,8 @@ impl Maker {
 
     /// One statement as a part of a batch, or up to three as a text.
     fn control(&mut self, end: End) -> Part {
-        let texts: Vec<&str> = (0..1 + self.dice.below(3)).map(|_| self.dice.one_of(CONTROL)).collect();
+        let all: Vec<&str> = CONTROL.iter().flat_map(|(text, often)| std::iter::repeat_n(*text, *often)).collect();
+        let texts: Vec<&str> = (0..1 + self.dice.below(3)).map(|_| self.dice.one_of(&all)).collect();
         if end == End::Sync && self.dice.below(2) == 0 {
             // A batch that is open is ended before.
             let text = texts.join("; ");

@@ -56,6 +56,7 @@ fn r6_g11_several_statements() {
         ("SELECT 1; LISTEN a", PinReason::Listen),
         ("CREATE TEMP TABLE a (b int); LISTEN a", PinReason::Opaque),
         ("SET a.b = 1; DISCARD ALL", PinReason::Opaque),
+        ("SELECT 1; SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", PinReason::Opaque),
         ("SET a.b = 1; DEALLOCATE a", PinReason::Opaque),
         ("SET a.b = 1; SELECT pg_advisory_lock(1)", PinReason::Opaque),
         ("SET a.b = 1; SELECT pg_advisory_unlock(pg_advisory_lock(1))", PinReason::Opaque),
@@ -74,9 +75,11 @@ fn r6_g11_several_statements() {
     };
     let as_new = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;";
     assert_eq!(settings(as_new), (vec![(3, "all".to_owned())], true));
-    let several =
-        "SET a.b = 1; ; SHOW a.b; SELECT pg_catalog.pg_advisory_unlock(-1, 2); RESET c; DEALLOCATE ALL; DISCARD TEMP";
-    assert_eq!(settings(several), (vec![(0, "a.b".to_owned()), (3, "c".to_owned())], false));
+    let several = "SET a.b = 1; ; SHOW a.b; SELECT pg_catalog.pg_advisory_unlock(-1, 2); RESET c; SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; DEALLOCATE ALL; DISCARD TEMP";
+    assert_eq!(
+        settings(several),
+        (vec![(0, "a.b".to_owned()), (3, "c".to_owned()), (4, "default_transaction_read_only".to_owned())], false)
+    );
     assert_eq!(plan_of("BEGIN; UPDATE orders SET id = 1; COMMIT").pin, None);
     assert!(plan_of("SELECT 1; DROP TABLE orders").may_change_catalog);
     assert!(!plan_of("SELECT 1; UPDATE orders SET id = 1").may_change_catalog);
