@@ -22,6 +22,14 @@
 //! reads `FROM ONLY t` as a table called `only`, and two adjacent strings as an alias. What is not certain is refused: the text is
 //! scanned for such forms before its parse is believed, and long or deep texts are not parsed at all.
 //!
+//! ## What is understood once
+//!
+//! A plan is kept by its text, without comments. A new text that differs from one before it in literals alone takes over what was understood of
+//! that one, and is neither parsed nor judged; its key is its own, since the literals are in the text. They may differ where the
+//! planner does not look at them, and nowhere else: numbers, and plain strings that hold no `now`, `today` and the like and are not the argument of
+//! `current_setting` ([`template`](crate::sql::template)). All other tokens are the same, byte for byte; the fingerprint, by which rules and
+//! metrics name a statement, folds far more and proves nothing.
+//!
 //! ## The key
 //!
 //! Database, role, every setting of the session that differs from its start (but for those that cannot change a result), the text without

@@ -1,10 +1,13 @@
 //! Plans by text, so that a text is understood once: shared by all sessions, asked only when a session has not
-//! kept the plan itself. Knows no connection.
+//! kept the plan itself. A text that is new is held against the templates of those before it: where literals alone differ, what was
+//! understood holds, and the text is neither parsed nor judged. Its identity, hint and rules are its own. Knows no connection.
 
 use crate::catalog::{Catalog, SearchPath};
 use crate::route::plan::{Encoding, Plan, plan};
 use crate::route::rules::RouteRules;
+use crate::sql::template::template;
 use crate::sql::time_words::is_time_word;
+use crate::sql::token;
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
@@ -35,6 +38,12 @@ impl Names {
         out.into()
     }
 
+    /// What stands for all texts that differ from this one in literals of no account alone.
+    fn template<'t>(&self, text: &'t [u8]) -> Option<(&'t str, Vec<u8>)> {
+        let text = std::str::from_utf8(text).ok().filter(|text| self.encoding.reads(text.as_bytes()))?;
+        Some((text, template(text, self.standard_strings)?))
+    }
+
     /// Whether every session with these names, whenever it parses the text, gets the same statement.
     pub fn read_alike(&self, text: &[u8]) -> bool {
         self.encoding.reads(text) && !says_time(text)
@@ -56,6 +65,8 @@ fn says_time(text: &[u8]) -> bool {
 }
 
 const SHARDS: usize = 16;
+/// Of the plans by template, which are asked for new texts alone.
+const TEMPLATE_SHARDS: usize = 4;
 /// Plans a shard keeps, and their bytes; past either the shard starts anew.
 const SHARD_LIMIT: usize = 2_048;
 const SHARD_BYTES: usize = 4 * 1024 * 1024;
@@ -66,6 +77,8 @@ const NUMBERED_BYTES: usize = 16 * 1024 * 1024;
 const LEARNED_LIMIT: usize = 4_096;
 /// Texts longer than this are not kept: they are not analysed either.
 const TEXT_LIMIT: usize = 32 * 1024;
+/// So none that is kept is refused for its length, of which its template says nothing.
+const _: () = assert!(TEXT_LIMIT <= token::LONGEST);
 /// Plans a session keeps for itself: what it repeats takes no lock.
 const RECENT: usize = 32;
 /// Bytes of their texts; past it the session keeps the last one alone.
@@ -75,7 +88,7 @@ const PLAN_BYTES: usize = 1024;
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
-/// A text with its plan.
+/// A text, or a template, with its plan.
 #[derive(Debug, Clone)]
 struct Known {
     text: Arc<[u8]>,
@@ -98,7 +111,7 @@ struct Numbers {
 
 type ByText = Map<Arc<[u8]>, Arc<Plan>>;
 
-/// Plans of some of the texts, by how names are read and then by text, so that looking one up copies neither.
+/// Plans of some of the texts or templates, by how names are read and then by text, so that looking one up copies neither.
 #[derive(Debug, Default)]
 struct Shard {
     plans: Map<Arc<Names>, ByText>,
@@ -114,6 +127,8 @@ pub struct Recent(Box<[Option<Known>]>);
 #[derive(Debug)]
 pub struct Plans {
     shards: [Mutex<Shard>; SHARDS],
+    /// By template, each the plan of the text that was understood first.
+    templates: [Mutex<Shard>; TEMPLATE_SHARDS],
     hasher: RandomState,
     /// Read far more often than written, and by all sessions.
     writes: ArcSwap<HashSet<Arc<str>, RandomState>>,
@@ -130,6 +145,7 @@ impl Default for Plans {
     fn default() -> Self {
         Plans {
             shards: Default::default(),
+            templates: Default::default(),
             hasher: RandomState::default(),
             writes: ArcSwap::default(),
             has_writes: AtomicBool::new(false),
@@ -183,11 +199,23 @@ impl Shard {
             self.bytes += names.bytes();
         }
         let plans = self.plans.entry(Arc::clone(names)).or_default();
-        if plans.insert(Arc::clone(&known.text), Arc::clone(&known.plan)).is_none() {
-            self.count += 1;
-            self.bytes += known.bytes();
+        self.bytes += known.bytes();
+        match plans.insert(Arc::clone(&known.text), Arc::clone(&known.plan)) {
+            None => self.count += 1,
+            Some(plan) => self.bytes -= Known { text: Arc::clone(&known.text), plan }.bytes(),
         }
     }
+}
+
+/// With the rules that the statement matches.
+fn ruled(mut plan: Plan, names: &Names, (catalog, rules): (&Catalog, &RouteRules)) -> Arc<Plan> {
+    plan.ruled = rules.of_statement(&plan, &names.path, names.standard_strings, catalog);
+    Arc::new(plan)
+}
+
+/// Understands a text by itself.
+fn made(text: &[u8], names: &Names, now: (&Catalog, &RouteRules)) -> Arc<Plan> {
+    ruled(plan(text, &names.path, names.standard_strings, names.encoding, now.0), names, now)
 }
 
 impl Plans {
@@ -196,17 +224,13 @@ impl Plans {
         &self,
         text: &[u8],
         names: &Arc<Names>,
-        (catalog, rules): (&Catalog, &RouteRules),
+        now: (&Catalog, &RouteRules),
         recent: &mut Recent,
     ) -> Arc<Plan> {
-        let make = || {
-            let mut plan = plan(text, &names.path, names.standard_strings, names.encoding, catalog);
-            plan.ruled = rules.of_statement(&plan, &names.path, names.standard_strings, catalog);
-            Arc::new(plan)
-        };
         if text.len() > TEXT_LIMIT {
-            return make();
+            return made(text, names, now);
         }
+        let (catalog, rules) = now;
         let is_current = |plan: &Plan| plan.catalog_version == catalog.version && plan.ruled.version == rules.version;
         let hash = self.hasher.hash_one(text);
         if let Some(plan) = recent.get(hash, text).filter(|plan| is_current(plan)) {
@@ -215,13 +239,45 @@ impl Plans {
         let shard = &self.shards[hash as usize % SHARDS];
         let found = shard.lock().get(text, names).filter(|known| is_current(&known.plan));
         let known = found.unwrap_or_else(|| {
-            let made = Known { text: text.into(), plan: make() };
-            shard.lock().insert(names, &made);
-            made
+            let new = Known { text: text.into(), plan: self.understood(text, names, now) };
+            shard.lock().insert(names, &new);
+            new
         });
         let plan = Arc::clone(&known.plan);
         recent.keep(hash, known);
         plan
+    }
+
+    /// The plan of a text that is not known: by its template, or made.
+    fn understood(&self, text: &[u8], names: &Arc<Names>, now: (&Catalog, &RouteRules)) -> Arc<Plan> {
+        let Some((readable, template)) = names.template(text) else { return made(text, names, now) };
+        if let Some(plan) = self.alike(readable, &template, names, now) {
+            return plan;
+        }
+        let plan = made(text, names, now);
+        if plan.holds_for_template() {
+            let known = Known { text: template.into(), plan: Arc::clone(&plan) };
+            self.of_template(&known.text).lock().insert(names, &known);
+        }
+        plan
+    }
+
+    /// The plan of a text by that of another one of its template.
+    fn alike(
+        &self,
+        text: &str,
+        template: &[u8],
+        names: &Names,
+        (catalog, rules): (&Catalog, &RouteRules),
+    ) -> Option<Arc<Plan>> {
+        let known = self.of_template(template).lock().get(template, names)?;
+        // The rules are asked anew in any case.
+        let is_current = known.plan.catalog_version == catalog.version;
+        is_current.then(|| ruled(known.plan.of_alike(text, names.standard_strings), names, (catalog, rules)))
+    }
+
+    fn of_template(&self, template: &[u8]) -> &Mutex<Shard> {
+        &self.templates[self.hasher.hash_one(template) as usize % TEMPLATE_SHARDS]
     }
 
     /// A replica refused it as a write (25006): it goes to the primary from now on.
@@ -278,8 +334,13 @@ impl Plans {
 }
 
 #[cfg(test)]
+#[path = "template_tests.rs"]
+mod template_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{CatalogVersion, Parts};
 
     fn names(schema: &str) -> Arc<Names> {
         Arc::new(Names { path: SearchPath(vec![schema.to_owned()]), standard_strings: true, ..Names::default() })
@@ -295,6 +356,71 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &plans.plan(b"SELECT 2", &names("a"), catalog, &mut one)));
         one.clear();
         assert!(!Arc::ptr_eq(&first, &plans.plan(b"SELECT 1", &names("b"), catalog, &mut one)));
+    }
+
+    #[test]
+    fn texts_that_differ_in_literals_are_understood_once_and_stay_apart() {
+        let (plans, catalog, rules) = (Plans::default(), Catalog::default(), RouteRules::default());
+        let (names, mut recent) = (names("a"), Recent::default());
+        let mut plan = |text: &str| plans.plan(text.as_bytes(), &names, (&catalog, &rules), &mut recent);
+        let kept = || plans.templates.iter().map(|shard| shard.lock().count).sum::<usize>();
+        let one = plan("SELECT length('a'), 1");
+        let other = plan("SELECT  length('b'),\n2 -- x");
+        assert_eq!(kept(), 0, "what is not proven has no template: {one:?}");
+        assert_ne!(one.identity, other.identity);
+        let one = plan("SELECT 'a' AS v, 1 AS w");
+        let other = plan("/* sidecache: off */ SELECT  'b' AS v,\n2 AS w");
+        assert_eq!(kept(), 1);
+        assert_eq!((&*one.identity, &*other.identity), ("SELECT 'a' AS v, 1 AS w", "SELECT  'b' AS v,\n2 AS w"));
+        assert_eq!((one.hint.off, other.hint.off), (false, true));
+        assert_eq!((&one.kind, &one.cache), (&other.kind, &other.cache));
+        plan("SELECT 'now' AS v, 1 AS w");
+        assert_eq!(kept(), 2, "a word that means the present is understood by itself");
+    }
+
+    #[test]
+    fn a_template_holds_for_one_catalog_one_reading_of_names_and_readable_texts() {
+        let (plans, rules, catalog) = (Plans::default(), RouteRules::default(), Catalog::default());
+        let later = Catalog::new(CatalogVersion(catalog.version.0 + 1), Parts::default());
+        let alike = |text: &str, names: &Arc<Names>, catalog: &Catalog| {
+            let (text, template) = names.template(text.as_bytes())?;
+            plans.alike(text, &template, names, (catalog, &rules))
+        };
+        plans.plan(b"VALUES ('a')", &names("a"), (&catalog, &rules), &mut Recent::default());
+        assert!(alike("VALUES ('b')", &names("a"), &catalog).is_some());
+        assert!(alike("VALUES ('b')", &names("b"), &catalog).is_none());
+        assert!(alike("VALUES ('b')", &names("a"), &later).is_none());
+        let plan = |text: &str, names: &Arc<Names>| {
+            plans.plan(text.as_bytes(), names, (&later, &rules), &mut Recent::default())
+        };
+        assert_eq!(plan("VALUES ('c')", &names("a")).catalog_version, later.version);
+        assert!(alike("VALUES ('b')", &names("a"), &later).is_some(), "the one before makes room");
+        let latin = Arc::new(Names { encoding: Encoding::AsciiBased, ..Names::clone(&names("a")) });
+        plan("VALUES ('a')", &latin);
+        assert!(alike("VALUES ('b')", &latin, &later).is_some());
+        assert!(latin.template("VALUES ('\u{e9}')".as_bytes()).is_none());
+        assert!(names("a").template(b"VALUES ('\xe9')").is_none());
+    }
+
+    #[test]
+    fn templates_are_kept_in_bounds() {
+        let (plans, catalog) = (Plans::default(), (&Catalog::default(), &RouteRules::default()));
+        let (names, mut recent) = (names("a"), Recent::default());
+        for n in 0..TEMPLATE_SHARDS * SHARD_LIMIT * 2 {
+            plans.plan(format!("VALUES (1, $${n}$$)").as_bytes(), &names, catalog, &mut recent);
+        }
+        let counts = plans.templates.each_ref().map(|shard| shard.lock().count);
+        assert!(counts.iter().all(|count| (1..=SHARD_LIMIT).contains(count)), "{counts:?}");
+        let mut shard = Shard::default();
+        for text in
+            ["VALUES (1)", &format!("VALUES (1){}", " ".repeat(1_000)), &format!("VALUES ('{}')", "x".repeat(2_000))]
+        {
+            let plan = made(text.as_bytes(), &names, catalog);
+            shard.insert(&names, &Known { text: b"template"[..].into(), plan });
+            let held: usize = shard.plans.values().flatten().map(|(text, plan)| text.len() + plan.identity.len()).sum();
+            assert_eq!(shard.bytes, held + PLAN_BYTES + names.bytes(), "{text}");
+        }
+        assert_eq!(shard.count, 1);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod fingerprint;
 pub mod identity;
 pub mod list;
 pub mod query;
+pub mod template;
 pub mod time_words;
 pub mod token;
 

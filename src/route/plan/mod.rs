@@ -319,6 +319,33 @@ impl Plan {
             )
         })
     }
+
+    /// Whether what was understood holds for every text of the same [`template`](crate::sql::template): one query or write, read as
+    /// PostgreSQL reads it.
+    pub fn holds_for_template(&self) -> bool {
+        matches!(self.kind, Kind::Read | Kind::Write)
+            && !self.is_not_understood()
+            && self.cache.as_ref().err() != Some(&Refusal::SeveralStatements)
+    }
+
+    /// The plan of another text of the same template: what was understood, with that text's own identity and hint. Which rules it
+    /// matches is not filled in.
+    pub fn of_alike(&self, text: &str, standard_strings: bool) -> Plan {
+        let stripped = strip(text, standard_strings);
+        Plan {
+            kind: self.kind.clone(),
+            place: self.place,
+            cache: self.cache.clone(),
+            pin: self.pin,
+            may_change_catalog: self.may_change_catalog,
+            catalog_version: self.catalog_version,
+            defaults: self.defaults,
+            identity: Arc::from(stripped.identity),
+            hint: stripped.hint,
+            ruled: Ruled::default(),
+            shape: Shape::default(),
+        }
+    }
 }
 
 /// Where a read gives the answer that the primary would give.
