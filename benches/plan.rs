@@ -1,5 +1,5 @@
-//! What it costs to understand a statement, once, and to find what was understood: over the queries that ORMs send, and over
-//! the costliest texts within the bounds. Run with `cargo bench --bench plan`; it prints the median and the worst statement too.
+//! What it costs to understand a statement, once, and to find what was understood, of the text or of its template: over the queries that ORMs
+//! send, and over the costliest texts within the bounds. Run with `cargo bench --bench plan`; it prints the median and the worst statement too.
 //!
 //! The catalog is made up: every relation that the statements name is an ordinary table, every function one of PostgreSQL's
 //! that is immutable. So all are judged to their end.
@@ -19,7 +19,9 @@ use sidecache::catalog::{
 use sidecache::route::plan::{Encoding, plan};
 use sidecache::route::rules::RouteRules;
 use sidecache::session::plans::{Names, Plans, Recent};
+use sidecache::sql::template::template;
 use sidecache::types::RelationId;
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -144,6 +146,35 @@ fn costly() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// A query with literals in the place of its parameters, the first of which can be counted up: so it is a new text each time.
+#[derive(Clone)]
+struct Counted {
+    text: String,
+    at: usize,
+    count: u32,
+}
+
+impl Counted {
+    const DIGITS: usize = 9;
+
+    /// Of a query that has a parameter.
+    fn of(query: &str) -> Option<Counted> {
+        let at = query.find('$')?;
+        let mut text = query[..at].to_owned();
+        for part in query[at + 1..].split('$') {
+            text += "100000000";
+            text += part.trim_start_matches(|c: char| c.is_ascii_digit());
+        }
+        Some(Counted { text, at, count: 100_000_000 })
+    }
+
+    fn next(&mut self) -> &str {
+        self.count += 1;
+        self.text.replace_range(self.at..self.at + Self::DIGITS, &self.count.to_string());
+        &self.text
+    }
+}
+
 fn plans(criterion: &mut Criterion) {
     let (texts, catalog) = queries();
     let path = SearchPath(vec!["public".to_owned()]);
@@ -162,6 +193,19 @@ fn plans(criterion: &mut Criterion) {
         b.iter(|| texts.iter().for_each(|text| drop(again(text))))
     });
     criterion.bench_function("plan/warm, one query again", |b| b.iter(|| again(&texts[0])));
+    let mut counted: Vec<Counted> = texts.iter().filter_map(|text| Counted::of(text)).collect();
+    counted.retain(|counted| once(&counted.text).holds_for_template() && template(&counted.text, true).is_some());
+    let same: Vec<String> = counted.iter().map(|counted| counted.text.clone()).collect();
+    same.iter().for_each(|text| drop(again(text)));
+    criterion.bench_function("plan/cold, queries with literals", |b| {
+        b.iter(|| same.iter().for_each(|text| drop(once(text))))
+    });
+    criterion.bench_function("plan/by template, queries with new literals", |b| {
+        b.iter(|| counted.iter_mut().for_each(|counted| drop(again(counted.next()))))
+    });
+    criterion.bench_function("plan/warm, queries with literals", |b| {
+        b.iter(|| same.iter().for_each(|text| drop(again(text))))
+    });
     for (name, text) in costly() {
         let planned = once(&text);
         criterion.bench_function(
@@ -178,6 +222,10 @@ fn plans(criterion: &mut Criterion) {
     if std::env::args().any(|argument| argument == "--bench") {
         spread("cold", &texts, &mut |text| drop(once(text)));
         spread("warm", &texts, &mut |text| drop(again(text)));
+        spread("cold, with literals", &same, &mut |text| drop(once(text)));
+        let mut counted: HashMap<String, Counted> = same.iter().cloned().zip(counted).collect();
+        let mut anew = |text: &str| drop(again(counted.get_mut(text).expect("one of them").next()));
+        spread("by template, with new literals", &same, &mut anew);
     }
 }
 
