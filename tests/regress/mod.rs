@@ -1,12 +1,13 @@
-//! PostgreSQL's own regression suite, direct and through Sidecache with session pooling, each on a fresh server: what
-//! differs must stand in `explained.txt`. Whether PostgreSQL passes its suite here is not asked.
+//! PostgreSQL's own regression suite, direct and through Sidecache with session pooling, each on a fresh server: every
+//! hunk in which their outputs differ must stand in `explained.txt`, and what stands there must occur. Whether PostgreSQL
+//! passes its suite here is not asked.
 //!
 //! The suite comes by `.ci/install-regress` (`make test-all` runs it) into target/regress.
 
 use crate::harness::PATIENCE;
 use crate::harness::cluster::{Cluster, ClusterBuilder};
 use crate::harness::postgres::{command, hand_over, programs};
-use crate::harness::process::{End, Process, run};
+use crate::harness::process::{End, Process, Scratch, output, run};
 use crate::harness::sidecache::Sidecache;
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,25 +77,149 @@ fn pg_regress() -> PathBuf {
     found
 }
 
-/// A line without what follows from the width of a column alone.
+/// Where two outputs of a test differ, as `diff` finds it.
+#[derive(Debug, PartialEq, Eq)]
+struct Hunk {
+    /// `test: line`, where the line is the last one before it that ends in `;`: a statement's end.
+    heading: String,
+    /// `< line` is direct alone, `> line` through Sidecache alone.
+    lines: Vec<String>,
+}
+
+/// A line without what the width of its table's columns alone makes: blanks to fill a cell, dashes of a line between head and rows.
 fn squeezed(line: &str) -> String {
-    let line = line.replace(['-', '+'], " ");
+    let is_border = line.starts_with('-') && line.bytes().all(|b| b"-+".contains(&b));
+    if is_border {
+        return line.split('+').map(|_| "-").collect::<Vec<_>>().join("+");
+    }
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The lines that one has and the other has not, however often: `<` direct, `>` through.
-fn difference(direct: &str, through: &str) -> Vec<String> {
-    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
-    direct.lines().for_each(|line| *counts.entry(squeezed(line)).or_default() += 1);
-    through.lines().for_each(|line| *counts.entry(squeezed(line)).or_default() -= 1);
-    counts.retain(|line, count| *count != 0 && !line.is_empty());
-    counts.into_iter().map(|(line, count)| format!("{} {line}", if count > 0 { '<' } else { '>' })).collect()
+/// Every hunk in which the outputs differ. They are compared as they are, and squeezed only to be told.
+fn hunks(test: &str, direct: &str, through: &str) -> Vec<Hunk> {
+    if direct == through {
+        return Vec::new();
+    }
+    let scratch = Scratch::new();
+    let [one, other] = ["direct", "through"].map(|name| scratch.path().join(name));
+    fs::write(&one, direct).expect("our own directory");
+    fs::write(&other, through).expect("our own directory");
+    let (_, difference, error) = output(Command::new("diff").arg("--text").arg(&one).arg(&other));
+    assert!(!difference.is_empty() && error.is_empty(), "{test}: diff says {error:?} of two that differ");
+    let before: Vec<&str> = direct.lines().collect();
+    let mut hunks: Vec<Hunk> = Vec::new();
+    for line in difference.lines() {
+        match line.split_once(' ') {
+            Some((side @ ("<" | ">"), text)) => {
+                let hunk = hunks.last_mut().expect("a hunk has a head");
+                hunk.lines.push(format!("{side} {}", squeezed(text)));
+            }
+            // Such as `17,20c17,22` and `8a9`: an addition stands behind its line, all else begins with it.
+            None if line.starts_with(|c: char| c.is_ascii_digit()) => {
+                let digits = line.find(|c: char| !c.is_ascii_digit()).expect("it goes on");
+                let at: usize = line[..digits].parse().expect("digits");
+                let at = if line.contains('a') { at } else { at - 1 };
+                let statement = before[..at].iter().rev().find(|line| line.ends_with(';'));
+                let heading = format!("{test}: {}", squeezed(statement.unwrap_or(&"")));
+                hunks.push(Hunk { heading, lines: Vec::new() });
+            }
+            None if line == "---" => {}
+            _ => panic!("{test}: diff says {line:?}"),
+        }
+    }
+    hunks
 }
 
-/// Whether some line `test: line` of the list, where a `*` at the end stands for anything, says so.
-fn is_explained(explained: &str, test: &str, line: &str) -> bool {
-    let listed = explained.lines().filter_map(|l| l.strip_prefix(test)?.strip_prefix(": "));
-    listed.into_iter().any(|said| said.strip_suffix('*').map_or(said == line, |start| line.starts_with(start)))
+/// A hunk that `explained.txt` lists.
+#[derive(Debug)]
+struct Listed {
+    hunk: Hunk,
+    occurs: Occurs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occurs {
+    Once,
+    /// Or not, or more often.
+    AtTimes,
+}
+
+/// What `explained.txt`, whose first lines say how, lists.
+fn listed(explained: &str) -> Vec<Listed> {
+    let is_part = |line: &str| line.starts_with("< ") || line.starts_with("> ") || line == "*";
+    let mut all: Vec<Listed> = Vec::new();
+    let mut last = "";
+    for line in explained.lines() {
+        if is_part(line) {
+            if !is_part(last) {
+                let (heading, occurs) = match last.strip_prefix("at times ") {
+                    Some(heading) => (heading, Occurs::AtTimes),
+                    None => (last, Occurs::Once),
+                };
+                all.push(Listed { hunk: Hunk { heading: heading.to_owned(), lines: Vec::new() }, occurs });
+            }
+            all.last_mut().expect("just made").hunk.lines.push(line.to_owned());
+        }
+        last = line;
+    }
+    all
+}
+
+/// Whether a pattern, where a `*` at the end stands for anything, says so.
+fn says(pattern: &str, text: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == text, |start| text.starts_with(start))
+}
+
+impl Listed {
+    fn explains(&self, hunk: &Hunk) -> bool {
+        let (patterns, lines) = (&self.hunk.lines, &hunk.lines);
+        let are_said = || patterns.len() == lines.len() && patterns.iter().zip(lines).all(|(p, line)| says(p, line));
+        says(&self.hunk.heading, &hunk.heading) && (*patterns == ["*"] || are_said())
+    }
+}
+
+/// The hunks that nothing listed explains, and what is listed and does not occur, as texts to read or to list.
+fn unexplained(explained: &str, found: Vec<Hunk>) -> String {
+    let mut listed = listed(explained);
+    let mut told = String::new();
+    for hunk in found {
+        match listed.iter().position(|listed| listed.explains(&hunk)) {
+            // It explains no other.
+            Some(at) if listed[at].occurs == Occurs::Once => drop(listed.remove(at)),
+            Some(_) => {}
+            None => told += &format!("not explained:\n{}\n{}\n", hunk.heading, hunk.lines.join("\n")),
+        }
+    }
+    for Listed { hunk, .. } in listed.iter().filter(|listed| listed.occurs == Occurs::Once) {
+        told += &format!("explained, and does not occur:\n{}\n{}\n", hunk.heading, hunk.lines.join("\n"));
+    }
+    told
+}
+
+#[test]
+fn outputs_of_the_regression_suite_are_compared_line_by_line() {
+    let of = |direct, through| hunks("t", direct, through);
+    let told = |hunks: Vec<Hunk>| hunks.into_iter().map(|hunk| hunk.lines.join(" ")).collect::<Vec<_>>();
+    assert_eq!(of("SELECT 1;\n 1\n", "SELECT 1;\n 1\n"), []);
+    // Another order, another sign, a row more in one place and less in another, a width.
+    assert_eq!(told(of(" 1\n 2\n 3\n", " 2\n 3\n 1\n")), ["< 1", "> 1"]);
+    assert_eq!(told(of(" -1\n", " 1\n")), ["< -1 > 1"]);
+    assert_eq!(told(of(" 1\n 2\n 3\n 1\n", " 2\n 3\n")), ["< 1", "< 1"]);
+    let wide = of("SELECT a;\n a | b\n---+---\n", "SELECT a;\n a  | b\n----+---\n");
+    assert_eq!(told(wide), ["< a | b < -+- > a | b > -+-"]);
+
+    let explained = "A reason: why.\nt: SELECT 2;\n< 2*\n> 3\nat times t: *\n> once\n";
+    let (at, third) = ("SELECT 1;\n 1\nSELECT 2;\n 22\n", "SELECT 1;\n 1\nSELECT 2;\n 3\n");
+    assert_eq!(unexplained(explained, of(at, third)), "");
+    let again = "SELECT 1;\nonce\n 1\nSELECT 2;\n 3\nonce\n";
+    assert_eq!(
+        unexplained(explained, of(at, again)),
+        "not explained:\nt: SELECT 2;\n< 22\n> 3\n> once\n\
+        explained, and does not occur:\nt: SELECT 2;\n< 2*\n> 3\n"
+    );
+    let elsewhere = "SELECT 1;\n 3\nSELECT 2;\n 22\n";
+    assert!(unexplained(explained, of(at, elsewhere)).starts_with("not explained:\nt: SELECT 1;\n< 1\n> 3\n"));
+    assert_eq!(unexplained("at times t: *\n*\n", of(at, elsewhere)), "");
 }
 
 #[test]
@@ -105,11 +230,7 @@ fn the_regression_suite_sees_no_unexplained_difference() {
     let [direct, through] = [false, true].map(|through| results(&suite, &cluster().start(), through));
     assert!(direct.len() > 150, "the suite has run: {} tests", direct.len());
     assert_eq!(direct.keys().collect::<Vec<_>>(), through.keys().collect::<Vec<_>>());
-    let unexplained: Vec<String> = direct
-        .iter()
-        .flat_map(|(test, said)| difference(said, &through[test]).into_iter().map(move |line| (test, line)))
-        .filter(|(test, line)| !is_explained(&explained, test, line))
-        .map(|(test, line)| format!("{test}: {line}"))
-        .collect();
-    assert!(unexplained.is_empty(), "\n{}", unexplained.join("\n"));
+    let found = direct.iter().flat_map(|(test, said)| hunks(test, said, &through[test])).collect();
+    let unexplained = unexplained(&explained, found);
+    assert!(unexplained.is_empty(), "\n{unexplained}");
 }
