@@ -239,26 +239,46 @@ fn c16_a_path_leads_where_the_server_goes() {
     }
 }
 
+/// Reads until the answer is `expected`: what the client was told of a setting on the way, by `ParameterStatus`.
+fn told_until(client: &mut Wire, read: &str, name: &str, expected: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    eventually("the change to be known", || {
+        let frames = client.query(read).expect("a connection that lives");
+        let news = frames.iter().filter(|frame| frame.tag == b'S' && frame.text() == name);
+        told.extend(news.map(|frame| String::from_utf8_lossy(&frame.body[name.len() + 1..]).into_owned()));
+        (text(&rows(&frames).expect("rows")) == expected).then_some(())
+    });
+    told
+}
+
 /// What the server's configuration gives its sessions changes with a reload of it, of which the stream says nothing, however idle the
-/// server is.
+/// server is. A client is told of it as directly: once, before or with the first answer that shows it.
 #[test]
 fn c17_a_reloaded_configuration_is_an_input_too() {
     let cluster = Cluster::build().replicas(0).start();
     let view = "CREATE TABLE q(n text); INSERT INTO q VALUES ('plain'); CREATE VIEW named AS SELECT quote_ident(n) AS n FROM q";
     let watched = Watched::on(&cluster, "c17_reload", &format!("{VALUES}; {view}"));
-    let mut before = watched.client();
+    let (mut before, mut direct) = (watched.client(), watched.beside());
+    let mut reported = Vec::new();
     let settings = SETTINGS.iter().copied().chain([("quote_all_identifiers", "on", "SELECT n FROM named")]);
     for (name, value, read) in settings {
         let plain = watched.warm(&mut before, read);
         cluster.primary.set(name, &format!("'{value}'"));
         let changed =
             eventually("the server to reload", || Some(text(&watched.beside().rows(read))).filter(|r| *r != plain));
-        eventually("the change to be known", || (text(&before.rows(read)) == changed).then_some(()));
+        let told = told_until(&mut before, read, name, &changed);
+        assert_eq!(told, told_until(&mut direct, read, name, &changed), "{name}: and its client is told");
+        if !told.is_empty() {
+            reported.push(name);
+        }
         assert_eq!(watched.warm(&mut before, read), changed, "{name}");
         assert_eq!(watched.warm(&mut watched.client(), read), changed, "{name}: new sessions");
         cluster.primary.sql(&format!("ALTER SYSTEM RESET {name}"));
         cluster.primary.sql("SELECT pg_reload_conf()");
-        eventually("the change to be known", || (text(&before.rows(read)) == plain).then_some(()));
+        let told = told_until(&mut before, read, name, &plain);
+        assert_eq!(told, told_until(&mut direct, read, name, &plain), "{name}: and its client is told that it is back");
         assert_eq!(watched.warm(&mut before, read), plain, "{name}: taken back");
     }
+    let all = ["TimeZone", "DateStyle", "IntervalStyle", "search_path"];
+    assert_eq!(reported, all[..if cluster.version() >= 18 { 4 } else { 3 }]);
 }
