@@ -80,6 +80,7 @@ public class Jdbc {
         }
         connection = DriverManager.getConnection("jdbc:postgresql://" + url.getHost() + ":" + url.getPort() + url.getPath(), properties);
         statement = connection.createStatement();
+        for (int turn = 0; turn < 6; turn++) attempt("kept", () -> show("SELECT * FROM warm.kept WHERE id = 1"));
         rows();
         transactions();
         session();

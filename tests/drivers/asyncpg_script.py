@@ -179,6 +179,8 @@ async def altered(conn):
 async def main():
     conn = await asyncpg.connect(URL, server_settings={"jit": "on"})
     out(conn.get_server_version(), conn.get_settings().client_encoding, conn.get_settings().TimeZone)
+    for turn in range(6):
+        await attempt("kept", conn.fetch("SELECT * FROM warm.kept WHERE id = $1", 1))
     await definitions(conn)
     await types(conn)
     await statements(conn)

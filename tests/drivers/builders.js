@@ -15,6 +15,7 @@ const url = process.argv[2];
 async function withKnex() {
   // One connection: what another has written, a second session may see a little later.
   const knex = knexOf({ client: 'pg', connection: url, searchPath: ['kx', 'public'], pool: { min: 1, max: 1 } });
+  for (let turn = 0; turn < 6; turn++) await attempt('kept', () => knex('warm.kept').where({ id: 1 }));
   await knex.raw('SET client_min_messages = warning; DROP SCHEMA IF EXISTS kx CASCADE; RESET client_min_messages');
   await knex.schema.createSchema('kx');
   await attempt('create', () => knex.schema.createTable('author', (t) => { t.increments('id'); t.string('name', 40).unique(); t.jsonb('more'); t.specificType('tags', 'text[]'); }));
@@ -51,6 +52,7 @@ const bookRelations = relations(book, ({ one }) => ({ author: one(author, { fiel
 const tables = { author, book, authorRelations, bookRelations };
 
 async function withDrizzle(db) {
+  for (let turn = 0; turn < 6; turn++) await attempt('kept', async () => [...((r) => r.rows ?? r)(await db.execute(sql`SELECT * FROM warm.kept WHERE id = ${1}`))]);
   await db.execute(sql.raw('SET client_min_messages = warning'));
   await db.execute(sql.raw('DROP SCHEMA IF EXISTS dz CASCADE'));
   await db.execute(sql.raw('RESET client_min_messages'));

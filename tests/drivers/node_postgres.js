@@ -21,6 +21,9 @@ async function main() {
   await client.connect();
   const run = async (...query) => brief(await client.query(...query));
 
+  out('# what is there, until it is kept');
+  for (let turn = 0; turn < 6; turn++) await attempt('kept', () => run('SELECT * FROM warm.kept WHERE id = $1', [1]));
+
   out('# definitions');
   for (const sql of [
     'SET client_min_messages = warning',

@@ -11,6 +11,7 @@ const notices = [];
 const sql = postgres(url, { max: 1, onnotice: (n) => notices.push([n.severity, n.code, n.message]) });
 
 async function main() {
+  for (let turn = 0; turn < 6; turn++) await attempt('kept', () => sql`SELECT * FROM warm.kept WHERE id = ${1}`);
   await sql.unsafe('SET client_min_messages = warning; DROP SCHEMA IF EXISTS pj CASCADE; RESET client_min_messages');
   out('# definitions');
   await attempt('several', async () => (await sql.unsafe(`CREATE SCHEMA pj; CREATE TYPE pj.mood AS ENUM ('sad', 'happy');

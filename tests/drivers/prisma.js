@@ -21,6 +21,8 @@ async function attempt(label, action) {
 async function main() {
   const { item, note } = prisma;
 
+  for (let turn = 0; turn < 6; turn++) await attempt('kept', () => prisma.$queryRaw`SELECT * FROM warm.kept WHERE id = ${1}`);
+
   out('# definitions');
   for (const sql of [
     'DROP SCHEMA IF EXISTS pr CASCADE',

@@ -1,5 +1,11 @@
 -- psql: every kind of \d, and the commands that send a statement more than once or in another protocol.
 \pset null '(null)'
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS pm CASCADE;
 RESET client_min_messages;

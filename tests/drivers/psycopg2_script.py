@@ -30,8 +30,12 @@ def run(sql, params=None, on=None):
         return cur.statusmessage, columns, rows
 
 
-out("# definitions")
 conn.autocommit = True
+out("# what is there, until it is kept")
+for turn in range(6):
+    attempt("kept", lambda: run("SELECT * FROM warm.kept WHERE id = %s", (1,)))
+
+out("# definitions")
 run("SET client_min_messages = warning")
 for sql in [
     "DROP SCHEMA IF EXISTS p2 CASCADE", "RESET client_min_messages", "CREATE SCHEMA p2",

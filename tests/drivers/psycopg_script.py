@@ -49,6 +49,10 @@ def run(sql, params=None, binary=False, prepare=None):
         return cur.statusmessage, described(cur), rows
 
 
+out("# what is there, until it is kept")
+for turn in range(6):
+    attempt("kept", lambda: run("SELECT * FROM warm.kept WHERE id = %s", (1,), binary=turn % 2 == 1))
+
 out("# definitions")
 run("SET client_min_messages = warning")
 for sql in [

@@ -1,6 +1,12 @@
 -- psql: what people type, and what \d and its kin ask the catalog.
 \set VERBOSITY verbose
 \pset null '(null)'
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
+SELECT * FROM warm.kept WHERE id = 1;
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS ps CASCADE;
 RESET client_min_messages;

@@ -36,6 +36,13 @@ class Book(Base):
     author: orm.Mapped[Author] = orm.relationship(back_populates="books")
 
 
+def kept(connection):
+    """What is there, until it is kept: outside a transaction, which has a connection of its own where pools are of sessions."""
+    for turn in range(6):
+        read = sa.text("SELECT * FROM warm.kept WHERE id = :id")
+        attempt("kept", lambda: [tuple(row) for row in connection.execute(read, {"id": 1})])
+
+
 def scene(connection):
     """All that is asked on one connection; the ORM's session is given it."""
     connection.exec_driver_sql("SET client_min_messages = warning")
@@ -141,6 +148,9 @@ if DIALECT == "asyncpg":
     async def main():
         engine = create_async_engine(url, pool_pre_ping=True)
         async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.run_sync(kept)
+        async with engine.connect() as connection:
             await connection.run_sync(scene)
         for turn in range(20):
             async with engine.begin() as connection:
@@ -153,6 +163,8 @@ if DIALECT == "asyncpg":
     asyncio.run(main())
 else:
     engine = sa.create_engine(url, pool_pre_ping=True)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        kept(connection)
     with engine.connect() as connection:
         scene(connection)
     pooled(engine)

@@ -105,6 +105,9 @@ async fn connect(url: &str) -> (Client, mpsc::UnboundedReceiver<String>) {
 pub async fn transcript(url: &str) -> Result<String, Error> {
     let mut t = Transcript(String::new());
     let (mut client, mut hearing) = connect(url).await;
+    for _ in 0..6 {
+        t.rows("kept", client.query("SELECT * FROM warm.kept WHERE id = $1", &[&1])).await;
+    }
     for sql in [
         "SET client_min_messages = warning; DROP SCHEMA IF EXISTS rs CASCADE; RESET client_min_messages",
         "CREATE SCHEMA rs",

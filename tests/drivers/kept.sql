@@ -1,0 +1,1 @@
+SELECT * FROM warm.kept WHERE id = 1;
