@@ -10,8 +10,9 @@ mod tokio;
 
 use crate::harness::PATIENCE;
 use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
 use crate::harness::postgres::programs;
-use crate::harness::process::{Scratch, output, run};
+use crate::harness::process::{End, Process, Scratch, Signal, output, run};
 use crate::harness::sidecache::Sidecache;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -236,6 +237,42 @@ fn psql_sees_no_difference() {
 #[test]
 fn psql_describes_and_copies_no_differently() {
     psql("psql_more", "psql_more.sql");
+}
+
+/// What psql shows of `\watch`: what others write while it goes on, the error that ends it, and that SIGINT does.
+#[test]
+fn psql_watches_no_differently() {
+    const OFTEN: usize = 10;
+    let scratch = Scratch::new();
+    compare("psql_watch", |url| {
+        let database = url.rsplit('/').next().expect("a URL with a database");
+        let mut beside = Cluster::shared().connect("app", database);
+        beside.rows("DROP TABLE IF EXISTS watched, kept");
+        beside.rows("CREATE TABLE watched AS SELECT 'first' AS v; CREATE TABLE kept AS SELECT 'kept' AS v");
+        let log = scratch.path().join("watched.log");
+        let _ = std::fs::remove_file(&log);
+        let mut command = postgres_client("psql");
+        command.args(["-X", "-A", "-t", "-f"]).arg(here("watched.sql")).arg(url).env("LC_ALL", "C");
+        let mut psql = Process::spawn("psql", &mut command, &log, End::Term);
+        let await_shown = |psql: &Process, what: &str| {
+            let often = || psql.log().lines().filter(|line| *line == what).count() >= OFTEN;
+            eventually(&format!("{what:?} to be shown {OFTEN} times"), || often().then_some(()));
+        };
+        await_shown(&psql, "first");
+        beside.rows("UPDATE watched SET v = 'second'");
+        await_shown(&psql, "second");
+        beside.rows("DROP TABLE watched");
+        await_shown(&psql, "kept");
+        psql.signal(Signal::INT);
+        assert!(psql.wait(PATIENCE).is_some(), "psql heeds no SIGINT:\n{}", psql.log());
+        // How often each was shown, and whether SIGINT met a query or the pause, is nobody's.
+        let said = psql.log().replace(&*here("watched.sql").to_string_lossy(), "watched.sql");
+        let told = |line: &&str| !line.is_empty() && !line.ends_with("(every 0.01s)") && !line.contains("ancel");
+        let mut lines: Vec<&str> = said.lines().filter(told).collect();
+        lines.dedup();
+        assert!(["first", "second", "over", "kept"].iter().all(|line| lines.contains(line)), "{said}");
+        lines.join("\n")
+    });
 }
 
 /// pgbench judges itself (a failed statement or a wrong result ends it), and its books must balance.
