@@ -267,3 +267,93 @@ pub fn choose(
         (None, why) => primary(Reason::NoneFit(why), passed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Flags};
+
+    const EPOCH: Epoch = Epoch::new(7);
+    const QUICK: Duration = Duration::from_millis(3);
+    /// The longest that is not slow beside [`QUICK`].
+    const MIDDLING: Duration = Duration::from_millis(14);
+
+    struct Cluster {
+        upstream: Arc<Upstream>,
+        coherence: Arc<Coherence>,
+    }
+
+    impl Cluster {
+        /// Replicas that have everything, each in its zone and with the time that it takes to answer; we are in `near`.
+        fn of(replicas: &[(&str, Duration)]) -> Cluster {
+            let url = |(at, (zone, _)): (usize, &(&str, Duration))| {
+                format!("postgres://shop:shop@replica{at}/shop?zone={zone}")
+            };
+            let urls = replicas.iter().enumerate().map(url).collect::<Vec<_>>().join(",");
+            let environment = |name: &str| match name {
+                "SIDECACHE_PRIMARY" => Some("postgres://shop:shop@db/shop".to_owned()),
+                "SIDECACHE_REPLICAS" => Some(urls.clone()),
+                "SIDECACHE_ZONE" => Some("near".to_owned()),
+                // They are only not to be taken for late before the test is over.
+                "SIDECACHE_STALENESS" => Some("1h".to_owned()),
+                _ => None,
+            };
+            let config = Config::load(&Flags::default(), &environment).unwrap();
+            let (upstream, coherence) = (Upstream::new(&config), Coherence::new(config.staleness));
+            coherence.stream_started(EPOCH, Lsn::new(1));
+            upstream.replicas().zip(replicas).for_each(|((_, replica), (_, took))| replica.seem_fit(EPOCH, *took));
+            Cluster { upstream, coherence }
+        }
+
+        fn choose(&self, turn: usize) -> Arc<Server> {
+            let bound = Some(Bound { floor: Floor::default(), again: None });
+            let since = || Moment::START;
+            let choice = choose(&self.upstream, &self.coherence, Level::Bounded, bound, &|_| false, (&since, turn));
+            assert_eq!(choice.reason, Reason::LeastOutstanding);
+            choice.server
+        }
+
+        /// Which replicas so many reads go to that none of them answers yet.
+        fn go(&self, reads: usize) -> Vec<String> {
+            let mut names = Vec::new();
+            for _ in 0..reads {
+                let server = self.choose(0);
+                std::mem::forget(server.request());
+                names.push(server.name().to_owned());
+            }
+            names
+        }
+    }
+
+    fn counts(names: &[String]) -> [usize; 2] {
+        ["replica-1", "replica-2"].map(|replica| names.iter().filter(|name| *name == replica).count())
+    }
+
+    #[test]
+    fn replicas_that_are_about_as_quick_take_turns() {
+        let cluster = Cluster::of(&[("near", MIDDLING), ("near", QUICK)]);
+        let turns: Vec<String> = (0..4).map(|turn| cluster.choose(turn).name().to_owned()).collect();
+        assert_eq!(turns, ["replica-1", "replica-2", "replica-1", "replica-2"]);
+        assert_eq!(counts(&cluster.go(10)), [5, 5]);
+    }
+
+    #[test]
+    fn a_slow_replica_gets_fewer_reads() {
+        let slow = MIDDLING + Duration::from_micros(1);
+        for took in [slow, slow * 100] {
+            let cluster = Cluster::of(&[("near", took), ("near", QUICK)]);
+            assert!((0..4).all(|turn| cluster.choose(turn).name() == "replica-2"), "whoever's turn it is");
+            let went = cluster.go(10);
+            assert_eq!(counts(&went[..SLOW]), [0, SLOW], "until the quick one has so many more to do");
+            assert_eq!((counts(&went), &*went[SLOW]), ([3, 7], "replica-1"));
+        }
+    }
+
+    #[test]
+    fn a_slow_replica_here_is_taken_before_a_quick_one_elsewhere() {
+        let cluster = Cluster::of(&[("near", MIDDLING * 2), ("far", QUICK)]);
+        let went = cluster.go(10);
+        assert_eq!(counts(&went[..SPILL - SLOW]), [SPILL - SLOW, 0]);
+        assert_eq!((counts(&went), &*went[SPILL - SLOW]), ([7, 3], "replica-2"));
+    }
+}

@@ -443,6 +443,18 @@ impl Server {
         self.facts.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
+    /// A replica of this life that has everything and takes so long to answer: for tests of a choice.
+    #[cfg(test)]
+    pub(crate) fn seem_fit(&self, following: Epoch, took: Duration) {
+        use super::evidence::PrimaryHeard;
+        let now = Moment::now();
+        let (role, measure, primary) = (Role::Replica, Measure::Position, PrimaryHeard::Lately);
+        let (asked, fresh_at, lag_bytes, timeline) = (now, Some(now), Some(0), Some(1));
+        let seen = Seen { role, asked, following, fresh_at, primary, lag_bytes, measure, timeline };
+        self.observed(seen, Some(Lsn::new(u64::MAX)));
+        self.evidence.took(took);
+    }
+
     #[cfg(test)]
     pub(super) fn pools(&self) -> &Pools {
         &self.pools

@@ -275,6 +275,53 @@ fn reads_stay_in_their_zone_and_spill_when_it_is_loaded() {
     assert_eq!(goes(), "\"replica-1\"");
 }
 
+/// A replica that takes far longer to answer than the other is asked only when that one has several requests more to do.
+#[test]
+fn a_slow_replica_is_asked_less() {
+    let cluster = Cluster::build().replicas(2).start();
+    let database = cluster.database("slow");
+    routed(&cluster, &database).stop();
+    let way = FaultProxy::to_port(cluster.replicas[0].port);
+    let slow = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let quick = cluster.replica_urls("sidecache", &database)[1].clone();
+    let builder = Sidecache::build(&cluster, &database).cache("off").replicas(&[slow, quick]);
+    let sidecache = builder.flag("--staleness", "60s").flag("--admin-user", "app").start();
+    all_ready(&sidecache, 2);
+    let mut client = sidecache.connect("app");
+    let mut goes = || {
+        let before = sent(&sidecache);
+        client.rows("SELECT v FROM t WHERE id = 1");
+        let after = sent(&sidecache);
+        let at = before.iter().zip(&after).position(|(before, after)| before != after);
+        after[at.expect("somebody was asked")].0.clone()
+    };
+    // Both have connections before one of them is slow.
+    for replica in ["\"replica-1\"", "\"replica-2\""] {
+        eventually("each to be asked", || (goes() == replica).then_some(()));
+    }
+    way.set(|weather| weather.latency = Duration::from_millis(250));
+    let mut operator =
+        Wire::connect(&Login { database: "sidecache".to_owned(), ..sidecache.login("app") }).expect("let in");
+    eventually("one to be known as slow", || {
+        let servers = operator.rows("SHOW REPLICAS");
+        let took = |at: usize| servers[at][7].as_deref()?.parse::<u64>().ok();
+        (took(1)? > 10 * took(2)? + 10_000).then_some(())
+    });
+    for _ in 0..10 {
+        assert_eq!(goes(), "\"replica-2\"", "with nothing under way");
+    }
+    let mut slow = Vec::new();
+    for count in 1..=4 {
+        assert_eq!(goes(), "\"replica-2\"", "with {} under way", count - 1);
+        let mut client = sidecache.connect("app");
+        // Who does not read its answer keeps its server at it.
+        client.send(&Batch::new().query("SELECT a.v FROM t a, t b, t c, t d, t e, t f, t g")).expect("it lives");
+        slow.push(client);
+        sidecache.await_status("slow reads to be under way", |status| status["servers"][2]["outstanding"] == count);
+    }
+    assert_eq!(goes(), "\"replica-1\"");
+}
+
 /// A client reads its own write while no replica has replayed it, and another one does that was given the position.
 #[test]
 fn r9_a_client_reads_its_own_writes() {
