@@ -5,17 +5,21 @@ use crate::contenders::{POOL_SIZE, await_port, pgbouncer};
 use crate::harness::cluster::Cluster;
 use crate::harness::process::{End, Process, Scratch};
 use crate::harness::sidecache::Sidecache;
-use crate::harness::wire::{Batch, Login, Wire};
+use crate::harness::wire::{Batch, Format, Login, Wire, rows};
 use crate::harness::{free_port, postgres, usage};
 use crate::mebibytes;
-use crate::rounds::{Bench, Workload, median};
+use crate::rounds::{Bench, Figures, Workload, median};
 use std::io::Read;
 use std::process::Command;
 use std::time::Instant;
 
 const DATABASE: &str = "shop";
-const CROWDS: [u32; 4] = [1, 16, 256, 2000];
+/// One client, as many as the pool has connections, ten times and many times as many.
+const CROWDS: [u32; 5] = [1, POOL_SIZE, 10 * POOL_SIZE, 256, 2000];
 const IDLE: usize = 10_000;
+/// Clients that run statements beside those that idle, and what each keeps prepared.
+const ACTIVE: usize = 1_000;
+const PREPARED: usize = 8;
 /// Rows of the large result, each of 1,000 bytes.
 const ROWS: u32 = 1_000_000;
 const READY: &[u8] = b"Z\0\0\0\x05I";
@@ -45,8 +49,7 @@ pub fn measure(seconds: u64) {
         ("Sidecache, cache off", off.port(), Some(off.pid())),
         ("PgBouncer", port, Some(pgbouncer.pid())),
     ];
-    println!("| clients on a pool of {POOL_SIZE} | through | queries/s | p50 ms | p99 ms | its CPU µs/query |");
-    println!("|---:|---|---:|---:|---:|---:|");
+    let mut rows: Vec<(u32, &str, Figures)> = Vec::new();
     for clients in CROWDS {
         for (name, port, pid) in all {
             said(&format!("{clients} clients, {name}"));
@@ -54,23 +57,41 @@ pub fn measure(seconds: u64) {
             let mut times = (0..).map(|power| seconds + ((u64::from(clients) / 50) << power));
             let workload = Workload { mode: "simple", clients };
             let figures = times.find_map(|seconds| bench.round_at(port, pid, workload, seconds));
-            let figures = figures.expect("times grow without end");
-            let (rate, p50, p99) = (figures.rate, figures.p50_ms, figures.p99_ms);
-            println!("| {clients} | {name} | {rate:.0} | {p50:.3} | {p99:.2} | {:.1} |", figures.between);
+            rows.push((clients, name, figures.expect("times grow without end")));
         }
     }
+    print_table(&rows);
     println!();
     large_results(&cluster, &off, port, &scratch, said);
     println!();
     said("opening sessions that idle");
-    let idle = crowd_memory(&off, IDLE);
-    println!("Memory: {idle:.1} KiB for each of {IDLE} idle sessions.");
+    let (idle, active) = crowd_memory(&off, &said);
+    println!(
+        "Memory: {idle:.1} KiB for each of {IDLE} idle sessions, and beside them {active:.1} KiB for each of {ACTIVE}"
+    );
+    println!("that run statements in turn and hold {PREPARED} of them prepared.");
     said("done");
 }
 
-/// What each of so many sessions that have asked one query adds.
-fn crowd_memory(sidecache: &Sidecache, count: usize) -> f64 {
+/// Each way's queries a second also as a share of its own at its best: how much of it is left where clients are many.
+fn print_table(rows: &[(u32, &str, Figures)]) {
+    println!(
+        "| clients on a pool of {POOL_SIZE} | through | queries/s | of its peak | p50 ms | p99 ms | its CPU µs/query |"
+    );
+    println!("|---:|---|---:|---:|---:|---:|---:|");
+    for (clients, name, figures) in rows {
+        let own = rows.iter().filter(|(_, other, _)| other == name);
+        let peak = own.map(|(.., figures)| figures.rate).fold(f64::NAN, f64::max);
+        let Figures { rate, p50_ms, p99_ms, between, .. } = figures;
+        let share = 100.0 * rate / peak;
+        println!("| {clients} | {name} | {rate:.0} | {share:.0} % | {p50_ms:.3} | {p99_ms:.2} | {between:.1} |");
+    }
+}
+
+/// What each session of [`IDLE`] that have asked one query adds, and then each of [`ACTIVE`].
+fn crowd_memory(sidecache: &Sidecache, said: &impl Fn(&str)) -> (f64, f64) {
     let resident = || usage::resident(sidecache.pid()).unwrap_or(0);
+    let each = |before: u64, count: usize| resident().saturating_sub(before) as f64 / count as f64 / 1024.0;
     let login = sidecache.login("app");
     let open = |login: &Login| {
         let mut wire = Wire::connect(login).expect("a session");
@@ -79,12 +100,28 @@ fn crowd_memory(sidecache: &Sidecache, count: usize) -> f64 {
     };
     let _first = open(&login);
     let one = resident();
-    let half = || (0..count / 2).map(|_| open(&login)).collect::<Vec<_>>();
+    let half = || (0..IDLE / 2).map(|_| open(&login)).collect::<Vec<_>>();
     let _all = std::thread::scope(|scope| {
         let other = scope.spawn(half);
         (half(), other.join().expect("no session failed"))
     });
-    resident().saturating_sub(one) as f64 / count as f64 / 1024.0
+    let idle = each(one, IDLE);
+    said("opening sessions that run statements");
+    let before = resident();
+    let run = |wire: &mut Wire, batch: &Batch| drop(rows(&wire.run(batch).expect("an answer")).expect("no error"));
+    let mut active: Vec<Wire> = (0..ACTIVE).map(|_| open(&login)).collect();
+    for nth in 0..PREPARED {
+        let sql = format!("SELECT abalance + {nth} FROM pgbench_accounts WHERE aid = $1");
+        let prepare = Batch::new().parse(&format!("s{nth}"), &sql, &[]).sync();
+        active.iter_mut().for_each(|wire| run(wire, &prepare));
+    }
+    // All in turn, so that connections change hands and have to be given what the next one has prepared.
+    for nth in 0..PREPARED {
+        let bind = Batch::new().bind("", &format!("s{nth}"), &[Some("1")], Format::Text);
+        let execute = bind.execute("", 0).sync();
+        active.iter_mut().for_each(|wire| run(wire, &execute));
+    }
+    (idle, each(before, ACTIVE))
 }
 
 /// How fast one large result passes, and what memory it takes.
