@@ -23,6 +23,7 @@ mod authentication;
 mod balanced;
 mod branches;
 mod cacheable;
+mod canaries;
 mod cancels;
 mod certificates;
 mod client_death;
