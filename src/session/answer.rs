@@ -8,6 +8,8 @@ use super::{End, Session};
 use crate::cache::{Entry, Tier, Waited};
 use crate::config::CacheMode;
 use crate::types::Moment;
+use crate::wire::backend::CLOSE_COMPLETE;
+use bytes::BufMut;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ const FLIGHT_WAIT: Duration = Duration::from_millis(500);
 enum Look {
     Answered,
     /// To be written apart.
-    Large(Arc<Entry>),
+    Large(Arc<Entry>, Form),
     /// Others may answer it yet.
     Wait(Intent),
     /// The connection that listens for many.
@@ -54,9 +56,9 @@ impl Session {
                     self.client.discard(unit);
                     return Ok(());
                 }
-                Look::Large(entry) => {
+                Look::Large(entry, form) => {
                     self.client.discard(unit);
-                    return Box::pin(self.write_large(&entry)).await;
+                    return Box::pin(self.write_large(&entry, form)).await;
                 }
                 Look::Listen => (Intent::Pass("not_a_read"), Understood::default()),
                 Look::Wait(intent) => (intent, Understood::default()),
@@ -78,7 +80,7 @@ impl Session {
         match self.serve(unit, now) {
             (Served::Yes, _) => Look::Answered,
             (Served::Listen, _) => Look::Listen,
-            (Served::Large(entry), _) => Look::Large(entry),
+            (Served::Large(entry, form), _) => Look::Large(entry, form),
             (Served::No(intent @ Intent::Wait(_)), _) => Look::Wait(intent),
             (Served::No(intent @ Intent::Fill { .. }), _) if self.asks_shared() => Look::Wait(intent),
             (Served::No(intent), understood) => Look::Forward(intent, understood),
@@ -124,7 +126,7 @@ impl Session {
             drop(intent);
             let form = self.form(unit, &entry);
             self.hit(&entry, form, Tier::Shared, unit.end, began);
-            return Ok(if entry.body.len() > COPY_LIMIT { Look::Large(entry) } else { Look::Answered });
+            return Ok(if entry.body.len() > COPY_LIMIT { Look::Large(entry, form) } else { Look::Answered });
         }
         // Who finds it in flight once more asks a server itself, and stores nothing.
         Ok(Look::Wait(intent))
@@ -150,10 +152,13 @@ impl Session {
         form.expect("the unit had the form of a request when its permit was given")
     }
 
-    async fn write_large(&mut self, entry: &Entry) -> Result<(), End> {
+    async fn write_large(&mut self, entry: &Entry, form: Form) -> Result<(), End> {
         use tokio::io::AsyncWriteExt;
         self.client.flush().await?;
         self.client.stream.write_all(&entry.body).await?;
+        if form.close {
+            self.client.output.put_slice(CLOSE_COMPLETE);
+        }
         self.ready();
         Ok(())
     }

@@ -5,7 +5,9 @@ use super::Session;
 use super::request::Request;
 use crate::route::plan::{ExplainForm, Kind, PinReason, Plan, SettingChange};
 use crate::types::{Level, Lsn};
-use crate::wire::backend::{BIND_COMPLETE, Failure, PARSE_COMPLETE, put_column, put_complete, put_frame, put_value};
+use crate::wire::backend::{
+    BIND_COMPLETE, CLOSE_COMPLETE, Failure, PARSE_COMPLETE, put_column, put_complete, put_frame, put_value,
+};
 use bytes::BufMut;
 use std::sync::Arc;
 
@@ -264,6 +266,9 @@ impl Session {
             None => {}
         }
         put_complete(out, tag);
+        if request.form.close {
+            out.put_slice(CLOSE_COMPLETE);
+        }
         self.ready();
     }
 }

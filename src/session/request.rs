@@ -22,6 +22,8 @@ pub struct Form {
     pub bind: bool,
     /// A RowDescription (or NoData) is due.
     pub describe: bool,
+    /// The portal is closed behind its rows, as sqlx does: CloseComplete is due.
+    pub close: bool,
 }
 
 /// A statement to run once, with its parameters.
@@ -184,7 +186,7 @@ impl Session {
             UnitEnd::Query => {
                 let (_, body) = frames(unit).next()?;
                 let plan = self.plan(frontend::query(body).ok()?);
-                let form = Form { parse: false, bind: false, describe: true };
+                let form = Form { parse: false, bind: false, describe: true, close: false };
                 Some(Request {
                     plan,
                     statement: None,
@@ -216,6 +218,13 @@ impl Session {
         };
         let (_, body) = all.next_if(|(header, _)| header.tag == b'E')?;
         let whole = frontend::execute(body).ok()? == (bind.portal, 0);
+        let close = match all.next_if(|(header, _)| header.tag == b'C') {
+            Some((_, body)) if matches!(frontend::subject(body), Ok((Subject::Portal, name)) if name == bind.portal) => {
+                true
+            }
+            Some(_) => return None,
+            None => false,
+        };
         let ends = all.all(|(header, body)| matches!(header.tag, b'S' | b'H') && body.is_empty());
         // A named portal may be asked for again before its transaction ends.
         if !whole || !ends || !bind.portal.is_empty() {
@@ -233,7 +242,7 @@ impl Session {
             None => self.known_statement(bind.statement, false)?,
         };
         let plan = self.plan_of(&statement);
-        let form = Form { parse: parsed.is_some(), bind: true, describe };
+        let form = Form { parse: parsed.is_some(), bind: true, describe, close };
         Some(Request {
             plan,
             statement: Some(statement),

@@ -30,7 +30,7 @@ pub(super) enum Served {
     /// Answered into the output.
     Yes,
     /// A hit whose rows are too many to copy.
-    Large(Arc<Entry>),
+    Large(Arc<Entry>, Form),
     /// It changes what the session listens to.
     Listen,
     /// It needs a server.
@@ -187,7 +187,7 @@ impl Session {
         }
         tell_shape(request, &entry);
         self.hit(&entry, form, Tier::Memory, end, now);
-        if entry.body.len() > COPY_LIMIT { Served::Large(entry) } else { Served::Yes }
+        if entry.body.len() > COPY_LIMIT { Served::Large(entry, form) } else { Served::Yes }
     }
 
     /// Whether answers are kept by rules and not by proofs now.
@@ -307,6 +307,9 @@ impl Session {
         }
         if is_small {
             out.put_slice(&entry.body);
+            if form.close {
+                out.put_slice(CLOSE_COMPLETE);
+            }
             put_ready(out, self.status);
         }
         self.unseen |= self.status == b'T';

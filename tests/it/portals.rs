@@ -1,6 +1,6 @@
 //! Portals that a client goes back to, and what ends them.
 
-use crate::harness::wire::{Batch, Format};
+use crate::harness::wire::{Batch, Format, tags};
 use crate::twins::{Step, Twins, ready};
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 10)";
@@ -68,4 +68,38 @@ fn r18_a_hit_takes_the_place_of_the_unnamed_portal() {
     client.rows(read);
     assert_eq!(twins.sidecache.count("/cache/hits"), hits + 2, "a portal that has run to its end is in nobody's way");
     client.rows("COMMIT");
+}
+
+/// sqlx closes its portal in the batch that runs it: small answers and large ones are filled and hit in that form, and each is told what it asks for.
+#[test]
+fn r16_a_portal_that_its_batch_closes_is_a_hit_like_others() {
+    let setup = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 200) i";
+    let twins = Twins::with("closing", setup, |builder| builder.no_replicas());
+    let run = |sql: &str| b().parse("", sql, &[]).bind("", "", &[], Format::Text).describe_portal("").execute("", 0);
+    let closes = |sql: &str| ready(run(sql).close_portal("").sync());
+    let (small, large) = ("SELECT id FROM t WHERE id < 3 ORDER BY id", "SELECT * FROM t ORDER BY id");
+    let named = |name: &str| bind(name).execute("", 0).close_portal("").sync();
+    let script = [
+        closes(small),
+        closes(large),
+        ready(run(small).sync()),
+        ready(run(large).sync()),
+        ready(b().parse("s", small, &[]).describe_statement("s").sync()),
+        ready(named("s")),
+        ready(named("s")),
+        q("BEGIN"),
+        closes(small),
+        closes(large),
+        q("ROLLBACK"),
+        ready(run(small).close_portal("none").sync()),
+        ready(run(small).close_statement("s").sync()),
+        ready(run(small).close_portal("").execute("", 0).sync()),
+        ready(run(small).close_portal("").close_portal("").sync()),
+    ];
+    twins.same("closing", "", &script);
+    // Twice and more in three rounds.
+    assert!(twins.sidecache.count("/cache/hits") >= 16, "{:#}", twins.sidecache.status());
+    let mut client = twins.through();
+    let own = client.run(&run("SHOW sidecache.consistency").close_portal("").sync()).expect("a connection that lives");
+    assert_eq!(tags(&own), "12TDC3Z");
 }
