@@ -5,7 +5,8 @@
 mod corpus;
 
 use sidecache::catalog::{
-    Catalog, CatalogVersion, FINGERPRINT, QUERIES, RelationKind, SearchPath, SessionState, Volatility, differences,
+    Catalog, CatalogVersion, FINGERPRINT, QUERIES, RelationKind, STORAGES, SearchPath, SessionState, Storage,
+    Volatility, differences,
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -160,6 +161,7 @@ const SCHEMA: &str = "
     CREATE FUNCTION app.updates() RETURNS void LANGUAGE sql AS 'UPDATE app.t SET a = 1';
     CREATE FUNCTION app.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
     CREATE INDEX ON app.t (a);
+    CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
 ";
 
 fn path(schemas: &[&str]) -> SearchPath {
@@ -222,6 +224,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("ALTER ROLE alice SET search_path = app", "db_role_setting"),
     ("ALTER DATABASE postgres SET TimeZone = 'Asia/Tokyo'", "db_role_setting"),
     ("ALTER DATABASE postgres OWNER TO alice", "database"),
+    ("INSERT INTO pg_extension VALUES (90000, 'citus', 10, 2200, true, '1', NULL, NULL)", "extension"),
     ("CREATE TABLE app.new (id int)", "class"),
     ("DROP TABLE app.new", "class"),
     ("CREATE SEQUENCE app.hides_a_name", "class"),
@@ -265,6 +268,8 @@ const BEARING: &[(&str, &[&str])] = &[
     ("ALTER TABLE app.u RENAME TO uu; ALTER TABLE app.uu RENAME TO u", &[]),
     ("GRANT SELECT ON app.u TO bob", &[]),
     ("REVOKE ALL ON app.u FROM bob; GRANT SELECT ON app.u TO bob", &["u"]),
+    // As ALTER TABLE … SET ACCESS METHOD does, from PostgreSQL 15 on.
+    ("UPDATE pg_class SET relam = (SELECT oid FROM pg_am WHERE amname = 'heap2') WHERE oid = 'app.u'::regclass", &[]),
     ("CREATE TYPE app.more AS (x int)", &[]),
     ("DROP TYPE app.more", &[]),
     ("CREATE SCHEMA more", &[]),
@@ -547,6 +552,51 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
         let catalog = Catalog::build(CatalogVersion(2), &results).unwrap();
         assert!(catalog.has_unsafe_casts(), "{unsafe_cast}");
     }
+}
+
+/// An extension as far as the catalog tells of it: those that matter here are not installed wherever tests run.
+async fn pretend(admin: &Client, extension: &str) {
+    let row = format!("INSERT INTO pg_extension VALUES (90000, '{extension}', 10, 2200, true, '1', NULL, NULL)");
+    admin.batch_execute(&row).await.unwrap();
+}
+
+#[tokio::test]
+async fn c23_rows_that_are_elsewhere_are_known() {
+    let server = Server::start();
+    let admin = server.connect("postgres").await;
+    admin.batch_execute(SCHEMA).await.unwrap();
+    admin
+        .batch_execute(
+            "CREATE TABLE app.method (id int) USING heap2; CREATE MATERIALIZED VIEW app.mm USING heap2 AS SELECT 1",
+        )
+        .await
+        .unwrap();
+    let storages = |catalog: &Catalog, names: &[&str]| -> Vec<Storage> {
+        let found = |name: &&str| catalog.relation(Some("app"), name, &path(&[])).expect("it is there").storage;
+        names.iter().map(found).collect()
+    };
+    let names = ["t", "method", "p", "p2a", "v", "mv"];
+    let (own, method, shards, compressed) = (Storage::Own, Storage::AccessMethod, Storage::Shards, Storage::Compressed);
+    let by_themselves = [own, method, own, own, own, own];
+    let bare = load(&admin).await;
+    assert_eq!(storages(&bare, &names), by_themselves);
+    assert_eq!(bare.relation(Some("pg_catalog"), "pg_class", &path(&[])).map(|class| class.storage), Some(own));
+    assert!(rows(&admin, STORAGES).await.contains(&vec![Some("method".to_owned()), Some("1".to_owned())]));
+
+    pretend(&admin, "citus").await;
+    assert_eq!(storages(&load(&admin).await, &names), [shards, method, shards, shards, own, own]);
+
+    admin.batch_execute("DELETE FROM pg_extension WHERE oid = 90000").await.unwrap();
+    pretend(&admin, "timescaledb").await;
+    assert_eq!(storages(&load(&admin).await, &names), by_themselves, "nothing is compressed");
+    admin
+        .batch_execute(
+            "CREATE SCHEMA _timescaledb_internal; CREATE TABLE _timescaledb_internal.compress_hyper_2_7_chunk (x int)",
+        )
+        .await
+        .unwrap();
+    let names = ["t", "child", "p", "p2a", "referring", "method"];
+    assert_eq!(storages(&load(&admin).await, &names), [compressed, compressed, compressed, compressed, own, method]);
 }
 
 /// Resident memory of this process (bytes).

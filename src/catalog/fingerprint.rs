@@ -96,6 +96,7 @@ SELECT concat_ws(' ', (SELECT 'class=' || rows || ':' || hash FROM class)
     versions!("opclass", "pg_opclass WHERE oid >= 16384"),
     versions!("amop", "pg_amop WHERE oid >= 16384"),
     versions!("amproc", "pg_amproc WHERE oid >= 16384"),
+    versions!("extension", "pg_extension"),
     versions!("ts_config", "pg_ts_config"),
     versions!("ts_config_map", "pg_ts_config_map"),
     versions!("ts_dict", "pg_ts_dict"),

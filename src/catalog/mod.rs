@@ -14,7 +14,7 @@ mod versions;
 
 pub use current::Current;
 pub use fingerprint::{CONFIGURED, FINGERPRINT, differences, has_part};
-pub use queries::{QUERIES, VIEW_IDS, VIEWS, definitions};
+pub use queries::{QUERIES, STORAGES, VIEW_IDS, VIEWS, definitions};
 pub use rows::BuildError;
 pub use versions::{Version, Versions};
 
@@ -50,6 +50,32 @@ pub enum Persistence {
     Temporary,
 }
 
+/// Where a relation has its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// In PostgreSQL's own heap, under its own name, or it has none.
+    Own,
+    /// Where an access method likes that PostgreSQL does not come with.
+    AccessMethod,
+    /// In other tables, perhaps on other servers (Citus).
+    Shards,
+    /// In part in other tables (TimescaleDB).
+    Compressed,
+}
+
+impl Storage {
+    /// By the word that the queries use.
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "own" => Some(Storage::Own),
+            "method" => Some(Storage::AccessMethod),
+            "shards" => Some(Storage::Shards),
+            "compressed" => Some(Storage::Compressed),
+            _ => None,
+        }
+    }
+}
+
 /// A column of a relation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
@@ -66,6 +92,7 @@ pub struct Relation {
     pub name: String,
     pub kind: RelationKind,
     pub persistence: Persistence,
+    pub storage: Storage,
     /// Policies decide which of its rows a role sees.
     pub row_security: bool,
     /// Where they do: the condition of each that bears on reading, every name qualified outside `pg_catalog`; `None` for one

@@ -68,15 +68,38 @@ const SCHEMAS: &str = "SELECT n.oid, n.nspname,
 FROM pg_namespace n
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!' AND n.nspname NOT LIKE 'pg!_toast!_temp!_%' ESCAPE '!'";
 
-/// Relations: oid, schema, name, kind, persistence, row security, rules. The triggers left out only check: foreign
+/// Where a relation has its rows ([`Storage`](super::Storage)). An access method but PostgreSQL's own (`heap`, 2) may write what it
+/// likes, and tell of it or not. Citus keeps rows in tables of other names, and so does TimescaleDB with what it has compressed.
+/// Which tables those are, only tables of their own say, which may not be there: here all tables of the one count, and of the
+/// other, once it compresses, all that inherit or are inherited from.
+macro_rules! storage {
+    () => {
+        "CASE WHEN c.oid < 16384 OR c.relkind NOT IN ('r', 'p') THEN 'own'
+        WHEN c.relkind = 'r' AND c.relam <> 2 THEN 'method'
+        WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN 'shards'
+        WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AND EXISTS (
+            SELECT FROM pg_class x JOIN pg_namespace s ON s.oid = x.relnamespace WHERE s.nspname = '_timescaledb_internal'
+                AND (x.relname LIKE 'compress!_%' ESCAPE '!' OR x.relname LIKE '!_compressed!_hypertable!_%' ESCAPE '!'))
+            AND c.oid IN (SELECT unnest(ARRAY[i.inhrelid, i.inhparent]) FROM pg_inherits i) THEN 'compressed'
+        ELSE 'own' END"
+    };
+}
+
+/// Relations: oid, schema, name, kind, persistence, row security, rules, where its rows are. The triggers left out only check: foreign
 /// keys without CASCADE or SET, and deferred uniqueness.
 const RELATIONS: &str = concat!(
     "SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence, c.relrowsecurity,
     c.oid IN (SELECT t.tgrelid FROM pg_trigger t WHERE t.tgfoid NOT IN (1644, 1645, 1648, 1649, 1654, 1655, 1250))
-        OR c.oid IN (SELECT r.ev_class FROM pg_rewrite r WHERE r.ev_type <> '1')
-FROM pg_class c WHERE ",
+        OR c.oid IN (SELECT r.ev_class FROM pg_rewrite r WHERE r.ev_type <> '1'),
+    ",
+    storage!(),
+    " FROM pg_class c WHERE ",
     kept!()
 );
+
+/// How many relations have their rows where, for whoever asks beside the catalog: where ([`Storage::named`](super::Storage::named)), count.
+pub const STORAGES: &str =
+    concat!("SELECT ", storage!(), ", count(*) FROM pg_class c WHERE ", kept!(), " GROUP BY 1 ORDER BY 1");
 
 /// Columns of what users made, a row a relation: oid, then names and types as one JSON array.
 const COLUMNS: &str = concat!(

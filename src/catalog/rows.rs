@@ -4,7 +4,7 @@
 
 use super::{
     Column, DefaultSetting, Function, Operator, Parts, Persistence, QUERIES, Relation, RelationKind, Schema,
-    SessionState, Type, TypeKind, Usage, Version, Volatility, Writes, settings,
+    SessionState, Storage, Type, TypeKind, Usage, Version, Volatility, Writes, settings,
 };
 use crate::types::RelationId;
 use std::collections::{HashMap, HashSet};
@@ -182,7 +182,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
 fn relations(results: &mut Results<'_>, schemas: &HashMap<u32, String>) -> Result<Vec<Relation>, BuildError> {
     let mut relations: Vec<Relation> = Vec::new();
     let mut places: HashMap<u32, usize> = HashMap::new();
-    results.each(7, |row| {
+    results.each(8, |row| {
         let oid = row.oid(0)?;
         places.insert(oid, relations.len());
         relations.push(Relation {
@@ -191,6 +191,7 @@ fn relations(results: &mut Results<'_>, schemas: &HashMap<u32, String>) -> Resul
             name: row.text(2)?.to_owned(),
             kind: row.one_of(3, kind)?,
             persistence: row.one_of(4, persistence)?,
+            storage: row.one_of(7, Storage::named)?,
             row_security: row.flag(5)?,
             policies: Vec::new(),
             columns: Vec::new(),

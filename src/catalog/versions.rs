@@ -27,7 +27,7 @@ pub(super) const VERSIONS: &str = concat!(
 part(relation, nature, storage) AS (
     SELECT CASE c.relkind WHEN 'c' THEN 0 ELSE c.oid END, CASE c.relkind WHEN 'c' THEN ",
     version!("c"),
-    " ELSE hashtextextended(concat(c.relname, '|', c.relnamespace, '|', c.relowner, '|', c.relacl, '|', c.relkind, '|', c.relpersistence,
+    " ELSE hashtextextended(concat(c.relname, '|', c.relnamespace, '|', c.relowner, '|', c.relacl, '|', c.relkind, '|', c.relam, '|', c.relpersistence,
         '|', c.reloptions, '|', c.relrowsecurity, c.relforcerowsecurity, '|', c.reltype, '|', c.reloftype), 0) END, ",
     version!("c"),
     " FROM pg_class c WHERE c.relpersistence <> 't' AND c.relkind IN ('r','p','v','m','f','S','c')
@@ -103,7 +103,7 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Persistence, Relation, RelationKind};
+    use crate::catalog::{Persistence, Relation, RelationKind, Storage};
 
     fn catalog(versions: &[(u32, i128, i128)]) -> Catalog {
         let versions = versions.iter().map(|(oid, is, stores)| (*oid, Version { is: *is, stores: *stores })).collect();
@@ -120,6 +120,7 @@ mod tests {
                 name: "parent".to_owned(),
                 kind: RelationKind::Table,
                 persistence: Persistence::Permanent,
+                storage: Storage::Own,
                 row_security: false,
                 policies: Vec::new(),
                 columns: Vec::new(),

@@ -1,7 +1,7 @@
 //! What `coherence` is told of commits and verifications, with a catalog of one table.
 
 use super::*;
-use crate::catalog::{CatalogVersion, Current, Parts, Persistence, Relation, RelationKind};
+use crate::catalog::{CatalogVersion, Current, Parts, Persistence, Relation, RelationKind, Storage};
 use crate::coherence::{CatalogState, Demand, Evidence, FillRefusal, Floor, Proof, StreamState, Unservable};
 use crate::types::{Level, Xid};
 use std::time::Duration;
@@ -16,6 +16,7 @@ fn catalog(version: u64, tables: &[&str]) -> Catalog {
         name: (*name).into(),
         kind: RelationKind::Table,
         persistence: Persistence::Permanent,
+        storage: Storage::Own,
         row_security: false,
         policies: Vec::new(),
         columns: vec![],

@@ -66,7 +66,7 @@ impl TtlRules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{CatalogVersion, Parts, Persistence};
+    use crate::catalog::{CatalogVersion, Parts, Persistence, Storage};
 
     const RATES: RelationId = RelationId::new(1);
     const PARENT: RelationId = RelationId::new(2);
@@ -82,6 +82,7 @@ mod tests {
             name: name.to_owned(),
             kind,
             persistence: Persistence::Permanent,
+            storage: Storage::Own,
             row_security: false,
             policies: Vec::new(),
             columns: Vec::new(),

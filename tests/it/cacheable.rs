@@ -521,6 +521,33 @@ fn g15_a_materialized_view_and_what_becomes_uncacheable() {
     watched.never_cached(&mut client, READ);
 }
 
+/// Nobody but its own module knows where a table of another access method has its rows: the WAL may tell nothing of them under its name.
+#[test]
+fn c23_a_table_of_another_access_method_is_never_cached() {
+    let watched = Watched::shared(
+        "c23_method",
+        &format!("{TABLE}; CREATE TABLE w(y int) PARTITION BY LIST (y); CREATE TABLE w1 PARTITION OF w DEFAULT"),
+    );
+    let mut client = watched.client();
+    let whole = "SELECT y FROM w ORDER BY y";
+    watched.warm(&mut client, READ);
+    watched.warm(&mut client, whole);
+    let mut root = watched.cluster.primary.connect_to(&watched.database);
+    root.rows("CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler");
+    root.rows("DROP TABLE t; CREATE TABLE t USING heap2 AS SELECT 7 AS x; ALTER TABLE t OWNER TO app");
+    watched.hear();
+    assert_eq!(text(&client.rows(READ)), "7");
+    watched.never_cached(&mut client, READ);
+    watched.warm(&mut client, whole);
+    root.rows("CREATE TABLE w2 PARTITION OF w FOR VALUES IN (2) USING heap2; INSERT INTO w VALUES (2)");
+    root.rows("ALTER TABLE w2 OWNER TO app");
+    watched.hear();
+    eventually("the partition to be known", || (text(&client.rows(whole)) == "2").then_some(()));
+    watched.never_cached(&mut client, whole);
+    let refused = watched.sidecache.metric("sidecache_bypasses_total", &[("reason", "table_access_method")]);
+    assert!(refused > 0.0, "{:#}", watched.sidecache.status());
+}
+
 #[test]
 fn c25_errors_notices_and_large_answers_are_not_stored() {
     let watched = Watched::with(

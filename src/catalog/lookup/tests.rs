@@ -14,6 +14,7 @@ fn relation(oid: u32, schema: &str, name: &str) -> Relation {
         name: name.into(),
         kind: RelationKind::Table,
         persistence: Persistence::Permanent,
+        storage: Storage::Own,
         row_security: false,
         policies: Vec::new(),
         columns: vec![],

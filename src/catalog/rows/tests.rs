@@ -14,13 +14,13 @@ fn results() -> Vec<Rows> {
     vec![
         rows(&[&["11", "pg_catalog", "t"], &["2200", "public", "f"]]),
         rows(&[
-            &["1259", "11", "pg_class", "r", "p", "f", "f"],
-            &["101", "2200", "p", "p", "p", "t", "f"],
-            &["102", "2200", "p1", "r", "u", "f", "t"],
-            &["103", "2200", "p2", "p", "p", "f", "f"],
-            &["104", "2200", "p21", "f", "p", "f", "f"],
-            &["105", "2200", "v", "v", "p", "f", "f"],
-            &["106", "2200", "s", "S", "p", "f", "f"],
+            &["1259", "11", "pg_class", "r", "p", "f", "f", "own"],
+            &["101", "2200", "p", "p", "p", "t", "f", "own"],
+            &["102", "2200", "p1", "r", "u", "f", "t", "method"],
+            &["103", "2200", "p2", "p", "p", "f", "f", "shards"],
+            &["104", "2200", "p21", "f", "p", "f", "f", "compressed"],
+            &["105", "2200", "v", "v", "p", "f", "f", "own"],
+            &["106", "2200", "s", "S", "p", "f", "f", "own"],
         ]),
         rows(&[&["101", r#"[["id", 23], ["we\"ird\n, é", 25]]"#]]),
         rows(&[&["101", "(owner = CURRENT_USER)"], &["101", "NULL"]]),
@@ -74,6 +74,8 @@ fn c13_rows_become_relations_with_all_their_descendants() {
     let leaf = &catalog.relations[&RelationId::new(102)];
     assert_eq!((leaf.persistence, leaf.has_rules), (Persistence::Unlogged, true));
     assert!(leaf.descendants.is_empty());
+    let storage = [101, 102, 103, 104].map(|oid| catalog.relations[&RelationId::new(oid)].storage);
+    assert_eq!(storage, [Storage::Own, Storage::AccessMethod, Storage::Shards, Storage::Compressed]);
     assert_eq!(parent.policies, [Some("(owner = CURRENT_USER)".to_owned()), None]);
     assert!(leaf.policies.is_empty());
 }

@@ -2,7 +2,8 @@
 
 use super::names::Names;
 use crate::catalog::{
-    CatalogVersion, Column, Function, Persistence, Relation, RelationKind, SearchPath, SessionState, Volatility,
+    CatalogVersion, Column, Function, Persistence, Relation, RelationKind, SearchPath, SessionState, Storage,
+    Volatility,
 };
 use crate::sql::facts::Name;
 use crate::types::RelationId;
@@ -33,6 +34,7 @@ fn relation(oid: u32, schema: &str, name: &str, kind: RelationKind, columns: &[(
         name: name.to_owned(),
         kind,
         persistence: Persistence::Permanent,
+        storage: Storage::Own,
         row_security: false,
         policies: Vec::new(),
         columns: columns.iter().map(|(name, oid)| Column { name: (*name).to_owned(), type_oid: *oid }).collect(),
@@ -68,6 +70,9 @@ impl Fake {
                 relation(119, "public", "registry", Table, &[("id", INT), ("class", REGCLASS)]),
                 relation(121, "public", "shifts", Table, &[("id", INT), ("t", DAYTIME)]),
                 relation(122, "public", "shops", Table, &[("id", INT), ("opens", TIME), ("made", TIMESTAMPTZ)]),
+                relation(123, "public", "columnar", Table, &one),
+                relation(124, "public", "spread", Table, &one),
+                relation(125, "public", "metrics", Table, &one),
                 relation(120, "public", "logs", Partitioned, &one),
                 relation(1259, "pg_catalog", "pg_class", Table, &[("oid", 26), ("relname", 19)]),
                 relation(1260, "pg_catalog", "pg_settings", View, &[("name", TEXT), ("setting", TEXT)]),
@@ -103,6 +108,9 @@ impl Fake {
         };
         fake.relation_mut("scratch").persistence = Persistence::Unlogged;
         fake.relation_mut("temp_orders").persistence = Persistence::Temporary;
+        fake.relation_mut("columnar").storage = Storage::AccessMethod;
+        fake.relation_mut("spread").storage = Storage::Shards;
+        fake.relation_mut("metrics").storage = Storage::Compressed;
         fake.relation_mut("secret").row_security = true;
         fake.relation_mut("events").descendants = vec![RelationId::new(103)];
         fake.relation_mut("logs").descendants = vec![RelationId::new(112)];

@@ -5,7 +5,7 @@ use super::casts::{TIME, TIMETZ, names_relations, takes_rows};
 use super::names::Names;
 use super::unwritten::settings_read;
 use super::{Draft, Kind, PinReason, Place, Recipe, Refusal, both, functions};
-use crate::catalog::{Function, Persistence, Relation, RelationKind, SearchPath, SessionState, Volatility};
+use crate::catalog::{Function, Persistence, Relation, RelationKind, SearchPath, SessionState, Storage, Volatility};
 use crate::sql::facts::{Attribute, Facts, FunctionCall, Name, SourceKind};
 use crate::sql::query;
 use crate::sql::token::{Lexed, lex};
@@ -196,6 +196,13 @@ impl<'n> Judge<'n> {
             RelationKind::Foreign => self.refuse(Refusal::ForeignTable, Proof::Unproven),
             RelationKind::Sequence => self.refuse(Refusal::Sequence, Proof::OnPrimary),
             RelationKind::Index | RelationKind::Other => self.refuse(Refusal::OtherRelationKind, Proof::Unproven),
+        }
+        match relation.storage {
+            Storage::Own => {}
+            // Nor is it known what else its servers show, and when.
+            Storage::AccessMethod => self.refuse(Refusal::TableAccessMethod, Proof::OnPrimary),
+            Storage::Shards => self.refuse(Refusal::DistributedTable, Proof::OnPrimary),
+            Storage::Compressed => self.refuse(Refusal::CompressedTable, Proof::Harmless),
         }
         if relation.columns.iter().any(|column| self.names.is_unsteady(column.type_oid)) {
             self.refuse(Refusal::UnprovenCast, Proof::Harmless);

@@ -65,6 +65,12 @@ pub enum Refusal {
     Sequence,
     MaterializedView,
     OtherRelationKind,
+    /// Its rows are where an access method has them that PostgreSQL does not come with.
+    TableAccessMethod,
+    /// Citus may have its rows in other tables.
+    DistributedTable,
+    /// TimescaleDB may have some of its rows in other tables.
+    CompressedTable,
     RowSecurity,
     SystemColumn,
     UnknownFunction,

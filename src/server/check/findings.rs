@@ -1,6 +1,7 @@
 //! What the facts mean: good, worth knowing, or in the way, and what to run then. Pure.
 
 use super::super::setup::TRIGGERS;
+use crate::catalog::Storage;
 use crate::config::users::Users;
 use crate::config::{AuthMethod, CacheMode, Config, TtlRule, ZoneTrouble};
 use crate::types::Lsn;
@@ -298,6 +299,29 @@ fn headroom(setting: &str, Headroom { limit, used }: Headroom, host: Host) -> Fi
     }
 }
 
+/// So many tables have their rows where the stream does not tell of them.
+pub fn storage(storage: Storage, tables: &str) -> Option<Finding> {
+    let (what, mend) = match storage {
+        Storage::Own => return None,
+        Storage::AccessMethod => (
+            format!("tables whose access method is not heap: {tables}; what reads one is not cached"),
+            "SELECT oid::regclass FROM pg_class WHERE relkind = 'r' AND relam <> 2;\n\
+             a table that is to be cached has to be a heap: ALTER TABLE … SET ACCESS METHOD heap;",
+        ),
+        Storage::Shards => (
+            format!("citus keeps rows in shards: of its database no table is cached (of {tables})"),
+            "give tables that are to be cached a database without it",
+        ),
+        Storage::Compressed => (
+            format!(
+                "timescaledb compresses: what reads a table with heirs or partitions is not cached (such tables: {tables})"
+            ),
+            "leave compression off, or give tables that are to be cached another database",
+        ),
+    };
+    Some(warning(what, mend))
+}
+
 /// A `[[ttl]]` rule. `kind`: `pg_class.relkind` of what it names, if there is such a thing.
 pub fn ttl_rule(rule: &TtlRule, kind: Option<&str>) -> Finding {
     let what = format!("[[ttl]] {} for {:?}", rule.table, rule.ttl);
@@ -490,6 +514,19 @@ mod tests {
             [(Some("v"), "the tables that it reads"), (Some("m"), "ever cached"), (None, "no such table")]
         {
             assert!(ttl_rule(&rule, kind).to_string().contains(says), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn tables_whose_rows_are_elsewhere_are_told() {
+        assert_eq!(storage(Storage::Own, "7"), None);
+        for (kind, says) in [
+            (Storage::AccessMethod, "warn  tables whose access method is not heap: 7;"),
+            (Storage::Shards, "warn  citus keeps rows in shards"),
+            (Storage::Compressed, "warn  timescaledb compresses"),
+        ] {
+            let told = storage(kind, "7").expect("it is worth a word").to_string();
+            assert!(told.starts_with(says), "{told}");
         }
     }
 

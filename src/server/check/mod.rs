@@ -10,6 +10,7 @@ use self::findings::{Finding, ReplicaFacts, Trial};
 use super::files;
 use super::reload::acceptor;
 use super::setup::TRIGGERS;
+use crate::catalog::{STORAGES, Storage};
 use crate::config::users::Users;
 use crate::config::{CacheMode, Config, ServerUrl, TtlRule};
 use crate::store::shared::breaker::BreakerState;
@@ -132,6 +133,12 @@ async fn primary(config: &Config, report: &mut Report<'_>) -> Option<PrimaryFact
         stream = stream.into_iter().map(Finding::softened).collect();
     }
     report.all(stream);
+    if config.cache != CacheMode::Off {
+        match storages(&control).await {
+            Ok(all) => all.iter().for_each(|(kind, tables)| report.add_some(findings::storage(*kind, tables))),
+            Err(cause) => report.add(findings::unreachable(&name, &cause)),
+        }
+    }
     for rule in &config.ttl_rules {
         match ask_rule(&control, rule).await {
             Ok(kind) => report.add(findings::ttl_rule(rule, kind.as_deref())),
@@ -177,6 +184,17 @@ async fn event_triggers(control: &Control) -> Result<usize, String> {
     let names = TRIGGERS.map(|(name, _)| format!("'{name}'")).join(", ");
     let sql = format!("SELECT evtname::text FROM pg_event_trigger WHERE evtenabled = 'A' AND evtname IN ({names})");
     Ok(control.rows(&sql).await.map_err(|cause| cause.to_string())?.len())
+}
+
+/// Where the tables have their rows, and how many there.
+async fn storages(control: &Control) -> Result<Vec<(Storage, String)>, String> {
+    let rows = control.rows(STORAGES).await.map_err(|cause| cause.to_string())?;
+    let storage = |row: Vec<Option<String>>| match <[_; 2]>::try_from(row) {
+        Ok([Some(word), Some(count)]) => Storage::named(&word).map(|storage| (storage, count)),
+        _ => None,
+    };
+    let all: Option<Vec<_>> = rows.into_iter().map(storage).collect();
+    all.ok_or_else(|| "the server's answer could not be understood".to_owned())
 }
 
 /// What a rule names.

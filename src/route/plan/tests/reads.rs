@@ -192,6 +192,9 @@ fn c23_relations_without_wal_rows() {
     all_refused(Refusal::ForeignTable, &Kind::Unproven, &["SELECT * FROM remote", "SELECT * FROM logs"]);
     all_refused(Refusal::Sequence, &Kind::Read, &["SELECT last_value FROM ids"]);
     all_refused(Refusal::MaterializedView, &Kind::Read, &["SELECT * FROM totals"]);
+    all_refused(Refusal::TableAccessMethod, &Kind::Read, &["SELECT * FROM columnar", "SELECT * FROM orders, columnar"]);
+    all_refused(Refusal::DistributedTable, &Kind::Read, &["SELECT * FROM spread"]);
+    all_refused(Refusal::CompressedTable, &Kind::Read, &["SELECT * FROM metrics"]);
     all_refused(Refusal::OtherRelationKind, &Kind::Unproven, &["SELECT * FROM composite", "SELECT * FROM orders_pkey"]);
     all_refused(Refusal::UnknownRelation, &Kind::Unproven, &["SELECT * FROM nothing", "SELECT * FROM orders, nothing"]);
     all_refused(
@@ -210,7 +213,14 @@ fn c23_relations_without_wal_rows() {
             "SELECT (o).cmin FROM orders o",
         ],
     );
-    for text in ["SELECT * FROM scratch", "SELECT * FROM pg_class", "SELECT last_value FROM ids", "SELECT version()"] {
+    for text in [
+        "SELECT * FROM scratch",
+        "SELECT * FROM pg_class",
+        "SELECT last_value FROM ids",
+        "SELECT version()",
+        "SELECT * FROM columnar",
+        "SELECT * FROM spread",
+    ] {
         assert_eq!(plan_of(text).place, Place::Primary, "{text}");
     }
 }
