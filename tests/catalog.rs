@@ -140,6 +140,18 @@ const SCHEMA: &str = "
     CREATE FUNCTION app.definer() RETURNS int SECURITY DEFINER IMMUTABLE LANGUAGE sql AS 'SELECT 1';
     CREATE FUNCTION app.same(app.pair, app.pair) RETURNS bool STABLE LANGUAGE sql AS 'SELECT true';
     CREATE OPERATOR app.=== (LEFTARG = app.pair, RIGHTARG = app.pair, FUNCTION = app.same);
+    CREATE FUNCTION app.writes() RETURNS int LANGUAGE plpgsql AS 'BEGIN UPDATE app.t SET a = 1; RETURN 1; END';
+    CREATE FUNCTION app.through() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN app.writes(); END';
+    CREATE FUNCTION app.farther() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT app.through()';
+    CREATE FUNCTION app.draws() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN nextval(''app.s''); END';
+    CREATE FUNCTION app.rolls() RETURNS float8 STABLE LANGUAGE plpgsql AS 'BEGIN RETURN random(); END';
+    CREATE FUNCTION app.asks() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT max(a) FROM app.t); END';
+    CREATE FUNCTION app.made_up(f text) RETURNS int STABLE LANGUAGE plpgsql AS
+        'DECLARE n int; BEGIN EXECUTE ''SELECT '' || f || ''()'' INTO n; RETURN n; END';
+    CREATE FUNCTION app.written_out() RETURNS int STABLE LANGUAGE plpgsql AS
+        'DECLARE n int; BEGIN EXECUTE ''SELECT count(*) FROM app.t'' INTO n; RETURN n; END';
+    CREATE FUNCTION app.through_step(int, int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN app.writes(); END';
+    CREATE AGGREGATE app.through_total(int) (SFUNC = app.through_step, STYPE = int);
     CREATE VIEW app.v AS SELECT t.id, app.plain(t.a) AS n, m = 'happy' AS glad, length(\"B,\"\"\n\") FROM app.t;
     CREATE VIEW app.vv AS SELECT v.* FROM app.v JOIN public.t USING (id);
     CREATE FUNCTION app.tenant(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM set_config(''app.tenant'', t, false); END';
@@ -521,6 +533,12 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     assert!(catalog.functions(Some("app"), "definer", &path(&[]))[0].security_definer);
     assert_eq!(catalog.operator(None, "===", &path(&["app"])), Some(Volatility::Volatile));
     assert_eq!(catalog.operator(None, "===", &path(&["public"])), None);
+    for writes in ["writes", "through", "farther", "draws", "made_up", "through_total"] {
+        assert_eq!(worst(writes), Volatility::Volatile, "{writes}");
+    }
+    for reads in ["rolls", "asks", "written_out"] {
+        assert_eq!(worst(reads), Volatility::Stable, "{reads}");
+    }
     assert_eq!(catalog.operator(None, "=", &path(&[])), Some(Volatility::Stable));
 
     let oid = |name: &str| catalog.type_oid(None, name, &path(&["app"]));

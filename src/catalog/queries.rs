@@ -166,6 +166,8 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
 /// function volatile, since a call that leaves it out evaluates it. One that gives a relation's name (regclass, regtype) is stable at best,
 /// and so is one that is marked immutable though its source, or that of a function it names, reads tables or settings.
+/// What is not volatile writes nothing itself, but calls what does: one that names a volatile function counts as volatile (but for PostgreSQL's own
+/// that are known to change nothing), and so does one that runs a text whose names are made as it runs.
 /// A source that holds remarks is followed by itself without them: what looks like one may be a string.
 const FUNCTIONS: &str = concat!(
     "WITH RECURSIVE written AS (
@@ -196,15 +198,28 @@ const FUNCTIONS: &str = concat!(
         'distinct\\s+from\\M|\\m(extract|substring|trim|overlay)\\s*\\([^()]*\\mfrom\\M', ' ', 'gi') ~* '\\m(from|table|current_setting|execute)\\M'
     UNION
     SELECT s.oid, s.name FROM reading r JOIN calls c ON c.name = r.name JOIN source s ON s.oid = c.oid
+), freely AS MATERIALIZED (
+    SELECT lower(p.proname) AS name FROM pg_proc p WHERE p.provolatile = 'v' AND (p.oid >= 16384 OR p.proname NOT IN
+        ('clock_timestamp', 'gen_random_uuid', 'random', 'random_normal', 'timeofday', 'uuidv4', 'uuidv7'))
+    UNION
+    SELECT lower(p.proname) FROM pg_aggregate g JOIN pg_proc p ON p.oid = g.aggfnoid AND p.oid >= 16384
+        JOIN pg_proc f ON f.provolatile = 'v' AND f.oid IN (g.aggtransfn, g.aggfinalfn,
+            g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn)
+), writing AS (
+    SELECT s.oid, s.name FROM source s WHERE NOT s.is_free AND (s.oid IN (SELECT c.oid FROM calls c JOIN freely f ON f.name = c.name)
+        OR s.is_sql AND s.text ~* '\\mexecute\\M(?!\\s+''([^'']|'''')*''\\s*(;|(into|using|loop)\\M))')
+    UNION
+    SELECT s.oid, s.name FROM writing w JOIN calls c ON c.name = w.name JOIN source s ON s.oid = c.oid AND NOT s.is_free
 )
 SELECT p.oid, p.pronamespace, p.proname,
     CASE WHEN p.oid >= 16384 AND p.prokind = 'a' THEN (
-            SELECT max(f.provolatile::text) FROM pg_aggregate g JOIN pg_proc f ON f.oid IN (p.oid, g.aggtransfn, g.aggfinalfn,
+            SELECT max(CASE WHEN f.oid IN (SELECT oid FROM writing) THEN 'v' ELSE f.provolatile::text END) FROM pg_aggregate g JOIN pg_proc f ON f.oid IN (p.oid, g.aggtransfn, g.aggfinalfn,
                 g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn)
             WHERE g.aggfnoid = p.oid)
         WHEN p.oid >= 16384 AND p.pronargdefaults > 0 AND ",
     impure!("p.proargdefaults::text"),
     " THEN 'v'
+        WHEN p.oid IN (SELECT oid FROM writing) THEN 'v'
         WHEN p.provolatile = 'i' AND (p.prorettype IN (2205, 2206, 2210, 2211) OR p.oid IN (SELECT oid FROM reading)) THEN 's'
         ELSE p.provolatile::text END,
     p.prosecdef OR p.oid >= 16384 AND p.prokind = 'a' AND (

@@ -43,6 +43,42 @@ fn c12_functions_that_are_wrongly_marked_immutable_are_never_older() {
     }
 }
 
+/// PostgreSQL keeps a function that is marked stable from writing itself, not those that it calls.
+#[test]
+fn c12_what_is_marked_stable_and_calls_what_writes_is_a_write() {
+    let watched = Watched::shared(
+        "c12_writes",
+        "CREATE TABLE t(x int); INSERT INTO t VALUES (1); CREATE SEQUENCE s;\
+         CREATE FUNCTION add_row() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO t VALUES (9); RETURN 1; END';\
+         CREATE FUNCTION touch() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN add_row(); END';\
+         CREATE FUNCTION touch_again() RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN touch() + 0; END';\
+         CREATE FUNCTION touch_by(name text) RETURNS int LANGUAGE plpgsql STABLE AS \
+             $$DECLARE one int; BEGIN EXECUTE 'SELECT ' || name || '()' INTO one; RETURN one; END$$;\
+         CREATE FUNCTION touch_step(int, int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN add_row(); END';\
+         CREATE AGGREGATE touched(int) (SFUNC = touch_step, STYPE = int, INITCOND = '0')",
+    );
+    let mut client = watched.client();
+    let read = "SELECT count(*) FROM t";
+    for (at, touch) in [
+        "SELECT touch()",
+        "SELECT touch_again()",
+        "SELECT touch_by('add_row')",
+        "SELECT touched(n) FROM (VALUES (1)) v(n)",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let (before, after) = ((at + 1).to_string(), (at + 2).to_string());
+        watched.hear();
+        assert_eq!(watched.warm(&mut client, read), before, "{touch}");
+        client.rows("BEGIN");
+        client.rows(touch);
+        assert_eq!(client.value(read), after, "{touch}: its own transaction sees what it wrote");
+        client.rows("COMMIT");
+        assert_eq!(client.value(read), after, "{touch}");
+    }
+}
+
 /// A relation's name, or a time of day at a zone, that a function gives.
 #[test]
 fn c22_what_a_function_gives_may_hang_on_the_catalog() {
