@@ -102,7 +102,7 @@ pub struct Facts {
     pub attributes: Vec<Attribute>,
     /// Names by which FROM makes its parts known.
     pub sources: Vec<(String, SourceKind)>,
-    /// Column names that this query makes up (aliases, column lists, computed columns of subqueries).
+    /// Column names that this query makes up (aliases and computed columns of subqueries, column lists).
     pub aliases: Vec<String>,
     /// The highest n of `$n`.
     pub parameters: u16,

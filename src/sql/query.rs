@@ -233,7 +233,10 @@ impl Walk {
                 if alias.quote_style.is_none() && is_reserved(&name) && !self.labels.contains(&name) {
                     self.labels.push(name.clone());
                 }
-                self.facts.aliases.push(name);
+                // What the outermost query calls its columns, no expression sees.
+                if self.queries > 1 {
+                    self.facts.aliases.push(name);
+                }
                 self.expr(expr)
             }
             SelectItem::Wildcard(options) => plain(options),

@@ -171,6 +171,16 @@ fn sources_and_aliases_are_named() {
 }
 
 #[test]
+fn columns_that_the_outermost_query_names_are_seen_by_nobody() {
+    let aliases = |text: &str| facts(text).unwrap().aliases;
+    assert_eq!(aliases("SELECT a AS b FROM t ORDER BY b"), [""; 0]);
+    assert_eq!(aliases("SELECT a AS b FROM t UNION SELECT c AS d FROM t"), [""; 0]);
+    assert_eq!(aliases("SELECT a AS b FROM t WHERE EXISTS (SELECT c AS d FROM t)"), ["d"]);
+    assert_eq!(aliases("(SELECT a AS b FROM t) ORDER BY b"), ["b"]);
+    assert_eq!(aliases("WITH x AS (SELECT a AS b FROM t) SELECT b AS c FROM x"), ["b"]);
+}
+
+#[test]
 fn casts_know_their_operand() {
     let operand = |text: &str| facts(text).unwrap().casts.into_iter().next().map(|cast| cast.operand);
     let column = |name: &str| Operand::Column { qualifier: None, name: name.to_owned() };

@@ -352,6 +352,10 @@ fn casts_that_depend_on_more_than_their_operand() {
         "SELECT coalesce(placed, due)::date, (placed - interval '1 day')::date FROM orders",
         "SELECT x.placed::date FROM (SELECT placed FROM orders) x",
         "SELECT date(placed) FROM orders",
+        // Expressions do not see what the query itself calls its columns.
+        "SELECT id, placed::date AS placed FROM orders ORDER BY placed::date",
+        "SELECT note AS placed FROM orders WHERE placed::date > '2020-01-01'",
+        "SELECT note AS placed FROM orders UNION SELECT placed::date::text FROM orders",
         "SELECT note::interval, '1 day'::interval, 'happy'::mood FROM orders",
         "SELECT note::point FROM orders",
         "SELECT x.a FROM orders, jsonb_to_recordset(note) AS x(a int, b text)",
@@ -380,6 +384,8 @@ fn casts_that_depend_on_more_than_their_operand() {
             "SELECT x.placed::date FROM (SELECT placed::text FROM orders) x",
             "SELECT x.placed::date FROM (SELECT note FROM orders) x(placed)",
             "WITH x(placed) AS (SELECT note FROM orders) SELECT placed::date FROM x",
+            "WITH x AS (SELECT note AS placed FROM orders) SELECT placed::date AS placed FROM x",
+            "SELECT placed::date AS due FROM (SELECT note AS placed FROM orders UNION SELECT note FROM orders) x",
             "SELECT due::date FROM orders, unnest(ARRAY[note]) AS due",
             // Or one that a function has, whatever it calls it.
             "SELECT x.placed::date FROM orders, jsonb_to_recordset(note) x",
@@ -413,6 +419,7 @@ fn casts_that_depend_on_more_than_their_operand() {
 fn c22_a_time_of_day_has_no_time_zone() {
     for text in [
         "SELECT made AT TIME ZONE 'utc', timezone('utc', s.made), id::text FROM shops s",
+        "SELECT id, made AT TIME ZONE 'utc' AS made FROM shops ORDER BY made",
         "SELECT made AT TIME ZONE 'utc' AT TIME ZONE note FROM shops, orders",
         "SELECT (made + interval '1 day') AT TIME ZONE 'utc', (made - '1 day'::interval) AT TIME ZONE 'utc' FROM shops",
         "SELECT opens::timestamp AT TIME ZONE 'utc', timestamp '2026-01-01 10:00' AT TIME ZONE 'utc' FROM shops",
