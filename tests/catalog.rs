@@ -140,6 +140,12 @@ const SCHEMA: &str = "
     CREATE FUNCTION app.definer() RETURNS int SECURITY DEFINER IMMUTABLE LANGUAGE sql AS 'SELECT 1';
     CREATE FUNCTION app.same(app.pair, app.pair) RETURNS bool STABLE LANGUAGE sql AS 'SELECT true';
     CREATE OPERATOR app.=== (LEFTARG = app.pair, RIGHTARG = app.pair, FUNCTION = app.same);
+    CREATE FUNCTION app.similar(text, text) RETURNS bool STABLE LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_validator';
+    CREATE FUNCTION app.similar_later(timetz, text) RETURNS bool STABLE LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_validator';
+    CREATE FUNCTION app.similar_free(text, text) RETURNS bool VOLATILE LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_validator';
+    CREATE OPERATOR app.% (LEFTARG = text, RIGHTARG = text, FUNCTION = app.similar);
+    CREATE OPERATOR app.%% (LEFTARG = timetz, RIGHTARG = text, FUNCTION = app.similar_later);
+    CREATE OPERATOR app.%%% (LEFTARG = text, RIGHTARG = text, FUNCTION = app.similar_free);
     CREATE FUNCTION app.writes() RETURNS int LANGUAGE plpgsql AS 'BEGIN UPDATE app.t SET a = 1; RETURN 1; END';
     CREATE FUNCTION app.through() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN app.writes(); END';
     CREATE FUNCTION app.farther() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT app.through()';
@@ -527,18 +533,22 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     assert_eq!(worst("with_default"), Volatility::Volatile);
     assert_eq!(worst("with_constant"), Volatility::Immutable);
     assert_eq!(worst("total"), Volatility::Volatile);
-    assert_eq!(worst("lower"), Volatility::Immutable);
-    assert_eq!(worst("now"), Volatility::Stable);
-    assert_eq!(worst("random"), Volatility::Volatile);
-    assert!(catalog.functions(Some("app"), "definer", &path(&[]))[0].security_definer);
-    assert_eq!(catalog.operator(None, "===", &path(&["app"])), Some(Volatility::Volatile));
-    assert_eq!(catalog.operator(None, "===", &path(&["public"])), None);
     for writes in ["writes", "through", "farther", "draws", "made_up", "through_total"] {
         assert_eq!(worst(writes), Volatility::Volatile, "{writes}");
     }
     for reads in ["rolls", "asks", "written_out"] {
         assert_eq!(worst(reads), Volatility::Stable, "{reads}");
     }
+    assert_eq!(worst("lower"), Volatility::Immutable);
+    assert_eq!(worst("now"), Volatility::Stable);
+    assert_eq!(worst("random"), Volatility::Volatile);
+    assert!(catalog.functions(Some("app"), "definer", &path(&[]))[0].security_definer);
+    assert_eq!(catalog.operator(None, "===", &path(&["app"])), Some(Volatility::Volatile));
+    assert_eq!(catalog.operator(Some("app"), "%", &path(&[])), Some(Volatility::Stable));
+    assert_eq!(catalog.operator(None, "%", &path(&["app"])), Some(Volatility::Stable));
+    assert_eq!(catalog.operator(None, "%%", &path(&["app"])), Some(Volatility::Volatile));
+    assert_eq!(catalog.operator(None, "%%%", &path(&["app"])), Some(Volatility::Volatile));
+    assert_eq!(catalog.operator(None, "===", &path(&["public"])), None);
     assert_eq!(catalog.operator(None, "=", &path(&[])), Some(Volatility::Stable));
 
     let oid = |name: &str| catalog.type_oid(None, name, &path(&["app"]));

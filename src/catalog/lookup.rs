@@ -60,7 +60,7 @@ impl Catalog {
     }
 
     /// The volatility of the worst operator of this name in `schema`, or in `pg_catalog` and the path; `None` if
-    /// there is none. An operator that users made and that is not immutable counts as volatile.
+    /// there is none. An operator that users made counts as volatile if it is not immutable, nor stable and in C.
     pub fn operator(&self, schema: Option<&str>, name: &str, path: &SearchPath) -> Option<Volatility> {
         match schema {
             Some(schema) => self.schemas.get(schema)?.operators.get(name).copied(),

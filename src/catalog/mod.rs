@@ -197,7 +197,7 @@ pub enum Usage {
 pub struct Operator {
     pub schema: String,
     pub name: String,
-    /// Of the worst; one that users made and that is not immutable counts as volatile.
+    /// Of the worst; one that users made counts as volatile if it is not immutable, nor stable and in C.
     pub volatility: Volatility,
 }
 

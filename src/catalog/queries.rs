@@ -247,11 +247,12 @@ WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
 );
 
 /// Operators, a row a name: schema, name, worst volatility, where one of users that is not immutable, or that takes or gives a time with time zone
-/// or a relation's name and may make it of another type unseen, counts as volatile.
+/// or a relation's name and may make it of another type unseen, counts as volatile: but not one in C that is stable (`%` of pg_trgm),
+/// which calls no other.
 const OPERATORS: &str = concat!(
     "SELECT o.oprnamespace, o.oprname, max(CASE WHEN ",
     unproven!(),
-    " OR o.oid >= 16384 AND (o.oprleft IN (1266, 1270, 2205, 2210) OR o.oprright IN (1266, 1270, 2205, 2210)
+    " AND (f.prosecdef OR f.provolatile = 'v' OR f.prolang <> 13) OR o.oid >= 16384 AND (o.oprleft IN (1266, 1270, 2205, 2210) OR o.oprright IN (1266, 1270, 2205, 2210)
         OR o.oprresult IN (1266, 1270, 2205, 2210))",
     " THEN 'v' ELSE f.provolatile::text END)
 FROM pg_operator o JOIN pg_proc f ON f.oid = o.oprcode
