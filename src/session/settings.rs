@@ -40,10 +40,12 @@ pub struct Baseline {
     pub role: Option<String>,
 }
 
+/// By which an answer comes with its notices or without: it has a place in keys, though texts mean the same.
+const TOLD: &str = "client_min_messages";
+
 /// Settings that cannot change the bytes of an answer, so that they have no place in a key.
 const HARMLESS: &[&str] = &[
     "application_name",
-    "client_min_messages",
     "deadlock_timeout",
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
@@ -187,7 +189,7 @@ impl Settings {
 
     /// Whether what a text means, beside its names, changes with this setting.
     pub fn decides_texts(name: &str) -> bool {
-        name != "search_path" && !name.contains('.') && !HARMLESS.contains(&name)
+        name != "search_path" && !name.contains('.') && name != TOLD && !HARMLESS.contains(&name)
     }
 
     /// Whether the session has set this itself, now or at its start.

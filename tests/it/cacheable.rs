@@ -534,18 +534,39 @@ fn c23_a_table_of_another_access_method_is_never_cached() {
     watched.warm(&mut client, whole);
     let mut root = watched.cluster.primary.connect_to(&watched.database);
     root.rows("CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler");
-    root.rows("DROP TABLE t; CREATE TABLE t USING heap2 AS SELECT 7 AS x; ALTER TABLE t OWNER TO app");
+    root.rows("DROP TABLE t; CREATE TABLE t (x int) USING heap2; ALTER TABLE t OWNER TO app");
+    root.rows("INSERT INTO t VALUES (7)");
     watched.hear();
     assert_eq!(text(&client.rows(READ)), "7");
     watched.never_cached(&mut client, READ);
     watched.warm(&mut client, whole);
-    root.rows("CREATE TABLE w2 PARTITION OF w FOR VALUES IN (2) USING heap2; INSERT INTO w VALUES (2)");
-    root.rows("ALTER TABLE w2 OWNER TO app");
+    root.rows("CREATE TABLE w2 PARTITION OF w FOR VALUES IN (2) USING heap2; ALTER TABLE w2 OWNER TO app");
+    root.rows("INSERT INTO w VALUES (2)");
     watched.hear();
     eventually("the partition to be known", || (text(&client.rows(whole)) == "2").then_some(()));
     watched.never_cached(&mut client, whole);
     let refused = watched.sidecache.metric("sidecache_bypasses_total", &[("reason", "table_access_method")]);
     assert!(refused > 0.0, "{:#}", watched.sidecache.status());
+}
+
+/// A session that wants to hear of nothing below a warning is answered without what others are told.
+#[test]
+fn c25_an_answer_without_its_notice_is_for_those_who_want_none() {
+    let watched = Watched::shared("c25_levels", "CREATE TABLE t(w text); INSERT INTO t VALUES ('the')");
+    let read = "SELECT to_tsquery('english', w) FROM t";
+    let [mut quiet, mut alike, mut loud] = [watched.client(), watched.client(), watched.client()];
+    quiet.rows("SET client_min_messages = warning");
+    watched.warm(&mut quiet, read);
+    for _ in 0..2 {
+        let (hit, told) = watched.look(|| loud.query(read).expect("a connection that lives"));
+        assert!(!hit && told.iter().any(|frame| frame.tag == b'N'), "{told:?}");
+    }
+    alike.rows("SET client_min_messages TO warning");
+    assert!(watched.look(|| alike.rows(read)).0, "whoever wants as little shares it");
+    loud.rows("SET client_min_messages = warning");
+    assert!(watched.look(|| loud.rows(read)).0);
+    loud.rows("RESET client_min_messages");
+    assert!(!watched.look(|| loud.rows(read)).0);
 }
 
 #[test]
