@@ -145,7 +145,6 @@ const SCHEMA: &str = "
     CREATE FUNCTION app.similar_free(text, text) RETURNS bool VOLATILE LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_validator';
     CREATE OPERATOR app.% (LEFTARG = text, RIGHTARG = text, FUNCTION = app.similar);
     CREATE OPERATOR app.%% (LEFTARG = timetz, RIGHTARG = text, FUNCTION = app.similar_later);
-    CREATE OPERATOR app.%%% (LEFTARG = text, RIGHTARG = text, FUNCTION = app.similar_free);
     CREATE FUNCTION app.writes() RETURNS int LANGUAGE plpgsql AS 'BEGIN UPDATE app.t SET a = 1; RETURN 1; END';
     CREATE FUNCTION app.through() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN app.writes(); END';
     CREATE FUNCTION app.farther() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT app.through()';
@@ -158,6 +157,19 @@ const SCHEMA: &str = "
         'DECLARE n int; BEGIN EXECUTE ''SELECT count(*) FROM app.t'' INTO n; RETURN n; END';
     CREATE FUNCTION app.through_step(int, int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN app.writes(); END';
     CREATE AGGREGATE app.through_total(int) (SFUNC = app.through_step, STYPE = int);
+    CREATE FUNCTION app.upserts(i int) RETURNS void LANGUAGE plpgsql AS
+        'DECLARE n int; BEGIN SELECT max(a) INTO n FROM app.t; INSERT INTO app.t (id) VALUES (i) ON CONFLICT (id) DO UPDATE SET a = n; END';
+    CREATE FUNCTION app.parsed() RETURNS int BEGIN ATOMIC INSERT INTO app.t (a) VALUES (1) RETURNING a; END;
+    CREATE FUNCTION app.makes() RETURNS void LANGUAGE plpgsql AS 'BEGIN CREATE TABLE app.made (a int); END';
+    CREATE FUNCTION app.selects_into() RETURNS void LANGUAGE sql AS 'SELECT * INTO app.made FROM app.t';
+    CREATE FUNCTION app.does() RETURNS void LANGUAGE plpgsql AS 'BEGIN DO ''BEGIN NULL; END''; END';
+    CREATE FUNCTION app.runs(text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; END';
+    CREATE FUNCTION app.meddles() RETURNS void LANGUAGE sql AS 'UPDATE pg_catalog.pg_class SET relrowsecurity = true';
+    CREATE FUNCTION app.by_another() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM app.runs(''SELECT 1''); END';
+    CREATE FUNCTION app.by_a_stable_one() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN PERFORM app.by_another(); RETURN 1; END';
+    CREATE FUNCTION app.makes_step(int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM app.makes(); RETURN 1; END';
+    CREATE AGGREGATE app.makes_total(int) (SFUNC = app.makes_step, STYPE = int);
+    CREATE FUNCTION app.uses_total() RETURNS bigint LANGUAGE sql AS 'SELECT app.makes_total(a) FROM app.t';
     CREATE VIEW app.v AS SELECT t.id, app.plain(t.a) AS n, m = 'happy' AS glad, length(\"B,\"\"\n\") FROM app.t;
     CREATE VIEW app.vv AS SELECT v.* FROM app.v JOIN public.t USING (id);
     CREATE FUNCTION app.tenant(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM set_config(''app.tenant'', t, false); END';
@@ -539,6 +551,30 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     for reads in ["rolls", "asks", "written_out"] {
         assert_eq!(worst(reads), Volatility::Stable, "{reads}");
     }
+    let may_change = |catalog: &Catalog, name: &str| {
+        let found = catalog.functions(Some("app"), name, &path(&[]));
+        found.iter().any(|function| function.may_change_catalog)
+    };
+    let changing = [
+        "makes",
+        "selects_into",
+        "does",
+        "runs",
+        "meddles",
+        "by_another",
+        "by_a_stable_one",
+        "makes_total",
+        "uses_total",
+        "similar_free",
+    ];
+    let harmless =
+        ["writes", "through", "updates", "upserts", "parsed", "step", "total", "plain", "similar", "made_up"];
+    for name in changing {
+        assert!(may_change(&catalog, name), "{name}");
+    }
+    for name in harmless {
+        assert!(!may_change(&catalog, name), "{name}");
+    }
     assert_eq!(worst("lower"), Volatility::Immutable);
     assert_eq!(worst("now"), Volatility::Stable);
     assert_eq!(worst("random"), Volatility::Volatile);
@@ -547,7 +583,6 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     assert_eq!(catalog.operator(Some("app"), "%", &path(&[])), Some(Volatility::Stable));
     assert_eq!(catalog.operator(None, "%", &path(&["app"])), Some(Volatility::Stable));
     assert_eq!(catalog.operator(None, "%%", &path(&["app"])), Some(Volatility::Volatile));
-    assert_eq!(catalog.operator(None, "%%%", &path(&["app"])), Some(Volatility::Volatile));
     assert_eq!(catalog.operator(None, "===", &path(&["public"])), None);
     assert_eq!(catalog.operator(None, "=", &path(&[])), Some(Volatility::Stable));
 
@@ -580,6 +615,17 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
         let catalog = Catalog::build(CatalogVersion(2), &results).unwrap();
         assert!(catalog.has_unsafe_casts(), "{unsafe_cast}");
     }
+
+    // Who writes may run what makes tables unnamed.
+    let partitions = "CREATE FUNCTION app.partitions() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN EXECUTE format(''CREATE TABLE app.%I (a int)'', NEW.a); RETURN NEW; END';
+        CREATE TRIGGER partitions BEFORE INSERT ON app.t FOR EACH ROW EXECUTE FUNCTION app.partitions()";
+    admin.batch_execute(partitions).await.unwrap();
+    let catalog = load(&admin).await;
+    for name in ["upserts", "through"] {
+        assert!(may_change(&catalog, name), "{name}");
+    }
+    assert!(!may_change(&catalog, "asks"));
 }
 
 /// An extension as far as the catalog tells of it: those that matter here are not installed wherever tests run.

@@ -50,13 +50,18 @@ impl Catalog {
     }
 
     /// All overloads that the name could mean: in `schema` if given, else in `pg_catalog` and every schema of the
-    /// path.
+    /// path. One without arguments hides those of later schemas.
     pub fn functions<'a>(&'a self, schema: Option<&str>, name: &str, path: &SearchPath) -> Vec<&'a Function> {
+        let all = self.functions.get(name).map(Vec::as_slice).unwrap_or_default();
+        let is_first = path.0.iter().position(|schema| schema == "pg_catalog").is_none_or(|place| place == 0);
+        let built_in = |function: &Function| function.schema == "pg_catalog" && function.argument_types.is_empty();
+        let hides = schema.is_none() && is_first && all.iter().any(built_in);
         let meant = |function: &&Function| match schema {
             Some(schema) => function.schema == schema,
-            None => function.schema == "pg_catalog" || path.0.contains(&function.schema),
+            None if function.schema == "pg_catalog" => true,
+            None => path.0.contains(&function.schema) && !(hides && function.argument_types.is_empty()),
         };
-        self.functions.get(name).map(|all| all.iter().filter(meant).collect()).unwrap_or_default()
+        all.iter().filter(meant).collect()
     }
 
     /// The volatility of the worst operator of this name in `schema`, or in `pg_catalog` and the path; `None` if

@@ -122,6 +122,7 @@ pub enum Volatility {
 pub struct Function {
     pub oid: u32,
     pub schema: String,
+    /// Its own, or that of what it calls, as far as its source tells.
     pub volatility: Volatility,
     pub security_definer: bool,
     /// Comes with PostgreSQL (its oid is below 16384).
@@ -132,6 +133,8 @@ pub struct Function {
     pub session_state: SessionState,
     /// For a stable one in SQL that runs as its caller and under its caller's settings: its source, which can be judged as a view's is.
     pub body: Option<String>,
+    /// As far as its source tells, and those of functions that it names.
+    pub may_change_catalog: bool,
 }
 
 /// Whether a call may leave something behind in the session: a setting, a temporary table, a lock. Told by the function's

@@ -159,8 +159,8 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 /// Functions: oid, schema, name, volatility, security definer, argument types, whether its source, or that of a function it
 /// names, may leave something in the session, whether such a one is also run by what no statement names (triggers, defaults,
 /// constraints, rules, operators), the text of one that is as good as a view: in SQL, stable, for the caller, with no settings of
-/// its own; its source if that names settings of the users' own, whether it may set some whose names are made as it runs, and the types of its
-/// results, if users made it.
+/// its own; its source if that names settings of the users' own, whether it may set some whose names are made as it runs, the types of its
+/// results, if users made it, and whether a call may change the catalog.
 /// PostgreSQL runs no SET in a function that is not volatile, but calls what has the
 /// same effect (`_SPI_execute_plan` in spi.c). `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
@@ -168,14 +168,18 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 /// and so is one that is marked immutable though its source, or that of a function it names, reads tables or settings.
 /// What is not volatile writes nothing itself, but calls what does: one that names a volatile function counts as volatile (but for PostgreSQL's own
 /// that are known to change nothing), and so does one that runs a text whose names are made as it runs.
+/// The catalog may be changed by a volatile function in SQL or PL/pgSQL whose source holds a word of DDL, runs texts or writes to PostgreSQL's own tables,
+/// by every other volatile one but for those of extensions that are known, and by who names one. Where such a one is run by what no statement names,
+/// any that is not proven to write nothing may run it.
 /// A source that holds remarks is followed by itself without them: what looks like one may be a string.
 const FUNCTIONS: &str = concat!(
     "WITH RECURSIVE written AS (
     SELECT p.oid, lower(p.proname) AS name, p.provolatile = 'v' AS is_free, l.lanname IN ('sql', 'plpgsql') AS is_sql,
+        l.lanname = 'sql' AS is_queries, p.prosrc = '' AS is_parsed,
         CASE WHEN p.prosrc = '' AND p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END AS text
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c')
 ), source AS MATERIALIZED (
-    SELECT oid, name, is_free, is_sql, CASE WHEN text ~ '--|/[*]'
+    SELECT oid, name, is_free, is_sql, is_queries, is_parsed, CASE WHEN text ~ '--|/[*]'
         THEN text || E'\\n;\\n' || regexp_replace(text, '--[^\\n\\r]*|/[*]([^*]|[*]+[^*/])*[*]+/', ' ', 'g') ELSE text END AS text
     FROM written
 ), calls AS MATERIALIZED (
@@ -210,6 +214,30 @@ const FUNCTIONS: &str = concat!(
         OR s.is_sql AND s.text ~* '\\mexecute\\M(?!\\s+''([^'']|'''')*''\\s*(;|(into|using|loop)\\M))')
     UNION
     SELECT s.oid, s.name FROM writing w JOIN calls c ON c.name = w.name JOIN source s ON s.oid = c.oid AND NOT s.is_free
+), edge AS MATERIALIZED (
+    SELECT s.oid, s.name, c.name AS called FROM calls c JOIN source s ON s.oid = c.oid
+    UNION
+    SELECT p.oid, lower(p.proname), lower(f.proname) FROM pg_aggregate g JOIN pg_proc p ON p.oid = g.aggfnoid AND p.oid >= 16384
+        JOIN pg_proc f ON f.oid IN (g.aggtransfn, g.aggfinalfn,
+            g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn)
+), changing AS (
+    SELECT p.oid, lower(p.proname) AS name FROM pg_proc p LEFT JOIN source s ON s.oid = p.oid
+    WHERE p.oid >= 16384 AND p.provolatile = 'v' AND CASE WHEN s.is_sql THEN NOT s.is_parsed AND (s.text ~*
+            '\\m(create|alter|drop|grant|revoke|refresh|reindex|cluster|reassign|execute)\\M|\\mdo\\M(?!\\s+(update|nothing)\\M)'
+            '|\\m(comment\\s+on|security\\s+label|import\\s+foreign)\\M|\\m(pg_import_system_collations|\\w+_to_xml\\w*|ts_stat'
+            '|ts_rewrite|dblink\\w*|crosstab\\w*|connectby)\\M'
+            '|\\m(update|delete\\s+from|into)\\s+(only\\s+)?(\"?pg_catalog\"?\\s*[.]\\s*)?\"?pg_\\w'
+            OR s.is_queries AND regexp_replace(s.text, '\\m(insert|merge)\\s+into\\M', ' ', 'gi') ~* '\\minto\\M')
+        ELSE NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+            WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+                AND d.refclassid = 'pg_extension'::regclass AND e.extname IN
+                ('autoinc', 'insert_username', 'moddatetime', 'pgcrypto', 'postgis', 'uuid-ossp')) END
+    UNION
+    SELECT e.oid, e.name FROM changing c JOIN edge e ON e.called = c.name
+), unnamed AS MATERIALIZED (
+    SELECT d.refobjid AS oid FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass AND (d.classid IN (
+        'pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_rewrite'::regclass, 'pg_operator'::regclass,
+        'pg_cast'::regclass, 'pg_policy'::regclass, 'pg_type'::regclass, 'pg_amproc'::regclass))
 )
 SELECT p.oid, p.pronamespace, p.proname,
     CASE WHEN p.oid >= 16384 AND p.prokind = 'a' THEN (
@@ -230,17 +258,18 @@ SELECT p.oid, p.pronamespace, p.proname,
     p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c') AND (p.oid IN (SELECT oid FROM moving)
         OR p.provolatile = 'v' AND (coalesce(p.prosrc, '') ~* '\\m(temp|temporary|pg_temp\\w*)\\M'
             OR coalesce(p.proconfig::text, '') ~* 'pg_temp' AND coalesce(p.prosrc, '') ~* '\\mcreate\\M')),
-    p.oid IN (SELECT d.refobjid FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass AND (d.classid IN (
-        'pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_rewrite'::regclass, 'pg_operator'::regclass,
-        'pg_cast'::regclass, 'pg_policy'::regclass, 'pg_type'::regclass, 'pg_amproc'::regclass, 'pg_event_trigger'::regclass)
-        OR d.classid = 'pg_proc'::regclass AND d.objid IN (SELECT aggfnoid FROM pg_aggregate))),
+    p.oid IN (SELECT oid FROM unnamed UNION SELECT evtfoid FROM pg_event_trigger
+        UNION SELECT d.refobjid FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass
+            AND d.classid = 'pg_proc'::regclass AND d.objid IN (SELECT aggfnoid FROM pg_aggregate)),
     CASE WHEN p.oid >= 16384 AND l.lanname = 'sql' AND p.prokind = 'f' AND NOT p.prosecdef
         AND (p.provolatile = 's' OR p.provolatile = 'i' AND p.oid IN (SELECT oid FROM reading))
         AND p.proconfig IS NULL AND p.prosrc <> '' THEN p.prosrc END,
     CASE WHEN s.text ~* '(current_setting|set_config)|\\mset\\s+((session|local)\\s+)*[\\w$\"]+\\s*[.]' THEN s.text END,
     p.oid IN (SELECT oid FROM moving WHERE is_untold),
     CASE WHEN p.oid < 16384 THEN '' ELSE concat_ws(' ', p.prorettype::oid, (SELECT string_agg(a.type::text, ' ')
-        FROM unnest(p.proallargtypes, p.proargmodes) AS a(type, mode) WHERE a.mode IN ('o', 'b', 't'))) END
+        FROM unnest(p.proallargtypes, p.proargmodes) AS a(type, mode) WHERE a.mode IN ('o', 'b', 't'))) END,
+    p.oid IN (SELECT oid FROM changing) OR (coalesce(s.is_free, false) OR p.oid IN (SELECT oid FROM writing))
+        AND EXISTS (SELECT FROM changing c JOIN unnamed u ON u.oid = c.oid)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN source s ON s.oid = p.oid
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"

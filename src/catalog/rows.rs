@@ -123,7 +123,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         Ok(())
     })?;
     parts.relations = relations(&mut results, &schemas)?;
-    results.each(12, |row| {
+    results.each(13, |row| {
         let oid = row.oid(0)?;
         let types =
             |column| row.one_of(column, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect());
@@ -137,6 +137,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
             result_types: types(11)?,
             session_state: if row.flag(6)? { SessionState::MayMove } else { SessionState::Kept },
             body: row.columns[8].clone(),
+            may_change_catalog: row.flag(12)?,
         };
         let (is_unnamed, is_untold) = (row.flag(7)?, row.flag(10)?);
         if is_unnamed && function.session_state == SessionState::MayMove {

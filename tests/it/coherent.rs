@@ -706,3 +706,37 @@ fn c16_a_statement_prepared_before_a_table_hid_another_reads_the_one_that_is_mea
     watched.hear();
     assert_eq!((run(&mut old), text(&session().rows(read))), ("3".to_owned(), "3".to_owned()));
 }
+
+/// While the catalog is in doubt nothing is served: a function that writes rows and no more raises no doubt, one that may do more does.
+#[test]
+fn c19_a_function_that_only_writes_rows_puts_no_catalog_in_doubt() {
+    let cluster = Cluster::quiet();
+    let watched = Watched::quiet(
+        &cluster,
+        "c19_functions",
+        "CREATE TABLE t(x int); INSERT INTO t VALUES (1); CREATE TABLE visits(x int);\
+         CREATE FUNCTION log_visit(n int) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO visits VALUES (n); RETURN n; END';\
+         CREATE FUNCTION makes(name text) RETURNS void LANGUAGE plpgsql AS $$BEGIN EXECUTE 'CREATE VIEW ' || name || ' AS SELECT 1 AS x'; END$$;\
+         CREATE FUNCTION through(name text) RETURNS void LANGUAGE sql AS 'SELECT makes(name)'",
+    );
+    let [mut client, mut reader] = [watched.client(), watched.client()];
+    let read = "SELECT x FROM t";
+    watched.warm(&mut reader, read);
+    let verifications = || watched.sidecache.count("/catalog/verifications");
+    let before = verifications();
+    for harmless in [
+        "SELECT log_visit(1)",
+        "INSERT INTO visits SELECT log_visit(2)",
+        "WITH a(n) AS (SELECT x FROM ONLY t) SELECT log_visit(n) FROM a",
+        "SELECT xmlelement(NAME v, xmlforest(x)) FROM t",
+    ] {
+        client.query(harmless).expect("a connection that lives");
+        watched.hear();
+        assert!(watched.look(|| reader.rows(read)).0, "{harmless}");
+        assert_eq!(verifications(), before, "{harmless}");
+    }
+    client.rows("SELECT through('t2')");
+    eventually("the catalog to be looked at", || (verifications() > before).then_some(()));
+    eventually("a hit", || watched.look(|| reader.rows(read)).0.then_some(()));
+    assert_eq!(client.value("SELECT x FROM t2"), "1");
+}

@@ -32,12 +32,19 @@ fn function(oid: u32, schema: &str, volatility: Volatility) -> (String, Function
         volatility,
         security_definer: false,
         built_in: oid < 16384,
-        argument_types: vec![],
+        argument_types: vec![23],
         result_types: vec![],
         session_state: SessionState::Kept,
         body: None,
+        may_change_catalog: false,
     };
     ("f".into(), function)
+}
+
+/// Without arguments.
+fn constant(oid: u32, schema: &str) -> (String, Function) {
+    let (_, function) = function(oid, schema, Volatility::Volatile);
+    ("h".into(), Function { argument_types: vec![], ..function })
 }
 
 fn r#type(oid: u32, schema: &str, name: &str, array: u32) -> Type {
@@ -75,6 +82,8 @@ fn catalog() -> Catalog {
                 function(100, "pg_catalog", Volatility::Immutable),
                 function(20_010, "a", Volatility::Volatile),
                 function(20_011, "b", Volatility::Stable),
+                constant(101, "pg_catalog"),
+                constant(20_012, "b"),
             ],
             operators: vec![
                 operator("pg_catalog", Volatility::Immutable),
@@ -199,4 +208,16 @@ fn c19_row_types_and_their_arrays_are_told_from_no_types() {
     assert!(!is(Some("nobody"), "t", &["a"]) && !is(None, "t_", &["a"]));
     let cut = format!("_{}", "x".repeat(62));
     assert!(is(None, &cut, &["a"]), "it may be cut from the name of another");
+}
+
+#[test]
+fn c16_a_function_without_arguments_hides_those_of_later_schemas() {
+    let catalog = catalog();
+    let found = |schema: Option<&str>, schemas: &[&str]| -> Vec<u32> {
+        catalog.functions(schema, "h", &path(schemas)).iter().map(|function| function.oid).collect()
+    };
+    assert_eq!(found(None, &["a", "b"]), [101]);
+    assert_eq!(found(None, &["pg_catalog", "b"]), [101]);
+    assert_eq!(found(None, &["b", "pg_catalog"]), [101, 20_012], "which comes first is not worked out");
+    assert_eq!(found(Some("b"), &["a"]), [20_012]);
 }

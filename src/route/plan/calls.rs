@@ -1,6 +1,7 @@
 //! Looks for calls in a text that is not understood, or need not be: every name before a parenthesis. It sees more calls than
 //! there are, never fewer written ones; what operators, views and triggers call it does not see.
 
+use super::functions::is_of_grammar;
 use super::names::Names;
 use super::{PinReason, both, functions};
 use crate::catalog::{SearchPath, SessionState, Volatility};
@@ -12,8 +13,10 @@ use crate::sql::words::calls_nothing;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Calls {
     pub pin: Option<PinReason>,
-    /// A volatile function of the user's is called: it may write anything and change the catalog.
+    /// A volatile function of the user's is called: it may write anything.
     pub user_volatile: bool,
+    /// And one that may change the catalog.
+    pub may_change_catalog: bool,
     /// A name that the catalog does not know as function, relation or type.
     pub unknown: bool,
 }
@@ -22,7 +25,7 @@ pub(super) struct Calls {
 pub(super) fn calls(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> Calls {
     let mut found = Calls::default();
     if lexed.has_escaped_names() {
-        found = Calls { pin: Some(PinReason::Opaque), user_volatile: true, unknown: true };
+        found = Calls { pin: Some(PinReason::Opaque), user_volatile: true, may_change_catalog: true, unknown: true };
     }
     for at in 0..lexed.len() {
         if lexed.sign(at + 1) != Some('(') {
@@ -40,11 +43,35 @@ pub(super) fn calls(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> 
         let name = Name { schema, name: word.into_owned() };
         let overloads = names.functions(&name, path);
         found.user_volatile |= overloads.iter().any(|f| !f.built_in && f.volatility == Volatility::Volatile);
+        found.may_change_catalog |= overloads.iter().any(|f| f.may_change_catalog);
         if overloads.iter().any(|f| f.session_state == SessionState::MayMove) {
             found.pin = both(found.pin, Some(PinReason::Opaque));
         }
-        found.unknown |=
-            overloads.is_empty() && names.relation(&name, path).is_none() && names.type_oid(&name, path).is_none();
+        let is_grammar =
+            name.schema.is_none() && (lexed.is_word(at) && is_of_grammar(&name.name) || names_a_query(lexed, at));
+        found.unknown |= overloads.is_empty()
+            && !is_grammar
+            && names.relation(&name, path).is_none()
+            && names.type_oid(&name, path).is_none();
     }
     found
+}
+
+/// Whether the name before this parenthesis is given to a query, `WITH name (columns) AS (SELECT …`, or follows AS.
+fn names_a_query(lexed: &Lexed<'_>, at: usize) -> bool {
+    let Some(before) = at.checked_sub(1) else { return false };
+    if lexed.is(before, "as") {
+        return true;
+    }
+    let mut columns = at + 2;
+    while lexed.name(columns).is_some() && lexed.sign(columns + 1) == Some(',') {
+        columns += 2;
+    }
+    let behind = columns + 2;
+    (lexed.is_any(before, &["with", "recursive"]) || lexed.sign(before) == Some(','))
+        && lexed.name(columns).is_some()
+        && lexed.sign(columns + 1) == Some(')')
+        && lexed.is(behind, "as")
+        && (lexed.is_any(behind + 1, &["materialized", "not"])
+            || lexed.sign(behind + 1) == Some('(') && lexed.is_any(behind + 2, &["select", "with", "table"]))
 }

@@ -164,7 +164,7 @@ impl Command<'_> {
     /// Adds what the calls in the text may do.
     fn with_calls(&self, draft: Draft) -> Draft {
         let calls = self.calls();
-        let may_change_catalog = draft.may_change_catalog || calls.user_volatile;
+        let may_change_catalog = draft.may_change_catalog || calls.may_change_catalog;
         Draft { may_change_catalog, ..draft }.also(calls.pin)
     }
 
@@ -205,7 +205,7 @@ impl Command<'_> {
             Err(refused) => {
                 let calls = self.calls();
                 let refusal = if self.locks() { Refusal::Locking } else { refused.into() };
-                let may_change_catalog = calls.user_volatile || calls.unknown || self.may_write();
+                let may_change_catalog = calls.may_change_catalog || calls.unknown || self.may_write();
                 let draft = Draft { may_change_catalog, ..unproven() }.also(calls.pin).because(refusal);
                 if self.selects_into_temporary() { draft.pinned(PinReason::TemporaryObject) } else { draft }
             }
@@ -258,7 +258,7 @@ impl Command<'_> {
         let calls = self.calls();
         let pin = both(calls.pin, self.mentions("pg_settings").then_some(PinReason::Opaque));
         let kind = if calls.user_volatile || pin.is_some() { Kind::Unproven } else { Kind::Write };
-        Draft { may_change_catalog: calls.user_volatile, ..Draft::new(kind, refusal) }.also(pin)
+        Draft { may_change_catalog: calls.may_change_catalog, ..Draft::new(kind, refusal) }.also(pin)
     }
 
     fn transaction(&self) -> Draft {

@@ -163,6 +163,7 @@ impl Fake {
             result_types: Vec::new(),
             session_state: SessionState::Kept,
             body: None,
+            may_change_catalog: !built_in && volatility == Volatility::Volatile,
         };
         self.functions.push((name.to_owned(), function));
         &mut self.functions.last_mut().expect("just pushed").1
@@ -216,6 +217,7 @@ impl Fake {
         let mine = "SELECT $1 IN (SELECT id FROM items WHERE name = current_setting('app.user', true))";
         self.function("public", "mine", Stable, &[INT]).body = Some(mine.to_owned());
         self.function("public", "audit", Volatile, &[INT]);
+        self.function("public", "log_visit", Volatile, &[INT]).may_change_catalog = false;
         self.function("public", "set_tenant", Volatile, &[INT]).session_state = SessionState::MayMove;
         self.function("public", "sneaky_tenant", Stable, &[INT]).session_state = SessionState::MayMove;
         self.function("public", "of_row", Volatile, &[20_100]);

@@ -143,6 +143,38 @@ pub(super) fn unlocks(name: &str) -> bool {
     matches!(name, "pg_advisory_unlock" | "pg_advisory_unlock_shared" | "pg_advisory_unlock_all")
 }
 
+/// Words that PostgreSQL's grammar reads as calls of its own, in one version or another, where no function has their name: SQL's of JSON and XML.
+pub(super) fn is_of_grammar(name: &str) -> bool {
+    matches!(
+        name,
+        "columns"
+            | "json"
+            | "json_array"
+            | "json_arrayagg"
+            | "json_exists"
+            | "json_object"
+            | "json_objectagg"
+            | "json_query"
+            | "json_scalar"
+            | "json_serialize"
+            | "json_table"
+            | "json_value"
+            | "merge_action"
+            | "passing"
+            | "xmlattributes"
+            | "xmlconcat"
+            | "xmlelement"
+            | "xmlexists"
+            | "xmlforest"
+            | "xmlnamespaces"
+            | "xmlparse"
+            | "xmlpi"
+            | "xmlroot"
+            | "xmlserialize"
+            | "xmltable"
+    )
+}
+
 /// Why a call of this function ties the session to its connection.
 pub(super) fn pins(name: &str) -> Option<PinReason> {
     match name {

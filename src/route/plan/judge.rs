@@ -1,6 +1,7 @@
 //! Puts the facts of a query before the catalog: what do its names mean, may it be cached, may it run on a replica?
 //! Views are judged by their definitions, down to tables and functions.
 
+use super::calls::calls;
 use super::casts::{TIME, TIMETZ, names_relations, takes_rows};
 use super::names::Names;
 use super::unwritten::settings_read;
@@ -228,9 +229,16 @@ impl<'n> Judge<'n> {
     /// strings hold for any setting of `standard_conforming_strings`.
     pub(super) fn beneath(&mut self, text: &str) {
         self.depth += 1;
-        let understood = lex(text, true).and_then(|lexed| query::facts(&lexed).map(|facts| (lexed, facts)));
-        match understood {
-            Ok((lexed, facts)) => self.case(&lexed, &facts, &SearchPath::default()),
+        let path = SearchPath::default();
+        match lex(text, true) {
+            Ok(lexed) => match query::facts(&lexed) {
+                Ok(facts) => self.case(&lexed, &facts, &path),
+                Err(refused) => {
+                    let calls = calls(&lexed, &path, self.names);
+                    self.may_change_catalog |= calls.may_change_catalog || calls.unknown;
+                    self.refuse(refused.into(), Proof::Unproven);
+                }
+            },
             Err(refused) => {
                 self.may_change_catalog = true;
                 self.refuse(refused.into(), Proof::Unproven);
@@ -253,7 +261,7 @@ impl<'n> Judge<'n> {
             self.cast_to(oid, operand, case);
         } else if overloads.is_empty() {
             self.refuse(Refusal::UnknownFunction, Proof::Unproven);
-            self.may_change_catalog = true;
+            self.may_change_catalog |= call.name.schema.is_some() || !functions::is_of_grammar(&call.name.name);
         }
         let built_in = overloads.iter().all(|function| function.built_in);
         match &case.settings {
@@ -316,7 +324,8 @@ impl<'n> Judge<'n> {
         }
     }
 
-    /// PostgreSQL keeps stable and immutable functions from writing; volatile ones may do anything. They pin only where
+    /// PostgreSQL keeps stable and immutable functions from writing, and the catalog takes those for volatile that call what
+    /// does; volatile ones may do anything. They pin only where
     /// their source says that they may leave something in the session: pinning on every call would pin most applications.
     fn user_function(&mut self, function: &Function) {
         if function.session_state == SessionState::MayMove {
@@ -326,7 +335,7 @@ impl<'n> Judge<'n> {
         match function.volatility {
             Volatility::Volatile => {
                 self.refuse(Refusal::VolatileFunction, Proof::Unproven);
-                self.may_change_catalog = true;
+                self.may_change_catalog |= function.may_change_catalog;
             }
             Volatility::Stable | Volatility::Immutable if function.security_definer => {
                 self.refuse(Refusal::SecurityDefiner, Proof::Harmless);

@@ -393,6 +393,48 @@ fn g3_g8_writes() {
     );
 }
 
+/// What of a statement alone cannot have changed the catalog raises no doubt of it, since while one stands nothing is served.
+#[test]
+fn c19_only_what_may_change_the_catalog_puts_it_in_doubt() {
+    let mut shop = Fake::shop();
+    shop.view(400, "only", "SELECT x.id, now() AS at FROM ONLY public.orders x;", &[100]);
+    shop.view(401, "audited", "SELECT public.audit(x.id) AS id FROM ONLY public.orders x;", &[100]);
+    shop.view(402, "unheard_of", "SELECT public.nobody(x.id) AS id FROM ONLY public.orders x;", &[100]);
+    let may_change = |text: &str| plan_with(text.as_bytes(), &path(&["public"]), true, &shop).may_change_catalog;
+    for text in [
+        "SELECT log_visit(1)",
+        "INSERT INTO orders SELECT log_visit(1)",
+        "SELECT id FROM ONLY orders WHERE log_visit(id) = 1",
+        "SELECT json_value(note, '$.a') FROM orders",
+        "SELECT json_query(note, '$.a' WITH WRAPPER), json_array(1, 2), json_object('a': id) FROM orders",
+        "SELECT * FROM json_table('[]', '$[*]' COLUMNS (id int PATH '$')) x",
+        "SELECT xmlelement(NAME a, xmlattributes(id AS b), xmlforest(id, note)), xmlconcat(NULL, NULL) FROM orders",
+        "SELECT * FROM xmltable('/a' PASSING (note) COLUMNS id int) x",
+        "WITH fresh(id, at) AS (SELECT id, placed FROM ONLY orders), more(id) AS NOT MATERIALIZED (TABLE items) SELECT * FROM fresh",
+        "WITH RECURSIVE up(id) AS (SELECT id FROM ONLY orders) SELECT * FROM up",
+        "SELECT * FROM ONLY orders, LATERAL jsonb_to_recordset(note) AS columns_of(id int)",
+        "SELECT * FROM only",
+        "SELECT * FROM odd",
+    ] {
+        assert!(!may_change(text), "{text}");
+    }
+    for text in [
+        "SELECT audit(1)",
+        "SELECT log_visit(audit(1))",
+        "SELECT nobody_knows(1)",
+        "SELECT public.json_value(note) FROM orders",
+        "SELECT \"xmlforest\"(note) FROM ONLY orders",
+        "SELECT id FROM ONLY orders WHERE nobody_knows(id)",
+        "SELECT * FROM ONLY orders, nobody_knows(id) AS (id int)",
+        "SELECT 1, nobody_knows(id) AS (values int) FROM ONLY orders",
+        "WITH audit(id) AS (SELECT audit(1)) SELECT 1 FROM ONLY orders",
+        "SELECT * FROM audited",
+        "SELECT * FROM unheard_of",
+    ] {
+        assert!(may_change(text), "{text}");
+    }
+}
+
 #[test]
 fn g7_explain() {
     all_kinds(
