@@ -6,9 +6,11 @@
 //! * **One statement that reads**: `SELECT`, `VALUES`, `TABLE`, `WITH … SELECT`, without locking clause, `INTO` or a CTE that writes.
 //! * **Every name resolves**, by the session's own `search_path`, to a table or view whose changes are heard. A view depends on its tables and on
 //!   itself, a partitioned table on its partitions, a table on what inherits from it.
+//!   Its rows are in its own heap, of which the stream tells: not where an access method of an extension's puts them, nor in other tables (Citus,
+//!   TimescaleDB's compression).
 //! * **Every function, operator and cast is immutable**, in the text and behind views, or one of PostgreSQL's own stable ones that are known to
 //!   depend on nothing but their arguments and settings that are in the key, or a stable one in SQL whose body proves the same. One that is marked
-//!   immutable though its source reads tables or settings counts as stable. All others are refused, and so are
+//!   immutable though its source reads tables or settings counts as stable, and one that names a volatile one as volatile. All others are refused, and so are
 //!   `now()`, `current_date`, and strings such as `'today'` where they could become dates.
 //! * **Every policy of row-level security** that bears on reading is judged as a view's definition is: what it reads, the answer depends on.
 //! * **Every setting that is asked for** (`current_setting`) is written out and one of the users' own, with a dot in its name.
@@ -54,3 +56,10 @@
 //! Not cached: policies with `SECURITY DEFINER` functions or such in other languages than SQL, whose bodies are not read.
 //!
 //! Rejected: keys by *fingerprint*, the statement's shape without its literals. They are alike for different tables, schemas and limits.
+//!
+//! ## What puts the catalog in doubt
+//!
+//! While it may have changed nothing is served, so that a doubt has to be worth it: DDL, what is not understood, and a volatile function of the users'
+//! unless its source proves that it changes none. What proves it is the absence of words: PL/pgSQL and SQL have no DDL without its verb and no text that
+//! is run without EXECUTE, and what a function calls stands before a parenthesis. What is called without standing there (triggers, defaults,
+//! operators, views) counts for all of them, if there is one such that may change the catalog.

@@ -432,7 +432,9 @@ fn r9_a_client_reads_its_own_writes_in_whatever_form() {
 fn r11_a_write_that_a_replica_refuses_runs_on_the_primary_and_is_remembered() {
     let cluster = Cluster::shared();
     let database = cluster.database("sneaky");
-    let setup = "CREATE SEQUENCE q; CREATE FUNCTION sneaky() RETURNS bigint STABLE LANGUAGE plpgsql AS 'BEGIN RETURN nextval(''q''); END'";
+    // By a view, which its source does not show.
+    let setup = "CREATE SEQUENCE q; CREATE VIEW drawn AS SELECT nextval('q') AS n; \
+                 CREATE FUNCTION sneaky() RETURNS bigint STABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT n FROM drawn); END'";
     cluster.connect("app", &database).rows(setup);
     let sidecache = routed(cluster, &database);
     let mut client = sidecache.connect("app");
