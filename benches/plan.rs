@@ -14,7 +14,7 @@ mod verdict;
 use criterion::{Criterion, criterion_group, criterion_main};
 use sidecache::catalog::{
     Catalog, CatalogVersion, Function, Operator, Parts, Persistence, Relation, RelationKind, Schema, SearchPath,
-    SessionState, Type, TypeKind, Usage, Volatility,
+    SessionState, Storage, Type, TypeKind, Usage, Volatility,
 };
 use sidecache::route::plan::{Encoding, plan};
 use sidecache::route::rules::RouteRules;
@@ -88,6 +88,7 @@ fn table(oid: u32, schema: &str, name: &str) -> Relation {
         name: name.to_owned(),
         kind: RelationKind::Table,
         persistence: Persistence::Permanent,
+        storage: Storage::Own,
         row_security: false,
         policies: Vec::new(),
         columns: Vec::new(),
@@ -109,6 +110,7 @@ fn function(oid: u32) -> Function {
         result_types: Vec::new(),
         session_state: SessionState::Kept,
         body: None,
+        may_change_catalog: false,
     }
 }
 
