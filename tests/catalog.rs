@@ -112,7 +112,7 @@ const SCHEMA: &str = "
     CREATE ROLE alice LOGIN; CREATE ROLE bob; CREATE ROLE watcher LOGIN;
     CREATE SCHEMA app; CREATE SCHEMA \"Odd schema\"; GRANT USAGE ON SCHEMA \"Odd schema\" TO PUBLIC;
     CREATE TYPE app.mood AS ENUM ('sad', 'happy');
-    CREATE DOMAIN app.positive AS int CHECK (VALUE > 0);
+    CREATE DOMAIN app.positive AS int CHECK (VALUE > 0); CREATE DOMAIN app.moody AS app.mood;
     CREATE TYPE app.pair AS (a int, b text);
     CREATE TABLE app.t (id serial PRIMARY KEY, a int, \"B,\"\"\n\" text, m app.mood, dropped int);
     ALTER TABLE app.t DROP COLUMN dropped;
@@ -596,10 +596,26 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     assert_eq!(oid("t"), None, "row types of relations are not listed");
     assert!(!catalog.has_unsafe_casts());
 
-    for unsafe_cast in [
-        "CREATE FUNCTION app.m2i(app.mood) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
+    // That it runs is known of the first by where a mood is, of the others not at all.
+    for (unsafe_cast, alone) in [
+        (
+            "CREATE FUNCTION app.m2i(app.mood) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
          CREATE CAST (app.mood AS int) WITH FUNCTION app.m2i(app.mood) AS IMPLICIT",
-        "CREATE DOMAIN app.past AS date CHECK (VALUE < now())",
+            true,
+        ),
+        (
+            "CREATE FUNCTION app.t2i(text) RETURNS app.mood STABLE LANGUAGE sql AS $$SELECT 'sad'::app.mood$$;
+         CREATE CAST (text AS app.mood) WITH FUNCTION app.t2i(text) AS IMPLICIT",
+            false,
+        ),
+        (
+            "CREATE FUNCTION app.m2i(app.mood) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
+         CREATE CAST (app.mood AS int) WITH FUNCTION app.m2i(app.mood) AS IMPLICIT;
+         CREATE FUNCTION app.worse(app.mood, int) RETURNS app.mood IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+         CREATE OPERATOR app.- (LEFTARG = app.mood, RIGHTARG = int, FUNCTION = app.worse)",
+            false,
+        ),
+        ("CREATE DOMAIN app.past AS date CHECK (VALUE < now())", false),
     ] {
         admin.batch_execute("BEGIN").await.unwrap();
         admin.batch_execute(unsafe_cast).await.unwrap();
@@ -613,7 +629,14 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
         };
         admin.batch_execute("ROLLBACK").await.unwrap();
         let catalog = Catalog::build(CatalogVersion(2), &results).unwrap();
-        assert!(catalog.has_unsafe_casts(), "{unsafe_cast}");
+        let bears = |name: &str| {
+            let oid = catalog.type_oid(Some("app"), name, &path(&[])).unwrap_or_else(|| panic!("{name}"));
+            catalog.is_cast_unsafely(oid)
+        };
+        assert_eq!(catalog.has_unsafe_casts(), !alone, "{unsafe_cast}");
+        assert_eq!(["mood", "mood[]", "moody", "pair"].map(bears), [alone, alone, alone, false], "{unsafe_cast}");
+        let of_row = catalog.relation(Some("app"), "t", &path(&[])).unwrap();
+        assert_eq!(of_row.columns.iter().any(|column| catalog.is_cast_unsafely(column.type_oid)), alone);
     }
 
     // Who writes may run what makes tables unnamed.

@@ -111,9 +111,14 @@ impl Catalog {
     }
 
     /// Whether values of this type hang on more than themselves: on the present day (a time with time zone) or on the catalog (a relation's
-    /// name), or on a part that does.
+    /// name), or on a part that does; or become others by what does ([`is_cast_unsafely`](Self::is_cast_unsafely)).
     pub fn is_unsteady(&self, oid: u32) -> bool {
-        self.unsteady_types.contains(&oid)
+        self.unsteady_types.contains(&oid) || self.is_cast_unsafely(oid)
+    }
+
+    /// Whether values of this type, or their parts, may be converted unseen by a function of the users' that may not be immutable.
+    pub fn is_cast_unsafely(&self, oid: u32) -> bool {
+        self.cast_types.contains(&oid)
     }
 
     /// Whether anything that users made, runs without being named in a statement (casts, input and output of

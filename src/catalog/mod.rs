@@ -215,8 +215,10 @@ pub struct Parts {
     pub types: Vec<Type>,
     /// Those whose values hang on more than themselves, or that are made of such.
     pub unsteady_types: HashSet<u32>,
-    /// What users made that runs unnamed and is not immutable: its kind and its name.
+    /// What users made that runs unnamed and is not immutable: its kind and its name. Not casts of which it is known where they run.
     pub unsafe_casts: Vec<String>,
+    /// Those whose values such a cast may take, and what is made of them.
+    pub cast_types: HashSet<u32>,
     pub writes: Writes,
     /// Settings of the users' own that sources of functions name.
     pub named_settings: BTreeSet<String>,
@@ -264,6 +266,7 @@ pub struct Catalog {
     types: HashMap<u32, Type>,
     unsteady_types: HashSet<u32>,
     unsafe_casts: Vec<String>,
+    cast_types: HashSet<u32>,
     pub writes: Writes,
     default_settings: Vec<DefaultSetting>,
     /// What sessions start with (`ALTER ROLE … SET`, `ALTER DATABASE … SET`, the configuration), as a hash: the same for every instance.
@@ -338,6 +341,7 @@ impl Catalog {
             types: parts.types.into_iter().map(|r#type| (r#type.oid, r#type)).collect(),
             unsteady_types: parts.unsteady_types,
             unsafe_casts: parts.unsafe_casts,
+            cast_types: parts.cast_types,
             writes,
             default_settings: parts.default_settings,
             defaults: 0,

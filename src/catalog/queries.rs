@@ -301,25 +301,31 @@ WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!' AND (c.oid IS NULL OR c.relkin
 /// written with names (`aclitem`, `regclass` and its kin) on the catalog.
 const UNSTEADY_TYPES: &str = concat!(made_of!("('timetz', 'aclitem')"), " SELECT oid FROM made WHERE oid <> 0");
 
-/// Functions that run unnamed and are not proven, and casts by the text that make a date of what may say `now`: kind, where. Empty in almost
-/// every database.
+/// Functions that run unnamed and are not proven, and casts by the text that make a date of what may say `now`: kind, where, and of a cast from a
+/// type of the users' all types by which a value of that type can come into a query: itself and what is made of it, if no operator gives one. Empty in
+/// almost every database.
 const UNSAFE_CASTS: &str = concat!(
     made_of!("('date', 'time', 'timestamp', 'timestamptz', 'timetz', 'aclitem')"),
-    " SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL)
+    ", bearing AS (
+    SELECT k.castsource AS source, k.castsource AS oid FROM pg_cast k WHERE k.oid >= 16384 AND k.castsource >= 16384
+    UNION SELECT b.source, p.whole FROM bearing b JOIN part p ON p.part = b.oid
+) SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL), ''
 FROM pg_cast k WHERE k.oid >= 16384 AND k.castmethod = 'i' AND k.castcontext = 'i' AND k.casttarget IN (SELECT oid FROM made)
-UNION ALL SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL)
+UNION ALL SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL),
+    CASE WHEN EXISTS (SELECT FROM pg_operator o JOIN bearing b ON b.oid = o.oprresult WHERE b.source = k.castsource) THEN ''
+        ELSE coalesce((SELECT string_agg(b.oid::text, ' ') FROM bearing b WHERE b.source = k.castsource AND b.oid <> 0), '') END
 FROM pg_cast k JOIN pg_proc f ON f.oid = k.castfunc WHERE ",
     unproven!(),
-    " UNION ALL SELECT DISTINCT 'type', format_type(t.oid, NULL)
+    " UNION ALL SELECT DISTINCT 'type', format_type(t.oid, NULL), ''
 FROM pg_type t JOIN pg_proc f ON f.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout) WHERE ",
     unproven!(),
-    " UNION ALL SELECT DISTINCT 'operator class', m.opfname::text
+    " UNION ALL SELECT DISTINCT 'operator class', m.opfname::text, ''
 FROM pg_opfamily m JOIN pg_am h ON h.oid = m.opfmethod AND h.amname IN ('btree', 'hash') JOIN (
         SELECT amprocfamily AS family, amproc::oid AS function FROM pg_amproc WHERE oid >= 16384
         UNION ALL SELECT a.amopfamily, o.oprcode FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr WHERE a.oid >= 16384
     ) x ON x.family = m.oid JOIN pg_proc f ON f.oid = x.function WHERE ",
     unproven!(),
-    " UNION ALL SELECT 'domain', format_type(d.contypid, NULL)
+    " UNION ALL SELECT 'domain', format_type(d.contypid, NULL), ''
 FROM pg_constraint d WHERE d.contypid >= 16384 AND d.contype = 'c' AND ",
     impure!("d.conbin::text")
 );

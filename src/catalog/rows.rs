@@ -157,8 +157,13 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         parts.types.push(r#type(&row, &schemas)?);
         Ok(())
     })?;
-    results.each(2, |row| {
-        parts.unsafe_casts.push(format!("{} {}", row.text(0)?, row.text(1)?));
+    results.each(3, |row| {
+        let bearing: Vec<u32> =
+            row.one_of(2, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect())?;
+        if bearing.is_empty() {
+            parts.unsafe_casts.push(format!("{} {}", row.text(0)?, row.text(1)?));
+        }
+        parts.cast_types.extend(bearing);
         Ok(())
     })?;
     results.each(2, |row| {

@@ -497,6 +497,36 @@ fn c22_stored_text_that_becomes_a_date_unseen_is_never_stored() {
     watched.never_cached(&mut client, read);
 }
 
+/// As `postgis_topology` has one: what no value of its type can come to is cached.
+#[test]
+fn c12_a_cast_that_may_do_anything_bears_on_its_own_type_alone() {
+    let watched = Watched::shared(
+        "c12_cast",
+        &format!(
+            "{TABLE}; CREATE TYPE shape AS (id int); CREATE TABLE shapes(s shape); INSERT INTO shapes VALUES (ROW(1));\
+             CREATE DOMAIN outline AS shape; CREATE TABLE sheets(all_of outline[]); CREATE VIEW drawn AS SELECT 1 AS one FROM shapes;\
+             CREATE FUNCTION area(shape) RETURNS int LANGUAGE plpgsql AS \
+                 $$DECLARE n int; BEGIN EXECUTE 'SELECT ' || $1.id INTO n; RETURN n; END$$;\
+             CREATE FUNCTION shape_of(int) RETURNS shape IMMUTABLE LANGUAGE sql AS 'SELECT ROW($1)::shape';\
+             CREATE CAST (shape AS int) WITH FUNCTION area(shape) AS IMPLICIT"
+        ),
+    );
+    let mut client = watched.client();
+    assert_eq!(watched.warm(&mut client, READ), "1;2");
+    assert_eq!(watched.warm(&mut client, "SELECT count(*) FROM t WHERE x = 1"), "1");
+    for read in [
+        "SELECT s FROM shapes",
+        "SELECT one FROM drawn",
+        "SELECT x + s FROM t, shapes",
+        "SELECT x FROM t WHERE x = shape_of(x)",
+        "SELECT x FROM t WHERE x = '(1)'::shape",
+        "SELECT x FROM t WHERE x = ANY ('{(1)}'::shape[]::int[])",
+        "SELECT all_of FROM sheets",
+    ] {
+        watched.never_cached(&mut client, read);
+    }
+}
+
 #[test]
 fn g15_a_materialized_view_and_what_becomes_uncacheable() {
     let watched = Watched::shared("g15_changes", &format!("{TABLE}; CREATE TABLE w(y int)"));

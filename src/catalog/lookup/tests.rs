@@ -99,6 +99,7 @@ fn catalog() -> Catalog {
                 r#type(20_023, "closed", "int4", 0),
             ],
             unsafe_casts: vec![],
+            cast_types: Default::default(),
         },
     )
 }

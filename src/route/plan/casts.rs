@@ -118,7 +118,8 @@ impl Judge<'_> {
             Class::Time | Class::Unknown => self.is_never_stored_text(operand, case),
             Class::Unsteady => false,
         };
-        if !steady || self.names().is_unsteady(oid) {
+        self.meet(oid);
+        if !steady {
             self.refuse(Refusal::UnprovenCast, Proof::Harmless);
         }
     }

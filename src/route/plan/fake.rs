@@ -19,6 +19,9 @@ const REGCLASS: u32 = 2205;
 /// A domain over `timetz`.
 const DAYTIME: u32 = 20_002;
 
+/// What a cast of the users' takes.
+const OUTLINE: u32 = 20_003;
+
 pub(super) struct Fake {
     pub relations: Vec<Relation>,
     pub functions: Vec<(String, Function)>,
@@ -73,6 +76,7 @@ impl Fake {
                 relation(123, "public", "columnar", Table, &one),
                 relation(124, "public", "spread", Table, &one),
                 relation(125, "public", "metrics", Table, &one),
+                relation(126, "public", "parcels", Table, &[("id", INT), ("shape", OUTLINE)]),
                 relation(120, "public", "logs", Partitioned, &one),
                 relation(1259, "pg_catalog", "pg_class", Table, &[("oid", 26), ("relname", 19)]),
                 relation(1260, "pg_catalog", "pg_settings", View, &[("name", TEXT), ("setting", TEXT)]),
@@ -103,6 +107,7 @@ impl Fake {
                 ("pg_catalog", "point", 600),
                 ("public", "mood", 20_001),
                 ("public", "daytime", DAYTIME),
+                ("public", "outline", OUTLINE),
             ],
             unsafe_casts: false,
         };
@@ -211,6 +216,7 @@ impl Fake {
         use Volatility::{Immutable, Stable, Volatile};
         self.function("public", "twice", Immutable, &[INT]);
         self.function("public", "root_of", Immutable, &[INT, REGCLASS]);
+        self.function("public", "outline_of", Immutable, &[INT]).result_types = vec![OUTLINE];
         self.function("public", "hour_of", Immutable, &[TIMETZ]);
         self.function("public", "items", Immutable, &[INT]);
         self.function("public", "rate", Stable, &[INT]);
@@ -292,7 +298,11 @@ impl Names for Fake {
     }
 
     fn is_unsteady(&self, oid: u32) -> bool {
-        [TIMETZ, REGCLASS, DAYTIME].contains(&oid)
+        [TIMETZ, REGCLASS, DAYTIME].contains(&oid) || self.is_cast_unsafely(oid)
+    }
+
+    fn is_cast_unsafely(&self, oid: u32) -> bool {
+        oid == OUTLINE
     }
 
     fn has_unsafe_casts(&self) -> bool {
@@ -300,6 +310,6 @@ impl Names for Fake {
     }
 
     fn may_move_unnamed(&self) -> bool {
-        false
+        true
     }
 }

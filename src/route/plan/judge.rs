@@ -139,10 +139,8 @@ impl<'n> Judge<'n> {
         facts.operators.iter().for_each(|name| self.operator(name, path));
         facts.casts.iter().for_each(|cast| self.cast(cast, &case));
         if names.has_unsafe_casts() {
-            // Such a cast may be implied anywhere. It still changes nothing, or the database would not survive its planner, unless the
-            // functions that run unnamed there are of those that leave something in a session.
-            let proof = if names.may_move_unnamed() { Proof::Unproven } else { Proof::Harmless };
-            self.refuse(Refusal::UnprovenCast, proof);
+            // Such a cast may be implied anywhere.
+            self.unsafe_cast();
         }
         for (found, refusal) in [
             (facts.table_sample, Refusal::TableSample),
@@ -153,6 +151,22 @@ impl<'n> Judge<'n> {
             if found {
                 self.refuse(refusal, Proof::Harmless);
             }
+        }
+    }
+
+    /// A function of the users' may run unnamed. It still changes nothing, or the database would not survive its planner, unless those
+    /// that do are of the ones that leave something in a session.
+    fn unsafe_cast(&mut self) {
+        let proof = if self.names.may_move_unnamed() { Proof::Unproven } else { Proof::Harmless };
+        self.refuse(Refusal::UnprovenCast, proof);
+    }
+
+    /// A value of this type is met.
+    pub(super) fn meet(&mut self, oid: u32) {
+        if self.names.is_cast_unsafely(oid) {
+            self.unsafe_cast();
+        } else if self.names.is_unsteady(oid) {
+            self.refuse(Refusal::UnprovenCast, Proof::Harmless);
         }
     }
 
@@ -205,9 +219,7 @@ impl<'n> Judge<'n> {
             Storage::Shards => self.refuse(Refusal::DistributedTable, Proof::OnPrimary),
             Storage::Compressed => self.refuse(Refusal::CompressedTable, Proof::Harmless),
         }
-        if relation.columns.iter().any(|column| self.names.is_unsteady(column.type_oid)) {
-            self.refuse(Refusal::UnprovenCast, Proof::Harmless);
-        }
+        relation.columns.iter().for_each(|column| self.meet(column.type_oid));
     }
 
     fn view(&mut self, view: &Relation) {
@@ -295,12 +307,12 @@ impl<'n> Judge<'n> {
             false => self.user_function(function),
         }
         // An argument becomes one unseen, and what a function of the users' gives is one.
-        let is_unsteady = |oid: &u32| match function.built_in {
-            true => names_relations(*oid),
-            false => self.names.is_unsteady(*oid),
-        };
-        if function.argument_types.iter().chain(&function.result_types).any(is_unsteady) {
-            self.refuse(Refusal::UnprovenCast, Proof::Harmless);
+        for oid in function.argument_types.iter().chain(&function.result_types) {
+            match function.built_in {
+                true if names_relations(*oid) => self.refuse(Refusal::UnprovenCast, Proof::Harmless),
+                true => {}
+                false => self.meet(*oid),
+            }
         }
     }
 

@@ -15,6 +15,7 @@ pub(super) trait Names {
     fn type_oid(&self, name: &Name, path: &SearchPath) -> Option<u32>;
     fn is_row_type(&self, name: &Name, path: &SearchPath) -> bool;
     fn is_unsteady(&self, oid: u32) -> bool;
+    fn is_cast_unsafely(&self, oid: u32) -> bool;
     fn has_unsafe_casts(&self) -> bool;
     fn may_move_unnamed(&self) -> bool;
 }
@@ -54,6 +55,10 @@ impl Names for Catalog {
 
     fn is_unsteady(&self, oid: u32) -> bool {
         Catalog::is_unsteady(self, oid)
+    }
+
+    fn is_cast_unsafely(&self, oid: u32) -> bool {
+        Catalog::is_cast_unsafely(self, oid)
     }
 
     fn has_unsafe_casts(&self) -> bool {

@@ -414,6 +414,24 @@ fn casts_that_depend_on_more_than_their_operand() {
     assert_eq!(plan.cache, Err(Refusal::UnprovenCast));
 }
 
+/// Where a cast of the users' may run unseen, a value is met of the type that it takes.
+#[test]
+fn an_implied_cast_that_is_not_proven_bears_on_its_own_type_alone() {
+    all_refused(
+        Refusal::UnprovenCast,
+        &Kind::Unproven,
+        &[
+            "SELECT id FROM parcels",
+            "SELECT orders.id FROM orders, parcels",
+            "SELECT outline_of(id) FROM orders",
+            "SELECT '1'::outline FROM orders",
+            "SELECT $1::outline[] FROM orders",
+            "SELECT outline(id) FROM orders",
+        ],
+    );
+    assert!(reads("SELECT id FROM orders").is_ok());
+}
+
 /// A time of day becomes one with time zone by the offset of the present day.
 #[test]
 fn c22_a_time_of_day_has_no_time_zone() {
