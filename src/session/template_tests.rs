@@ -9,8 +9,8 @@ mod orm;
 
 use super::*;
 use crate::catalog::{
-    CatalogVersion, Column, Function, Operator, Parts, Persistence, Relation, RelationKind, Schema, SessionState, Type,
-    TypeKind, Usage, Volatility,
+    CatalogVersion, Column, Function, Operator, Parts, Persistence, Relation, RelationKind, Schema, SessionState,
+    Storage, Type, TypeKind, Usage, Volatility,
 };
 use crate::config::RouteRule;
 use crate::sql::facts::{Facts, Name};
@@ -231,6 +231,7 @@ fn table(oid: u32, schema: String, name: String) -> Relation {
         name,
         kind: RelationKind::Table,
         persistence: Persistence::Permanent,
+        storage: Storage::Own,
         row_security: false,
         policies: Vec::new(),
         columns: [("id", 23), ("note", 25), ("placed", 1184), ("due", 1082)].into_iter().map(column).collect(),
@@ -256,6 +257,7 @@ fn function(oid: u32, name: &str) -> Function {
         argument_types: Vec::new(),
         result_types: Vec::new(),
         session_state: SessionState::Kept,
+        may_change_catalog: !built_in,
         body: None,
     }
 }

@@ -281,6 +281,7 @@ fn g17_where_reads_go_never_decides_what_may_be_served() {
         watched.hear();
         assert_eq!(text(&other.rows(READ)), "1;3", "{name}: a write through");
         // What is never cached is not, wherever it runs.
+        client.rows("SELECT 1");
         watched.never_cached(&mut other, "SELECT x, random() FROM t");
     }
 }
