@@ -155,7 +155,8 @@
 //! `PAUSE` closes idle connections to servers, lets transactions end, and returns when no session has a connection. From its beginning on, sessions
 //! wait for connections without a limit, and so do clients whose login has to be asked for anew; hits go on. `RESUME` lets them through, and ends a
 //! `PAUSE` that has not returned (57014); so does an operator who cancels or leaves before `PAUSE` has
-//! returned, and SIGTERM. A session that is pinned, or any in pool mode `session`, keeps its connection until it ends, and `PAUSE` waits for it.
+//! returned, and SIGTERM. A session that is pinned keeps its connection until what pins it is gone, and any in pool mode `session` until it ends;
+//! `PAUSE` waits for them.
 //! SIGUSR1 is `PAUSE` and SIGUSR2 is `RESUME`, as with PgBouncer.
 //! Sessions that listen on a shared connection (below) are ended by it, with 57P01: they would lose notifications. Sidecache's own connections (the watch, the
 //! stream) are not paused.

@@ -17,7 +17,7 @@ pub(super) struct Open {
     /// It is in a transaction block behind what has been answered.
     in_block: bool,
     /// It has failed: nothing runs in it any more.
-    pub failed: bool,
+    failed: bool,
 }
 
 /// Whether a statement may end the transaction, or what a batch has done so far, though it is no transaction control by itself.
@@ -431,8 +431,9 @@ impl Session {
     }
 
     pub(super) fn pin(&mut self, reason: PinReason) {
-        self.may_be_free |= reason.is_provable();
         if self.pins.insert(reason) {
+            // It may have come to nothing, or end with the transaction.
+            self.may_be_free |= reason.is_provable();
             tracing::debug!(reason = reason.label(), "session pinned");
             self.shared.telemetry.pinned(reason.label());
         }
