@@ -144,6 +144,9 @@ async fn transcript(url: &str) -> Result<(), Error> {
         .options([("geqo", "off"), ("statement_timeout", "60s")])
         .statement_cache_capacity(20);
     let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
+    for _ in 0..6 {
+        rows("kept", sqlx::query("SELECT * FROM warm.kept WHERE id = $1").bind(1).fetch_all(&pool).await);
+    }
     for sql in [
         "SET client_min_messages = warning; DROP SCHEMA IF EXISTS sx CASCADE; RESET client_min_messages",
         "CREATE SCHEMA sx",
