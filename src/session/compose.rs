@@ -237,6 +237,7 @@ impl Session {
         [PinReason::SqlPrepare, PinReason::Opaque].iter().any(|pin| self.pins.contains(pin))
             && !name.is_empty()
             && !name.starts_with(b"sc_")
+            && self.statements.get(name).is_none()
     }
 
     fn compose_describe(
@@ -289,7 +290,7 @@ impl Session {
         let may_be_there = |name: &str| {
             composer.carried.by_name.contains_key(name)
                 || by_sql.needed.contains(name.as_bytes())
-                || (self.may_be_prepared_unseen(name.as_bytes()) && self.statements.get(name.as_bytes()).is_none())
+                || self.may_be_prepared_unseen(name.as_bytes())
         };
         match frontend::subject(body).expect("the survey has read it") {
             (Subject::Portal, _) => composer.copy(b'C', body),

@@ -319,3 +319,25 @@ fn r19_a_copy_that_fails_is_over_when_its_late_sync_is_answered() {
     // The only connection there is, though the first client says nothing more.
     assert_eq!(other.value("SELECT pg_is_in_recovery()"), "f");
 }
+
+/// A session that is pinned has lost what it holds once its connection ends, also where all of its answer has come: it is told.
+#[test]
+fn r20_a_pinned_session_that_loses_its_connection_behind_an_answer_is_told() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("lost_behind");
+    cluster.connect("app", &database).rows("CREATE TABLE t AS SELECT generate_series(1, 137) AS v");
+    let way = FaultProxy::to_port(cluster.primary.port);
+    let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let sidecache = Sidecache::build(cluster, &database).no_replicas().primary(&url).start();
+    sidecache.await_stream(cluster);
+    let mut client = sidecache.connect("app");
+    client.rows("SELECT pg_advisory_lock(9)");
+    // Its end, which a question of our own stands before.
+    way.set(|weather| weather.silence_behind = Some(b"SELECT 137\0"));
+    let read = b().parse("", "SELECT v FROM t", &[]).bind("", "", &[], Format::Text).execute("", 0).sync();
+    client.send(&read).expect("it lives");
+    assert_eq!(client.read_until(b'C').expect("all of its rows").len(), 2 + 137 + 1);
+    way.cut();
+    let told = client.read_frame().expect("a last word");
+    assert_eq!((told.tag, told.field(b'C').as_deref()), (b'E', Some("08006")));
+}
