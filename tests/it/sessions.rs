@@ -107,7 +107,7 @@ fn r19_settings_of_two_clients_on_one_connection_stay_apart() {
     twins.same("pin", "", std::slice::from_ref(last));
 }
 
-/// `set_config` with parameters, as frameworks with tenants call it, is a setting like others: put back, taken back, and no reason to
+/// `set_config` with parameters, as frameworks with tenants call it, and the UPDATE that is such a call, are settings like others: put back, taken back, and no reason to
 /// keep a connection.
 #[test]
 fn r19_set_config_with_parameters_stays_apart_and_pins_nobody() {
@@ -130,6 +130,10 @@ fn r19_set_config_with_parameters_stays_apart_and_pins_nobody() {
         one("SELECT set_config($1, $2, false)", &[Some("TimeZone"), Some("nowhere at all")]),
         one("SELECT set_config($1, $2, true)", &[Some("TimeZone"), Some("UTC")]),
         one("SELECT set_config('timezone', $1, false)", &[None]),
+        one("UPDATE pg_settings SET setting = $1 WHERE name = $2", &[Some("9MB"), Some("work_mem")]),
+        one("UPDATE pg_settings SET setting = $1 WHERE name = $2", &[Some("nonsense"), Some("work_mem")]),
+        q("UPDATE pg_catalog.pg_settings SET setting = 'Asia/Tokyo' WHERE name = 'TimeZone'"),
+        one("UPDATE pg_settings SET setting = $1 WHERE name = 'TimeZone'", &[None]),
         block("timezone", "Asia/Tokyo", "COMMIT"),
         block("role", "app", "COMMIT"),
         block("timezone", "UTC", "ROLLBACK"),

@@ -5,7 +5,7 @@ use super::calls::{Calls, calls};
 use super::functions;
 use super::judge::Judge;
 use super::names::Names;
-use super::set_config::set_config;
+use super::set_config;
 use super::{
     Draft, Effect, ExplainForm, Kind, PinReason, Place, Refusal, SettingChange, TransactionControl, both, channel,
     named, settings, transaction,
@@ -114,14 +114,20 @@ impl Command<'_> {
         }
         let verb = lexed.name(0).unwrap_or_default();
         match &*verb {
-            "select" => match set_config(lexed) {
+            "select" => match set_config::set_config(lexed) {
                 Some(calls) if self.is_built_in("set_config") && self.is_built_in("current_setting") => {
                     Draft::new(Kind::SetConfig(calls), Refusal::NotARead)
                 }
                 _ => self.query(),
             },
             "values" | "table" | "with" => self.query(),
-            "insert" | "update" | "delete" | "merge" => self.write(Refusal::NotARead),
+            "update" => match set_config::update(lexed) {
+                Some(call) if self.is_system("pg_settings") => {
+                    Draft::new(Kind::SetConfig(vec![call]), Refusal::NotARead)
+                }
+                _ => self.write(Refusal::NotARead),
+            },
+            "insert" | "delete" | "merge" => self.write(Refusal::NotARead),
             "truncate" => Draft::new(Kind::Write, Refusal::NotARead),
             "copy" => self.copy(),
             "explain" => self.explain(),
@@ -171,6 +177,12 @@ impl Command<'_> {
     /// Whether a name stands anywhere in the text, quoted or not.
     fn mentions(&self, name: &str) -> bool {
         (0..self.lexed.len()).any(|at| self.lexed.name(at).is_some_and(|n| n == name))
+    }
+
+    /// Whether a relation's bare name means the one that PostgreSQL comes with.
+    fn is_system(&self, relation: &str) -> bool {
+        let found = self.names.relation(&Name::plain(relation), self.path);
+        found.is_some_and(|relation| relation.schema == "pg_catalog")
     }
 
     fn is_built_in(&self, function: &str) -> bool {

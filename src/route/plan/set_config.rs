@@ -1,5 +1,5 @@
 //! `SELECT set_config(name, value, local)`, one or several, and nothing else: what SET does, where values come as parameters. Which
-//! setting gets which value is told once the parameters are.
+//! setting gets which value is told once the parameters are. An UPDATE of `pg_settings` is such a call, too.
 
 use super::{SettingChange, settings};
 use crate::sql::list::identifiers;
@@ -19,7 +19,61 @@ pub struct SetConfig {
     name: Argument,
     value: Argument,
     local: bool,
+    /// It is a condition on a name in `pg_settings`, and sets nothing where there is none.
+    listed: bool,
 }
+
+/// Settings that `pg_settings` shows to everybody by exactly these names, in 15 to 18, and that everybody may set at any time.
+const LISTED: &[&str] = &[
+    "application_name",
+    "bytea_output",
+    "client_min_messages",
+    "constraint_exclusion",
+    "cursor_tuple_fraction",
+    "DateStyle",
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "effective_cache_size",
+    "enable_bitmapscan",
+    "enable_hashagg",
+    "enable_hashjoin",
+    "enable_indexonlyscan",
+    "enable_indexscan",
+    "enable_material",
+    "enable_memoize",
+    "enable_mergejoin",
+    "enable_nestloop",
+    "enable_partitionwise_aggregate",
+    "enable_partitionwise_join",
+    "enable_seqscan",
+    "enable_sort",
+    "extra_float_digits",
+    "from_collapse_limit",
+    "geqo",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "IntervalStyle",
+    "jit",
+    "join_collapse_limit",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "lock_timeout",
+    "maintenance_work_mem",
+    "max_parallel_workers_per_gather",
+    "plan_cache_mode",
+    "random_page_cost",
+    "row_security",
+    "search_path",
+    "seq_page_cost",
+    "statement_timeout",
+    "synchronous_commit",
+    "TimeZone",
+    "work_mem",
+    "xmlbinary",
+    "xmloption",
+];
 
 impl Argument {
     /// `None`: not given. `Some(None)`: NULL.
@@ -34,7 +88,11 @@ impl Argument {
 impl SetConfig {
     /// What the call does; `None` if that is not certain. `parameters`: as texts, NULL as `None`.
     pub fn change(&self, parameters: &[Option<&str>]) -> Option<SettingChange> {
-        let name = self.name.read(parameters)??.to_ascii_lowercase();
+        let name = self.name.read(parameters)??;
+        if self.listed && !LISTED.contains(&name) {
+            return None;
+        }
+        let name = name.to_ascii_lowercase();
         if settings::pins(&name).is_some() {
             return None;
         }
@@ -77,6 +135,24 @@ pub(super) fn set_config(lexed: &Lexed<'_>) -> Option<Vec<SetConfig>> {
     }
 }
 
+/// `UPDATE pg_settings SET setting = value WHERE name = name`: rules make it `set_config(name, value, false)` for the row of exactly that
+/// name (`pg_settings_u` and `pg_settings_n` in system_views.sql).
+pub(super) fn update(lexed: &Lexed<'_>) -> Option<SetConfig> {
+    let at = if lexed.is(1, "pg_catalog") && lexed.sign(2) == Some('.') { 3 } else { 1 };
+    let equals = |at: usize, words: [&str; 2]| {
+        lexed.is(at, words[0]) && lexed.is(at + 1, words[1]) && lexed.operator(at + 2) == Some("=")
+    };
+    if !lexed.is(0, "update") || !lexed.is(at, "pg_settings") || !equals(at + 1, ["set", "setting"]) {
+        return None;
+    }
+    let (value, end) = argument(lexed, at + 4)?;
+    if !equals(end, ["where", "name"]) {
+        return None;
+    }
+    let (name, end) = argument(lexed, end + 3)?;
+    (end == lexed.len()).then_some(SetConfig { name, value, local: false, listed: true })
+}
+
 /// The place behind a function's name and its parenthesis.
 fn named(lexed: &Lexed<'_>, at: usize, function: &str) -> Option<usize> {
     let at = if lexed.is(at, "pg_catalog") && lexed.sign(at + 1) == Some('.') { at + 2 } else { at };
@@ -99,23 +175,24 @@ fn asked(lexed: &Lexed<'_>, at: usize) -> Option<usize> {
 /// One call with its alias, and the place behind it.
 fn call(lexed: &Lexed<'_>, at: usize) -> Option<(SetConfig, usize)> {
     let at = named(lexed, at, "set_config")?;
+    let comma = |at: usize| (lexed.sign(at) == Some(',')).then_some(at + 1);
     let (name, at) = argument(lexed, at)?;
-    let (value, at) = argument(lexed, at)?;
+    let (value, at) = argument(lexed, comma(at)?)?;
+    let at = comma(at)?;
     let local = match lexed.raw(at).to_ascii_lowercase().as_str() {
         "true" => true,
         "false" => false,
         _ => return None,
     };
-    Some((SetConfig { name, value, local }, closed(lexed, at + 1)?))
+    Some((SetConfig { name, value, local, listed: false }, closed(lexed, at + 1)?))
 }
 
-/// One argument, perhaps cast to text, and the place behind its comma.
+/// One argument, perhaps cast to text, and the place behind it.
 fn argument(lexed: &Lexed<'_>, at: usize) -> Option<(Argument, usize)> {
     let argument = match lexed.parameter(at) {
         Some(n) => Argument::Parameter(n),
         None => Argument::Text(lexed.string(at)?.into_owned()),
     };
     let cast = lexed.operator(at + 1) == Some("::") && lexed.is_any(at + 2, &["text", "varchar"]);
-    let end = if cast { at + 3 } else { at + 1 };
-    (lexed.sign(end) == Some(',')).then_some((argument, end + 1))
+    Some((argument, if cast { at + 3 } else { at + 1 }))
 }

@@ -215,7 +215,11 @@ fn r19_settings() {
             "SELECT set_config('a', 'b', false), 1",
             "SELECT set_config('a', note, false) FROM orders",
             "SELECT current_setting('jit')||'', set_config('jit', 'off', false)",
-            "UPDATE pg_settings SET setting = 'on' WHERE name = 'standard_conforming_strings'",
+            "UPDATE pg_settings SET setting = 'on'",
+            "UPDATE pg_settings SET setting = reset_val WHERE name = 'jit'",
+            "UPDATE pg_settings SET setting = 'on' WHERE name = 'jit' OR name = 'work_mem'",
+            "UPDATE pg_settings SET setting = 'on' WHERE name = 'jit' RETURNING *",
+            "UPDATE pg_settings SET setting = 'on', unit = 'x' WHERE name = 'jit'",
             "WITH a AS (SELECT 1) UPDATE pg_catalog.pg_settings SET setting = 'on'",
         ],
     );
@@ -256,6 +260,16 @@ fn r19_set_config_tells_what_it_sets_once_its_parameters_are_known() {
     ] {
         let expected = (name.to_owned(), values.to_owned(), local, replayed(name, value));
         assert_eq!(one(text, parameters), Some(expected), "{text}");
+    }
+    let update = "UPDATE pg_settings SET setting = $1 WHERE name = $2";
+    let reset = one("UPDATE pg_catalog.pg_settings SET setting = $1 WHERE name = 'TimeZone'", &[None]);
+    assert_eq!(reset, Some(("timezone".to_owned(), "DEFAULT".to_owned(), false, String::new())));
+    let jit = ("jit".to_owned(), "off".to_owned(), false, replayed("jit", "off"));
+    assert_eq!(one("UPDATE pg_settings SET setting = 'off' WHERE name = 'jit'", &[]), Some(jit.clone()));
+    assert_eq!(one(update, &[Some("off"), Some("jit")]), Some(jit));
+    // Of another name there may be no such setting, and for PostgreSQL these are no errors.
+    for name in ["timezone", "JIT", "role", "app.tenant", "standard_conforming_strings", "log_statement"] {
+        assert_eq!(set(update, &[Some("x"), Some(name)]), None, "{name}");
     }
     let null = one("SELECT set_config('a.b', $1, false)", &[None]);
     assert_eq!(null, Some(("a.b".to_owned(), "DEFAULT".to_owned(), false, String::new())));
