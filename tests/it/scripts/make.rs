@@ -6,6 +6,10 @@ use std::fmt;
 /// What every script begins from, beside its own first step.
 pub const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE w (id int PRIMARY KEY, v text);
     CREATE TABLE twice (v int UNIQUE DEFERRABLE INITIALLY DEFERRED); CREATE SCHEMA o; CREATE TABLE o.t (id int, v text); INSERT INTO o.t VALUES (1, 'other');
+    CREATE TABLE r (id int, v text); INSERT INTO r VALUES (1, 'app'), (2, 'scripted'), (3, 'mine'), (4, 'yours');
+    ALTER TABLE r ENABLE ROW LEVEL SECURITY; ALTER TABLE r FORCE ROW LEVEL SECURITY;
+    CREATE POLICY p ON r USING (v = current_user OR v = current_setting('x.y', true)); GRANT SELECT ON r, t TO scripted;
+    CREATE FUNCTION sets(v text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN set_config('x.y', v, false); END $$;
     CREATE FUNCTION noisy(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'row %', i; RETURN i; END $$";
 
 /// Tables as every script finds them: its own write, so that its reads come after it.
@@ -115,6 +119,51 @@ const CONTROL: &[(&str, usize)] = &[
     ("SHOW search_path", 2),
 ];
 
+/// What moves roles and what they see, and what a session may hold on its connection.
+const HOLDING: &[(&str, usize)] = &[
+    ("BEGIN", 9),
+    ("BEGIN READ ONLY", 1),
+    ("COMMIT", 7),
+    ("ROLLBACK", 5),
+    ("COMMIT AND CHAIN", 1),
+    ("SAVEPOINT a", 5),
+    ("ROLLBACK TO a", 5),
+    ("RELEASE a", 1),
+    ("SET ROLE scripted", 7),
+    ("SET LOCAL ROLE scripted", 3),
+    ("SELECT set_config('role', 'scripted', true)", 1),
+    ("RESET ROLE", 4),
+    ("SET ROLE none", 1),
+    ("SET ROLE nobody_at_all", 1),
+    ("SET x.y = 'mine'", 5),
+    ("SET LOCAL x.y = 'yours'", 3),
+    ("SELECT set_config('x.y', 'yours', false)", 2),
+    ("RESET x.y", 2),
+    ("SELECT sets('mine')", 1),
+    ("UPDATE pg_settings SET setting = '9MB' WHERE name = 'work_mem'", 2),
+    ("SELECT string_agg(v, ',' ORDER BY id) FROM r", 16),
+    ("SELECT v FROM t WHERE id = 1", 2),
+    ("INSERT INTO w VALUES (1, 'w')", 3),
+    ("SELECT pg_advisory_lock(7)", 2),
+    ("SELECT pg_advisory_unlock(7)", 2),
+    ("SELECT pg_advisory_xact_lock(7)", 1),
+    ("CREATE TEMP TABLE IF NOT EXISTS x AS SELECT 1 AS i", 2),
+    ("DROP TABLE IF EXISTS x", 2),
+    ("DECLARE c CURSOR WITH HOLD FOR SELECT v FROM t", 2),
+    ("CLOSE c", 2),
+    ("LISTEN c", 1),
+    ("UNLISTEN *", 1),
+    ("SELECT 1/0", 5),
+    ("RESET ALL", 1),
+    ("DISCARD ALL", 3),
+    ("DISCARD TEMP", 1),
+];
+
+/// What another client finds of that on its connection.
+pub const HELD: &str = "SELECT current_user, session_user, coalesce(current_setting('x.y', true), ''), current_setting('work_mem'),
+    (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()), (SELECT count(*) FROM pg_cursors WHERE is_holdable),
+    (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()), (SELECT string_agg(v, ',' ORDER BY id) FROM r)";
+
 /// All that they move, as one row.
 pub const LOOK: &str =
     "SELECT current_setting('search_path'), current_setting('work_mem'), current_setting('TimeZone'),
@@ -220,18 +269,28 @@ pub fn script(seed: u64) -> Script {
 
 /// Settings and transactions in parts of batches and in texts of several statements, and a look at what is left of them.
 pub fn control(seed: u64) -> Script {
-    let mut maker = Maker { dice: Dice(seed.wrapping_mul(0x5851_F42D_4C95_7F2D)) };
+    moving(seed.wrapping_mul(0x5851_F42D_4C95_7F2D), CONTROL, LOOK)
+}
+
+/// Roles, rows that depend on them, and what a session holds, likewise.
+pub fn holding(seed: u64) -> Script {
+    moving(seed.wrapping_mul(0x9FB2_1C65_1E98_DF25), HOLDING, HELD)
+}
+
+fn moving(seed: u64, all: &[(&'static str, usize)], look: &'static str) -> Script {
+    let mut maker = Maker { dice: Dice(seed) };
+    let all: Vec<&str> = all.iter().flat_map(|(text, often)| std::iter::repeat_n(*text, *often)).collect();
     let step = |parts, end| Step { parts, end, cut: 0 };
     let mut steps = vec![step(vec![simple(CLEAR)], End::Sync)];
     for _ in 0..5 + maker.dice.below(8) {
         let end = maker.dice.one_of(&[End::Flush, End::Sync]);
-        let parts = (0..1 + maker.dice.below(3)).map(|_| maker.control(end)).collect();
+        let parts = (0..1 + maker.dice.below(3)).map(|_| maker.moving(&all, end)).collect();
         steps.push(step(parts, end));
     }
     steps.push(step(Vec::new(), End::Sync));
     steps.push(step(vec![simple(maker.dice.one_of(&["COMMIT", "ROLLBACK"]))], End::Sync));
-    steps.push(step(vec![simple(LOOK)], End::Sync));
-    steps.push(step(vec![simple(LOOK)], End::Sync));
+    steps.push(step(vec![simple(look)], End::Sync));
+    steps.push(step(vec![simple(look)], End::Sync));
     Script { steps, shuffles: maker.dice.next() & maker.dice.next() }
 }
 
@@ -256,9 +315,8 @@ impl Maker {
     }
 
     /// One statement as a part of a batch, or up to three as a text.
-    fn control(&mut self, end: End) -> Part {
-        let all: Vec<&str> = CONTROL.iter().flat_map(|(text, often)| std::iter::repeat_n(*text, *often)).collect();
-        let texts: Vec<&str> = (0..1 + self.dice.below(3)).map(|_| self.dice.one_of(&all)).collect();
+    fn moving(&mut self, all: &[&'static str], end: End) -> Part {
+        let texts: Vec<&str> = (0..1 + self.dice.below(3)).map(|_| self.dice.one_of(all)).collect();
         if end == End::Sync && self.dice.below(2) == 0 {
             // A batch that is open is ended before.
             let text = texts.join("; ");

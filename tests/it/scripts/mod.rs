@@ -10,9 +10,10 @@ use crate::harness::cluster::Cluster;
 use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
 use crate::harness::wire::{Batch, Frame, Wire};
 use crate::twins::told;
-use make::{End, LOOK, SETUP, Script, Step};
+use make::{End, HELD, LOOK, SETUP, Script, Step};
 use std::cell::RefCell;
 use std::io::ErrorKind;
+use std::sync::Once;
 use std::time::Duration;
 
 /// A step that has no answer within this gets none.
@@ -41,7 +42,7 @@ struct Stage {
     sidecache: Sidecache,
     /// Clients that set nothing, and what they find.
     others: RefCell<[Wire; 2]>,
-    clean: Vec<Vec<Option<String>>>,
+    clean: [Vec<Vec<Option<String>>>; 2],
 }
 
 /// Plays every seed's script both ways.
@@ -50,13 +51,16 @@ fn same(label: &str, change: impl FnOnce(SidecacheBuilder) -> SidecacheBuilder) 
 }
 
 fn same_of(label: &str, make: fn(u64) -> Script, change: impl FnOnce(SidecacheBuilder) -> SidecacheBuilder) {
+    static ROLE: Once = Once::new();
     let cluster = Cluster::shared();
+    ROLE.call_once(|| drop(cluster.primary.sql("CREATE ROLE scripted; GRANT scripted TO app")));
     let database = cluster.database(&format!("scripts_{label}"));
     cluster.connect("app", &database).rows(SETUP);
     let sidecache = change(Sidecache::build(cluster, &database)).start();
     sidecache.await_stream(cluster);
     let others = RefCell::new([sidecache.connect("app"), sidecache.connect("app")]);
-    let clean = cluster.connect("app", &database).rows(LOOK);
+    let mut direct = cluster.connect("app", &database);
+    let clean = [LOOK, HELD].map(|look| direct.rows(look));
     let stage = Stage { cluster, database, sidecache, others, clean };
     let mut found = Vec::new();
     for seed in seeds() {
@@ -103,8 +107,10 @@ impl Stage {
             let mut others = self.others.borrow_mut();
             for other in others.iter_mut() {
                 other.rows("BEGIN");
-                let found = other.rows(LOOK);
-                if found.iter().map(|row| &row[..5]).ne(self.clean.iter().map(|row| &row[..5])) {
+                let found = [LOOK, HELD].map(|look| other.rows(look));
+                // The rows of `t` are what the script has made of them.
+                let is_clean = found[0][0][..5] == self.clean[0][0][..5] && found[1] == self.clean[1];
+                if !is_clean {
                     // For the scripts to come.
                     self.cluster.connect("app", &self.database).rows(END_ALL);
                     *others = [self.sidecache.connect("app"), self.sidecache.connect("app")];
@@ -213,6 +219,12 @@ fn r19_scripts_of_settings_leave_what_they_leave_directly() {
 #[test]
 fn r19_scripts_of_settings_leave_what_they_leave_directly_without_a_cache() {
     same_of("control_uncached", make::control, |builder| builder.cache("off").flag("--pool-size", "4"));
+}
+
+/// Roles, what they see of a table with policies, and what a session holds.
+#[test]
+fn r20_scripts_of_roles_and_of_what_is_held_leave_nothing_to_others() {
+    same_of("holding", make::holding, |builder| builder.flag("--pool-size", "4"));
 }
 
 #[test]
