@@ -61,7 +61,7 @@ fn put_back(results: &mut [Rows], verdicts: &[Verdict]) {
         let oid = oids[schema].clone();
         if there.insert((oid.clone(), name.clone())) {
             next += 1;
-            let row = [&next.to_string(), &oid, &name, "r", "p", "f", "f"];
+            let row = [&next.to_string(), &oid, &name, "r", "p", "f", "f", "own"];
             relations.push(row.into_iter().map(|column| Some(column.to_owned())).collect());
         }
     }

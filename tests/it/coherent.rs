@@ -598,7 +598,7 @@ fn c19_a_truncated_refreshed_indexed_or_new_table_costs_the_entries_of_no_other(
                   CREATE MATERIALIZED VIEW sums AS SELECT sum(x) FROM other; CREATE TABLE parts (x int) PARTITION BY LIST (x);
                   CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1); INSERT INTO parts VALUES (1)";
     for triggers in [false, true] {
-        let watched = Watched::with(&cluster, "c19_alone", tables, |builder| builder.flag("--staleness", "300ms"));
+        let watched = Watched::with(&cluster, "c19_alone", tables, |builder| builder.flag("--staleness", "1s"));
         if triggers {
             cluster.primary.connect_to(&watched.database).rows(&crate::setup::printed(&cluster, &watched.database));
         }
