@@ -121,9 +121,16 @@ impl Session {
         matches!(plan.kind, Kind::Read | Kind::Write) && plan.pin.is_none() && !plan.may_change_catalog
     }
 
-    /// What keeps the connection of who executes this. Only a Parse can give a name to what moves the session.
+    /// What keeps the connection of who executes this.
     fn pin_of(&mut self, name: &str) -> Option<PinReason> {
-        let parsed = self.statements.get(name.as_bytes()).filter(|_| !self.made(name.as_bytes())).cloned()?;
+        if let Some(made) = self.by_name.made.get(name) {
+            let text = Arc::clone(&made.text);
+            return match &self.plan(text.as_bytes()).kind {
+                Kind::Prepare { pin, .. } => *pin,
+                _ => Some(PinReason::Opaque),
+            };
+        }
+        let parsed = self.statements.get(name.as_bytes()).cloned()?;
         let plan = self.plan_of(&parsed);
         plan.pin.or((!matches!(plan.kind, Kind::Read | Kind::Write)).then_some(PinReason::Opaque))
     }

@@ -66,6 +66,11 @@ impl Session {
             // It has run to its end, or a simple query has taken its place.
             self.statements.close_portal(b"");
         }
+        self.statements.opened(round.failed || was_failed);
+        if self.touched_catalog && round.done.contains(&Done::Committed) {
+            // Another transaction may have begun behind it.
+            self.catalog_touched();
+        }
         if round.failed && !in_block {
             // Whatever the batch has done since its last COMMIT is taken back, even if its Sync is yet to come.
             self.settings_ended(false);
@@ -156,6 +161,10 @@ impl Session {
                 self.ran_prepare(plan, survey, at, round);
             }
             Some(None) => {
+                if done.is_some() {
+                    // What it was, nobody knows any more.
+                    self.pin(PinReason::Opaque);
+                }
                 self.may_be_free |= !self.pins.is_empty();
                 self.wrote_anything();
             }
@@ -248,10 +257,6 @@ impl Session {
             Kind::Deallocate { name: Some(name) } => {
                 self.statements.close(name.as_bytes());
                 self.closed_by_name(name.as_bytes());
-            }
-            // In a block it may be taken back yet.
-            Kind::Unlisten { channel: None } if !*in_block => {
-                self.pins.remove(&PinReason::Listen);
             }
             _ => {}
         }

@@ -93,6 +93,8 @@ pub struct Statements {
     portals: HashMap<Box<[u8]>, Arc<Prepared>, RandomState>,
     /// The unnamed one, which nearly every batch opens.
     unnamed_portal: Option<Arc<Prepared>>,
+    /// Those of them that the batch under way opens, as far as it does not fail.
+    opening: Vec<Box<[u8]>>,
 }
 
 impl Statements {
@@ -140,7 +142,16 @@ impl Statements {
         if name.is_empty() {
             self.unnamed_portal = Some(statement);
         } else {
+            self.opening.push(name.into());
             self.portals.insert(name.into(), statement);
+        }
+    }
+
+    /// What has been sent is answered. If it failed, which of its portals it has opened is not known, nor which earlier ones of these names are
+    /// still there.
+    pub fn opened(&mut self, failed: bool) {
+        for name in self.opening.drain(..).filter(|_| failed) {
+            self.portals.remove(&name);
         }
     }
 

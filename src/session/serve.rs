@@ -245,7 +245,7 @@ impl Session {
         if self.held.as_ref().is_some_and(|held| !held.lease.is_current()) {
             return Some("outdated_connection");
         }
-        if self.seen.unknown && self.level() == Level::Session {
+        if self.seen.unknown && plan.hint.level.unwrap_or(self.level()) == Level::Session {
             return Some("floor_unknown");
         }
         match self.status {
@@ -284,7 +284,8 @@ impl Session {
     /// Whether something in the session is not known that can decide an answer.
     pub(super) fn is_uncertain(&self) -> bool {
         let decides = |pin: &PinReason| {
-            matches!(pin, PinReason::TemporaryObject | PinReason::Opaque | PinReason::SessionAuthorization)
+            use PinReason::{Lasting, Opaque, SessionAuthorization, TemporaryObject};
+            matches!(pin, TemporaryObject | Opaque | Lasting | SessionAuthorization)
         };
         self.pins.iter().any(decides)
     }
@@ -313,9 +314,8 @@ impl Session {
             put_ready(out, self.status);
         }
         self.unseen |= self.status == b'T';
-        if self.level() == Level::Session
-            && let Basis::Proven(proof) = &entry.basis
-        {
+        // Also at another level: a hint may ask for what this has seen.
+        if let Basis::Proven(proof) = &entry.basis {
             self.raise_floor(proof.high);
             if proof.source.may_lead_primary() {
                 self.seen.lead(self.shared.coherence.epoch(), proof.high);

@@ -176,21 +176,26 @@ impl Session {
         if !self.pump_own(&mut out, &mut round).await? {
             return Ok(());
         }
-        let Some([temporary, locks, cursors, listens]) = round.holds else { return Ok(()) };
-        self.pins.retain(|reason| match reason {
-            PinReason::TemporaryObject => temporary,
-            PinReason::AdvisoryLock => locks,
-            PinReason::HoldCursor => cursors,
-            PinReason::Listen => listens,
-            _ => true,
-        });
+        let Some(holds) = round.holds else { return Ok(()) };
+        let asked = [PinReason::TemporaryObject, PinReason::AdvisoryLock, PinReason::HoldCursor, PinReason::Listen];
+        for (reason, holds) in asked.into_iter().zip(holds) {
+            if holds {
+                // Also what a trigger has left, while something else was what it was pinned to.
+                self.pin(reason);
+            } else {
+                self.pins.remove(&reason);
+            }
+        }
         tracing::debug!(left = self.pins.len(), "what a session is pinned to was looked for");
         Ok(())
     }
 
-    /// Only where answers are stored, and what they are stored under is still certain.
+    /// Only where answers are stored, and unless the connection goes to nobody else before DISCARD ALL. A pin that ends by proof says nothing
+    /// of settings.
     pub(super) fn checks_state(&self) -> bool {
-        self.heard && self.shared.cache.is_some() && !self.is_uncertain()
+        let stays =
+            |pin: &PinReason| matches!(pin, PinReason::Opaque | PinReason::Lasting | PinReason::SessionAuthorization);
+        self.heard && self.shared.cache.is_some() && !self.pins.iter().any(stays)
     }
 
     /// Whether the connection does not go on to others at the end of a transaction.

@@ -109,7 +109,12 @@ impl Survey {
 
     /// Whether something runs that is not known to do no more than read and write rows.
     pub fn may_leave_anything(&self) -> bool {
-        self.runs.iter().any(|plan| plan.as_ref().is_none_or(|plan| plan.kind == Kind::Unproven))
+        let may = |plan: &Arc<Plan>| match plan.kind {
+            Kind::Unproven => true,
+            Kind::Execute { .. } => plan.may_change_catalog,
+            _ => false,
+        };
+        self.runs.iter().any(|plan| plan.as_ref().is_none_or(may))
     }
 
     /// Whether it may have a sequence give something.
@@ -127,7 +132,8 @@ impl Survey {
     /// The first execution that asks what a sequence gave last, which each backend remembers for itself, before the unit itself may have had
     /// it give something.
     pub fn asks_sequence(&self) -> Option<usize> {
-        let asks = |plan: &Arc<Plan>| plan.pin == Some(PinReason::Opaque) && asks_sequence(plan);
+        let asks =
+            |plan: &Arc<Plan>| matches!(plan.pin, Some(PinReason::Opaque | PinReason::Lasting)) && asks_sequence(plan);
         let first = self.runs.iter().position(|plan| plan.as_ref().is_some_and(asks))?;
         let reads = |plan: &Option<Arc<Plan>>| {
             plan.as_ref().is_some_and(|plan| plan.kind == Kind::Read || plan.kind.is_control())
@@ -183,6 +189,14 @@ fn changes(calls: &[SetConfig], bind: &Bind<'_>, statement: &Prepared) -> Option
     let values = bind.values().map(|(_, value)| value.map(std::str::from_utf8).transpose());
     let values: Vec<Option<&str>> = values.collect::<Result<_, _>>().ok()?;
     calls.iter().map(|call| call.change(&values)).collect()
+}
+
+/// What runs behind a change of the path in its own batch was judged by names that may mean something else there.
+fn by_other_names(plan: Arc<Plan>) -> Arc<Plan> {
+    match plan.kind {
+        Kind::Read | Kind::Write => Arc::new(Plan { kind: Kind::Unproven, ..Plan::clone(&plan) }),
+        _ => plan,
+    }
 }
 
 impl Session {
@@ -294,6 +308,7 @@ impl Session {
                         let plan = self.plan_in(survey.catalog, &statement);
                         self.plan_by_name(plan, &statement.sql, survey)
                     });
+                    let plan = plan.map(|plan| if moved { by_other_names(plan) } else { plan });
                     let set = survey.set.last().filter(|(run, _)| *run == survey.runs.len());
                     moved |= plan.as_ref().is_none_or(|plan| self.may_reread(plan, set.map(|(_, set)| set.as_deref())));
                     if let Some(drops) = Drops::of(plan.as_deref()) {
@@ -329,7 +344,7 @@ impl Session {
             Kind::Settings { changes, .. } => changes.iter().any(|(_, change)| rereads(change)),
             Kind::SetConfig(_) => set.flatten().is_none_or(|changes| changes.iter().any(rereads)),
             Kind::Transaction(_) => self.settings.changed_in_transaction(),
-            _ => plan.pin == Some(PinReason::Opaque),
+            _ => matches!(plan.pin, Some(PinReason::Opaque | PinReason::Lasting)),
         }
     }
 }

@@ -70,8 +70,10 @@ impl Session {
         if plan.place == Place::Primary || self.reads_unasked(plan) {
             return Some(Reason::OnlyThere);
         }
-        // A hint counts for its statement as the level does for the session.
-        if plan.hint.level == Some(Level::Strong) {
+        // A hint counts for its statement as the level does for the session; what a session of a laxer one has seen, replicas are not asked for.
+        if plan.hint.level == Some(Level::Strong)
+            || (plan.hint.level == Some(Level::Session) && self.level() == Level::Bounded)
+        {
             return Some(Reason::PrimaryOnly);
         }
         if plan.hint.route == Some(RouteTo::Primary) {

@@ -589,6 +589,29 @@ fn c19_a_prepared_transaction_changes_definitions_too() {
     }
 }
 
+/// What a transaction has changed counts once it is committed, though another begins behind it and nothing is heard.
+#[test]
+fn c19_a_change_whose_commit_begins_another_transaction_counts_at_once() {
+    let cluster = Cluster::quiet();
+    let tables = "CREATE TABLE t (x int); INSERT INTO t VALUES (1)";
+    let watched = Watched::quiet(&cluster, "c19_chain", tables);
+    let (mut reader, mut writer) = (watched.client(), watched.client());
+    for (n, end) in ["COMMIT AND CHAIN", "COMMIT; BEGIN", "SELECT 1; COMMIT; BEGIN; SELECT 1"].into_iter().enumerate() {
+        let read = "SELECT * FROM t";
+        let before = watched.warm(&mut reader, read);
+        watched.unheard(|| {
+            let verified = watched.sidecache.count("/catalog/verifications");
+            writer.rows("BEGIN");
+            writer.rows(&format!("ALTER TABLE t ADD y{n} int DEFAULT 5"));
+            let again = || watched.sidecache.count("/catalog/verifications") > verified;
+            eventually("the catalog to be found as it was", || again().then_some(()));
+            writer.query(end).expect("it lives");
+            assert_eq!(text(&reader.rows(read)), format!("{before},5"), "{end}");
+        });
+        writer.rows("COMMIT");
+    }
+}
+
 /// What other tables store, and tables that come and go, void no entry that was known to be right before; the entries that they bear on,
 /// and all of them where a definition changes, they do. With the event triggers of `sidecache setup` as without.
 #[test]

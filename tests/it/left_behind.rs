@@ -7,7 +7,8 @@ use crate::twins::Twins;
 
 /// What a client sees of what others may have left.
 const SEEN: &str = "SELECT pg_try_advisory_lock(77), current_setting('statement_timeout'), current_setting('search_path'), \
-                    to_regclass('left_table'), (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema())";
+                    to_regclass('left_table'), current_setting('work_mem'), \
+                    (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema())";
 
 /// One client does this, then another looks: directly, and through Sidecache.
 fn leaves_nothing(label: &str, setup: &str, does: impl Fn(&str) -> Vec<Batch>) {
@@ -58,7 +59,73 @@ fn r20_what_a_trigger_leaves_is_the_writers() {
         );
         leaves_nothing(label, &setup, |_| vec![query("INSERT INTO t VALUES (1)")]);
         leaves_nothing(label, &setup, |_| vec![query("BEGIN"), query("INSERT INTO t VALUES (1)"), query("COMMIT")]);
+        // Whatever else its connection is kept for meanwhile.
+        let made = ["CREATE TEMP TABLE x (i int)", "INSERT INTO t VALUES (1)", "DROP TABLE x"];
+        leaves_nothing(label, &setup, |_| made.map(query).into());
+        let dropped =
+            ["BEGIN", "CREATE TEMP TABLE x (i int) ON COMMIT DROP", "INSERT INTO t VALUES (1)", "COMMIT"];
+        leaves_nothing(label, &setup, |_| dropped.map(query).into());
     }
+}
+
+/// Of a statement that others run or hold, its own answer does not tell when it does what.
+#[test]
+fn r20_what_runs_within_another_statement_leaves_nothing_to_others() {
+    let sets = "SELECT set_config('work_mem', '7MB', false)";
+    let within = |form: &str| query(&form.replace("SETS", sets));
+    leaves_nothing("r20_explained", "", |_| vec![within("EXPLAIN ANALYZE SETS")]);
+    leaves_nothing("r20_copied", "", |_| vec![within("COPY (SETS) TO STDOUT")]);
+    leaves_nothing("r20_held", "", |_| vec![within("DECLARE c CURSOR WITH HOLD FOR SETS"), query("CLOSE c")]);
+    leaves_nothing("r20_prepared", "", |_| vec![within("PREPARE a AS SETS"), query("EXECUTE a")]);
+    leaves_nothing("r20_prepared_lock", "", |_| {
+        vec![query("PREPARE a AS SELECT pg_advisory_lock(77)"), query("SELECT 1"), query("EXECUTE a")]
+    });
+    leaves_nothing("r20_prepared_new", "", |way| {
+        let make = |does: &str| {
+            query(&format!("CREATE OR REPLACE FUNCTION f_{way}() RETURNS int LANGUAGE plpgsql AS $$BEGIN {does} RETURN 1; END$$"))
+        };
+        let prepare = query(&format!("PREPARE a AS SELECT f_{way}()"));
+        vec![make(""), prepare, make("PERFORM pg_advisory_lock(77); SET work_mem = '7MB';"), query("EXECUTE a")]
+    });
+}
+
+/// An UNLISTEN that its batch takes back leaves the server listening.
+#[test]
+fn r20_an_unlisten_that_is_taken_back_leaves_nothing_to_others() {
+    leaves_nothing("r20_unlisten", "", |_| {
+        let run = |batch: Batch, sql: &str| batch.parse("", sql, &[]).bind("", "", &[], Format::Text).execute("", 0);
+        let failing = run(run(Batch::new(), "UNLISTEN *"), "SELECT 1/0").sync();
+        vec![query("BEGIN"), query("SAVEPOINT s"), query("LISTEN news"), query("COMMIT"), failing]
+    });
+}
+
+/// A portal whose Bind was skipped is the one that was there before; one that was bound again behind its Close is the new one.
+#[test]
+fn r20_a_portal_that_is_another_than_it_seems_leaves_nothing_to_others() {
+    let parse = |name: &str, sql: &str| Batch::new().parse(name, sql, &[]);
+    let bind = |batch: Batch, statement: &str| batch.bind("p", statement, &[], Format::Text);
+    let sets = "SELECT set_config('work_mem', '7MB', false)";
+    leaves_nothing("r20_skipped", "", |_| {
+        vec![
+            query("BEGIN"),
+            bind(parse("a", sets), "a").sync(),
+            Batch::new().extended("SAVEPOINT s", &[], Format::Text),
+            parse("b", "SELECT 1").sync(),
+            bind(parse("", "SELEC"), "b").sync(),
+            Batch::new().extended("ROLLBACK TO s", &[], Format::Text),
+            Batch::new().execute("p", 0).sync(),
+            Batch::new().extended("COMMIT", &[], Format::Text),
+        ]
+    });
+    leaves_nothing("r20_again", "", |_| {
+        let first = bind(parse("a", "SELECT 1"), "a").execute("p", 0).close_portal("p");
+        vec![
+            query("BEGIN"),
+            bind(first.parse("b", "SET work_mem = '7MB'", &[]), "b").sync(),
+            Batch::new().execute("p", 0).sync(),
+            query("COMMIT"),
+        ]
+    });
 }
 
 /// A function that the catalog does not know yet.

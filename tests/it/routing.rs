@@ -346,6 +346,24 @@ fn r9_a_client_reads_its_own_writes() {
     });
 }
 
+/// A hint asks for what its session has written, whatever level the session has.
+#[test]
+fn r9_a_hint_for_the_sessions_own_writes_counts_in_a_session_of_a_laxer_level() {
+    let cluster = Cluster::build().replicas(2).start();
+    let database = cluster.database("hinted");
+    let sidecache = routed_within(&cluster, &database, "60s");
+    let mut client = sidecache.connect("app");
+    client.rows("SET sidecache.consistency = 'bounded'");
+    let read = "SELECT v FROM t WHERE id = 1";
+    eventually("reads to go to a replica", || {
+        (went(&sidecache, || drop(client.rows(read))) == "replica").then_some(())
+    });
+    let _paused = [cluster.pause_replay(0), cluster.pause_replay(1)];
+    client.rows("UPDATE t SET v = 'mine' WHERE id = 1");
+    assert_eq!(client.value(&format!("/* sidecache: level=session */ {read}")), "mine");
+    assert_eq!(went(&sidecache, || assert_eq!(client.value(read), "row 1")), "replica", "within the bound");
+}
+
 /// A replica that has received more than it has replayed may be read again by who has read it: it does not go back. The others may
 /// not, and neither may it after a write.
 #[test]

@@ -53,7 +53,9 @@ pub(super) fn several(statements: &[Lexed<'_>], path: &SearchPath, names: &dyn N
         Kind::Setting(_) | Kind::SetConfig(_) | Kind::Settings { .. } | Kind::Deallocate { .. } => {
             Some(PinReason::Opaque)
         }
-        Kind::Prepare { .. } => both(draft.pin, Some(PinReason::SqlPrepare)),
+        Kind::Prepare { pin, .. } => both(both(draft.pin, pin), Some(PinReason::SqlPrepare)),
+        // What it runs, the session is not asked for among others.
+        Kind::Execute { .. } => both(draft.pin, Some(PinReason::Opaque)),
         _ => draft.pin,
     };
     if let Some(kind) = of_session(statements, &drafts, names, path) {
@@ -327,7 +329,7 @@ impl Command<'_> {
         let inner = self.inner(at);
         let rows = matches!(inner.kind, Kind::Read | Kind::Write) && !inner.may_change_catalog;
         let effect = if rows { Effect::Rows } else { Effect::Anything };
-        Draft::new(Kind::Prepare { name, effect }, Refusal::NotARead).also(pin)
+        Draft::new(Kind::Prepare { name, effect, pin: both(pin, inner.pin) }, Refusal::NotARead)
     }
 
     /// Which statement it runs, its session knows.
@@ -376,12 +378,20 @@ impl Command<'_> {
         if self.lexed.is_any(from, &["explain", "copy", "prepare"]) {
             return Draft::unknown(Refusal::Unparsed);
         }
-        draft(&self.lexed.part(from, to), self.path, self.names)
+        let draft = draft(&self.lexed.part(from, to), self.path, self.names);
+        match draft.kind {
+            // When it sets what, and whether, is not its own answer's to tell.
+            Kind::Setting(_) | Kind::SetConfig(_) | Kind::Settings { .. } => unproven().pinned(PinReason::Opaque),
+            _ => draft,
+        }
     }
 
     fn create(&self) -> Draft {
         let lexed = self.lexed;
         let draft = self.with_calls(Draft::new(Kind::Ddl, Refusal::NotARead));
+        // CREATE TABLE … AS EXECUTE runs what the session is not asked for.
+        let executes = (1..lexed.len()).any(|at| lexed.is(at, "as") && lexed.is(at + 1, "execute"));
+        let draft = if executes { draft.pinned(PinReason::Opaque) } else { draft };
         let temporary =
             (1..lexed.len().min(6)).any(|at| lexed.is_any(at, &["temp", "temporary"])) || self.creates_temporary();
         if temporary { draft.pinned(PinReason::TemporaryObject) } else { draft }

@@ -189,13 +189,11 @@ pub(super) fn pins(name: &str) -> Option<PinReason> {
         | "pg_copy_logical_replication_slot"
         | "pg_copy_physical_replication_slot"
         | "pg_backup_start"
-        | "pg_start_backup" => Some(PinReason::Opaque),
-        _ if name.starts_with("dblink")
-            || name.starts_with("query_to_xml")
-            || name.starts_with("pg_replication_origin_session_") =>
-        {
-            Some(PinReason::Opaque)
+        | "pg_start_backup" => Some(PinReason::Lasting),
+        _ if name.starts_with("dblink") || name.starts_with("pg_replication_origin_session_") => {
+            Some(PinReason::Lasting)
         }
+        _ if name.starts_with("query_to_xml") => Some(PinReason::Opaque),
         _ => None,
     }
 }

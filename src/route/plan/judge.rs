@@ -396,7 +396,8 @@ impl<'n> Judge<'n> {
         if worst == Volatility::Volatile {
             self.refuse(Refusal::VolatileOperator, Proof::Unproven);
         } else if users.is_some_and(|volatility| volatility != Volatility::Immutable) {
-            self.refuse(Refusal::VolatileOperator, Proof::Harmless);
+            // One in C, which may read settings of its extension's, and each server's configuration may give another.
+            self.refuse(Refusal::VolatileOperator, Proof::OnPrimary);
         }
     }
 }

@@ -70,6 +70,7 @@ impl PinReason {
             PinReason::Load => "load",
             PinReason::SqlPrepare => "sql_prepare",
             PinReason::Opaque => "opaque",
+            PinReason::Lasting => "lasting",
             PinReason::SessionAuthorization => "session_authorization",
             PinReason::Replication => "replication",
             PinReason::ForeignDatabase => "foreign_database",

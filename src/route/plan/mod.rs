@@ -165,6 +165,8 @@ pub enum PinReason {
     SqlPrepare,
     /// A function or statement that may have changed session state in a way we cannot replay.
     Opaque,
+    /// It may have left on the connection what even DISCARD ALL does not end.
+    Lasting,
     SessionAuthorization,
     Replication,
     ForeignDatabase,
@@ -204,6 +206,8 @@ pub enum Kind {
     Prepare {
         name: String,
         effect: Effect,
+        /// What whoever executes it is pinned by.
+        pin: Option<PinReason>,
     },
     /// EXECUTE, by itself or explained, and what its arguments amount to.
     Execute {
@@ -468,6 +472,12 @@ impl Draft {
 /// Two reasons to pin are more than a plan can name: no single proof then ends the pin.
 fn both(one: Option<PinReason>, other: Option<PinReason>) -> Option<PinReason> {
     match (one, other) {
+        (Some(PinReason::Load | PinReason::Lasting), Some(_))
+        | (Some(_), Some(PinReason::Load | PinReason::Lasting))
+            if one != other =>
+        {
+            Some(PinReason::Lasting)
+        }
         (Some(a), Some(b)) if a != b => Some(PinReason::Opaque),
         (a, b) => a.or(b),
     }

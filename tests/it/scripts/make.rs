@@ -10,6 +10,8 @@ pub const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TAB
     ALTER TABLE r ENABLE ROW LEVEL SECURITY; ALTER TABLE r FORCE ROW LEVEL SECURITY;
     CREATE POLICY p ON r USING (v = current_user OR v = current_setting('x.y', true)); GRANT SELECT ON r, t TO scripted;
     CREATE FUNCTION sets(v text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN set_config('x.y', v, false); END $$;
+    CREATE TABLE g (id int); CREATE FUNCTION stamps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('x.y', 'yours', false); RETURN NULL; END $$;
+    CREATE TRIGGER stamps AFTER INSERT ON g FOR EACH ROW EXECUTE FUNCTION stamps();
     CREATE FUNCTION noisy(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'row %', i; RETURN i; END $$";
 
 /// Tables as every script finds them: its own write, so that its reads come after it.
@@ -140,6 +142,15 @@ const HOLDING: &[(&str, usize)] = &[
     ("SELECT set_config('x.y', 'yours', false)", 2),
     ("RESET x.y", 2),
     ("SELECT sets('mine')", 1),
+    ("INSERT INTO g VALUES (1)", 4),
+    ("PREPARE a AS SELECT pg_advisory_lock(8)", 2),
+    ("PREPARE a AS SELECT set_config('x.y', 'mine', false)", 1),
+    ("EXECUTE a", 2),
+    ("DEALLOCATE ALL", 1),
+    ("DECLARE d CURSOR FOR SELECT set_config('x.y', 'mine', false)", 1),
+    ("DECLARE d CURSOR WITH HOLD FOR SELECT set_config('work_mem', '8MB', false)", 1),
+    ("FETCH d", 1),
+    ("CLOSE ALL", 1),
     ("UPDATE pg_settings SET setting = '9MB' WHERE name = 'work_mem'", 2),
     ("SELECT string_agg(v, ',' ORDER BY id) FROM r", 16),
     ("SELECT v FROM t WHERE id = 1", 2),

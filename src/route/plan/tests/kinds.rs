@@ -304,7 +304,7 @@ fn g1_session_authorization_pins() {
 
 #[test]
 fn r20_session_objects_pin() {
-    use PinReason::{AdvisoryLock, HoldCursor, Listen, Load, Opaque, SqlPrepare, TemporaryObject};
+    use PinReason::{AdvisoryLock, HoldCursor, Lasting, Listen, Load, Opaque, SqlPrepare, TemporaryObject};
     for (text, pin) in [
         ("CREATE TEMP TABLE a (b int)", TemporaryObject),
         ("CREATE LOCAL TEMPORARY TABLE a AS SELECT 1", TemporaryObject),
@@ -319,10 +319,10 @@ fn r20_session_objects_pin() {
         ("EXPLAIN ANALYZE SELECT 1 AS a INTO LOCAL TEMP b FROM ONLY orders", TemporaryObject),
         ("EXPLAIN (\"analyze\", costs off) CREATE TEMP TABLE a AS SELECT 1", TemporaryObject),
         ("EXPLAIN (brand_new) CREATE TEMP TABLE a AS SELECT 1", TemporaryObject),
-        ("SELECT pg_create_logical_replication_slot('a', 'b', true)", Opaque),
-        ("SELECT pg_copy_physical_replication_slot('a', 'b', true)", Opaque),
-        ("SELECT pg_backup_start('a')", Opaque),
-        ("SELECT pg_start_backup('a', true, false)", Opaque),
+        ("SELECT pg_create_logical_replication_slot('a', 'b', true)", Lasting),
+        ("SELECT pg_copy_physical_replication_slot('a', 'b', true)", Lasting),
+        ("SELECT pg_backup_start('a')", Lasting),
+        ("SELECT pg_start_backup('a', true, false)", Lasting),
         ("SELECT set_limit(0.5)", Opaque),
         ("LISTEN a", Listen),
         ("SELECT pg_advisory_lock(1)", AdvisoryLock),
@@ -334,14 +334,23 @@ fn r20_session_objects_pin() {
         ("PREPARE a AS SELECT E'\\x6eow'::timestamptz", SqlPrepare),
         ("PREPARE sc_1 AS SELECT 1", SqlPrepare),
         ("PREPARE a AS SELECT 1; SELECT 2", SqlPrepare),
-        ("PREPARE a AS SELECT pg_advisory_lock(1)", AdvisoryLock),
+        ("PREPARE a AS SELECT pg_advisory_lock(1); EXECUTE a", Opaque),
+        ("EXECUTE a; EXECUTE b", Opaque),
+        ("CREATE TABLE made AS EXECUTE a", Opaque),
+        ("EXPLAIN ANALYZE SELECT set_config('a', 'b', false)", Opaque),
+        ("DECLARE c CURSOR FOR SELECT set_config('a', 'b', false)", Opaque),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT set_config('a', 'b', false)", Opaque),
+        ("COPY (SELECT set_config('a', 'b', false)) TO STDOUT", Opaque),
+        ("COPY (SELECT set_config('a', 'b', false)) TO '/a'", Opaque),
+        ("SELECT set_config('a', 'b', false), dblink_connect('x') FROM ONLY orders", Lasting),
+        ("LOAD 'auto_explain'; SELECT setseed(0.5)", Lasting),
         ("EXECUTE a(pg_advisory_lock(1))", AdvisoryLock),
         ("SELECT currval('ids')", Opaque),
         ("SELECT lastval()", Opaque),
         ("SELECT setseed(0.5)", Opaque),
         ("SET SEED TO 0.5", Opaque),
         ("SET LOCAL \"seed\" TO 0.5", Opaque),
-        ("SELECT dblink_exec('x')", Opaque),
+        ("SELECT dblink_exec('x')", Lasting),
         ("SELECT query_to_xml('x', true, true, '')", Opaque),
         ("DO $$ BEGIN PERFORM 1; END $$", Opaque),
         ("SELECT set_config('a','b',false) FROM ONLY orders", Opaque),
@@ -355,6 +364,15 @@ fn r20_session_objects_pin() {
         assert_eq!(plan_of(text).pin, Some(pin), "{text}");
         assert_ne!(plan_of(text).kind, Kind::Read, "{text}");
     }
+    // Who executes it is pinned, not who prepares it.
+    let prepared = |text: &str| match plan_of(text) {
+        Plan { kind: Kind::Prepare { pin, .. }, pin: None, .. } => pin,
+        other => panic!("{text}: {other:?}"),
+    };
+    assert_eq!(prepared("PREPARE a AS SELECT pg_advisory_lock(1)"), Some(AdvisoryLock));
+    assert_eq!(prepared("PREPARE a AS SELECT set_config('a', $1, false)"), Some(Opaque));
+    assert_eq!(prepared("PREPARE a AS UPDATE pg_settings SET setting = $1 WHERE name = 'jit'"), Some(Opaque));
+    assert_eq!(prepared("PREPARE a AS SELECT * FROM orders"), None);
     for text in [
         "SELECT pg_advisory_xact_lock(1)",
         "SELECT nextval('ids')",
