@@ -62,8 +62,7 @@ fn r20_what_a_trigger_leaves_is_the_writers() {
         // Whatever else its connection is kept for meanwhile.
         let made = ["CREATE TEMP TABLE x (i int)", "INSERT INTO t VALUES (1)", "DROP TABLE x"];
         leaves_nothing(label, &setup, |_| made.map(query).into());
-        let dropped =
-            ["BEGIN", "CREATE TEMP TABLE x (i int) ON COMMIT DROP", "INSERT INTO t VALUES (1)", "COMMIT"];
+        let dropped = ["BEGIN", "CREATE TEMP TABLE x (i int) ON COMMIT DROP", "INSERT INTO t VALUES (1)", "COMMIT"];
         leaves_nothing(label, &setup, |_| dropped.map(query).into());
     }
 }
@@ -82,7 +81,9 @@ fn r20_what_runs_within_another_statement_leaves_nothing_to_others() {
     });
     leaves_nothing("r20_prepared_new", "", |way| {
         let make = |does: &str| {
-            query(&format!("CREATE OR REPLACE FUNCTION f_{way}() RETURNS int LANGUAGE plpgsql AS $$BEGIN {does} RETURN 1; END$$"))
+            query(&format!(
+                "CREATE OR REPLACE FUNCTION f_{way}() RETURNS int LANGUAGE plpgsql AS $$BEGIN {does} RETURN 1; END$$"
+            ))
         };
         let prepare = query(&format!("PREPARE a AS SELECT f_{way}()"));
         vec![make(""), prepare, make("PERFORM pg_advisory_lock(77); SET work_mem = '7MB';"), query("EXECUTE a")]
