@@ -4,7 +4,7 @@ use super::client::UnitEnd;
 use super::deferred::Standing;
 use super::namings::Naming;
 use super::round::{Described, Done, Round};
-use super::settings::{is_kept_by_reset_all, is_mode};
+use super::settings::{NO_ROLE, is_kept_by_reset_all, is_mode};
 use super::shape::hash_of;
 use super::survey::Survey;
 use super::{Block, Session};
@@ -41,6 +41,12 @@ fn may_end_unseen(plan: &Plan, in_block: bool) -> bool {
 
 /// No client's process: theirs have 31 bits.
 const NOBODY: u32 = u32::MAX;
+
+/// All that the original session user comes to where it is that user already (seen on 15 to 18).
+fn no_role() -> SettingChange {
+    let values = vec![NO_ROLE.to_owned()];
+    SettingChange::Set { name: "role".to_owned(), values, local: false, text: "SET ROLE NONE".to_owned() }
+}
 
 impl Session {
     /// What the answers mean for the session's state.
@@ -296,6 +302,15 @@ impl Session {
         }
         if self.set_own(change, true) {
             return;
+        }
+        if matches!(change, SettingChange::Reset { name, local: false } if name == "session_authorization")
+            && !self.pins.contains(&PinReason::SessionAuthorization)
+        {
+            match self.settings.starts_in_a_role() {
+                // It may be the role that stays.
+                true => self.pin(PinReason::SessionAuthorization),
+                false => return self.set(&no_role()),
+            }
         }
         if let SettingChange::Set { text, .. } = change
             && !self.settings.encoding().reads(text.as_bytes())

@@ -284,6 +284,11 @@ impl Settings {
         };
     }
 
+    /// Whether the session starts in a role that is not its user's own.
+    pub fn starts_in_a_role(&self) -> bool {
+        self.baseline.role.is_some() || self.start.contains_key("role")
+    }
+
     /// Whether a rollback to a savepoint could undo settings that we cannot tell.
     pub fn changed_in_transaction(&self) -> bool {
         self.before.is_some() || !self.local.is_empty()

@@ -151,8 +151,8 @@ impl Session {
                 }
                 Ok(true)
             }
-            // The session's own settings changed in the same transaction: it cannot be told what else did.
-            _ if self.keeps_connection() => {
+            // The session's own settings changed in the same transaction: it cannot be told what else did, and what a trigger did is the session's.
+            _ if self.keeps_connection() || self.shared.catalog.load().writes.may_move() => {
                 self.pin(PinReason::Opaque);
                 Ok(true)
             }

@@ -335,7 +335,8 @@ impl Session {
     fn may_reread(&self, plan: &Plan, set: Option<Option<&[SettingChange]>>) -> bool {
         let rereads = |change: &SettingChange| match change {
             SettingChange::Set { name, .. } | SettingChange::Reset { name, .. } => {
-                matches!(name.as_str(), "role" | "search_path") || Settings::decides_texts(name)
+                matches!(name.as_str(), "role" | "session_authorization" | "search_path")
+                    || Settings::decides_texts(name)
             }
             SettingChange::ResetAll | SettingChange::DiscardAll => true,
         };

@@ -309,7 +309,11 @@ impl Command<'_> {
         let Some(change) = change.filter(|_| self.lexed.doubt().is_none()) else {
             return unproven().pinned(PinReason::Opaque);
         };
-        let pin = change.name().and_then(settings::pins);
+        // Who has not taken another session user goes back to none.
+        let pin = match &change {
+            SettingChange::Reset { local: false, .. } => None,
+            change => change.name().and_then(settings::pins),
+        };
         Draft::new(Kind::Setting(change), Refusal::NotARead).also(pin)
     }
 

@@ -136,6 +136,7 @@ const HOLDING: &[(&str, usize)] = &[
     ("SELECT set_config('role', 'scripted', true)", 1),
     ("RESET ROLE", 4),
     ("SET ROLE none", 1),
+    ("RESET SESSION AUTHORIZATION", 2),
     ("SET ROLE nobody_at_all", 1),
     ("SET x.y = 'mine'", 5),
     ("SET LOCAL x.y = 'yours'", 3),

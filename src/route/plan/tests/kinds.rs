@@ -288,18 +288,23 @@ fn r19_set_config_tells_what_it_sets_once_its_parameters_are_known() {
 fn g1_session_authorization_pins() {
     for text in [
         "SET SESSION AUTHORIZATION bob",
-        "RESET SESSION AUTHORIZATION",
-        "SET SESSION AUTHORIZATION DEFAULT",
         "SET session_authorization = 'bob'",
         "SET LOCAL session_authorization = 'bob'",
         "SET \"session_authorization\" = bob",
         "SET SESSION \"Session_Authorization\" TO bob",
-        "SET \"session_authorization\" TO DEFAULT",
-        "RESET \"Session_Authorization\"",
     ] {
         assert_eq!(plan_of(text).pin, Some(PinReason::SessionAuthorization), "{text}");
         assert!(matches!(plan_of(text).kind, Kind::Setting(_)), "{text}");
     }
+    // Who is its own session user goes on.
+    let back = Kind::Setting(SettingChange::Reset { name: "session_authorization".to_owned(), local: false });
+    let texts = [
+        "RESET SESSION AUTHORIZATION",
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "SET \"session_authorization\" TO DEFAULT",
+        "RESET \"Session_Authorization\"",
+    ];
+    all_kinds(&back, None, false, &texts);
 }
 
 #[test]
