@@ -1,7 +1,7 @@
 //! Name resolution as PostgreSQL does it, except where the answer depends on who asks: then there is none. Knows no
 //! role, no session and no temporary objects (sessions that have any are not asked about here).
 
-use super::{Catalog, DefaultSetting, Function, Names, Relation, SearchPath, Type, Usage, Volatility};
+use super::{Catalog, DefaultSetting, Function, Names, Relation, SearchPath, SessionState, Type, Usage, Volatility};
 use crate::types::RelationId;
 
 /// Bytes of the longest name that is certainly whole (`NAMEDATALEN`, less what is cut inside a character).
@@ -62,6 +62,17 @@ impl Catalog {
             None => path.0.contains(&function.schema) && !(hides && function.argument_types.is_empty()),
         };
         all.iter().filter(meant).collect()
+    }
+
+    /// Whether a word of the text is the name of a volatile function of the users', or of one that may move the session, in whatever schema.
+    pub fn has_unsteady_function(&self, text: &str) -> bool {
+        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').filter(|word| !word.is_empty());
+        let is_unsteady = |function: &Function| {
+            !function.built_in
+                && (function.volatility == Volatility::Volatile || function.session_state == SessionState::MayMove)
+        };
+        let of_name = |name: &str| self.functions.get(name).is_some_and(|all| all.iter().any(is_unsteady));
+        words.into_iter().any(|word| of_name(word) || of_name(&word.to_lowercase()))
     }
 
     /// The volatility of the worst operator of this name in `schema`, or in `pg_catalog` and the path; `None` if

@@ -29,17 +29,31 @@ struct Now {
     waiting: Option<(oneshot::Sender<()>, Moment)>,
     /// Cancels that have seen the query and on which the server has not acted yet.
     cancels: usize,
+    /// Of one of them it is not known whether the server has acted on it.
+    is_unsettled: bool,
     /// The query that runs, or the one that ran last, was cancelled.
     is_cancelled: bool,
 }
 
-/// Counts a cancel until the server has acted on it, or nobody waits for that any more.
-struct Cancelling<'a>(&'a Running);
+/// Counts a cancel until the server has acted on it, or is not waited for any longer.
+struct Cancelling {
+    running: Arc<Running>,
+    has_acted: bool,
+}
 
-impl Drop for Cancelling<'_> {
+impl Cancelling {
+    fn acted(mut self) {
+        self.has_acted = true;
+    }
+}
+
+impl Drop for Cancelling {
     fn drop(&mut self) {
-        self.0.now.lock().cancels -= 1;
-        self.0.dealt_with.notify_waiters();
+        let mut now = self.running.now.lock();
+        now.cancels -= 1;
+        now.is_unsettled |= !self.has_acted;
+        drop(now);
+        self.running.dealt_with.notify_waiters();
     }
 }
 
@@ -108,19 +122,22 @@ impl Running {
     pub fn end(&self) -> bool {
         let mut now = self.now.lock();
         let query = now.query.take();
-        let spared = now.cancels == 0;
+        let spared = now.cancels == 0 && !now.is_unsettled;
         drop(now);
         drop(query);
         spared
     }
 
-    /// No cancel is under way.
-    pub async fn spared(&self) {
+    /// No cancel is under way. `false`: one may reach the connection yet, which can serve nobody else.
+    pub async fn spared(&self) -> bool {
         loop {
             let mut told = pin!(self.dealt_with.notified());
             told.as_mut().enable();
-            if self.now.lock().cancels == 0 {
-                return;
+            {
+                let mut now = self.now.lock();
+                if now.cancels == 0 {
+                    return !std::mem::take(&mut now.is_unsettled);
+                }
             }
             told.await;
         }
@@ -135,8 +152,8 @@ impl Running {
         }
     }
 
-    /// Cancels what runs or waits, if anything does.
-    pub async fn cancel(&self, upstream: &Upstream) {
+    /// Cancels what runs or waits, if anything does. It goes on though nobody waits for that any longer.
+    pub async fn cancel(self: &Arc<Self>, upstream: &Arc<Upstream>) {
         let (query, waiting) = {
             let mut now = self.now.lock();
             now.cancels += usize::from(now.query.is_some());
@@ -148,9 +165,19 @@ impl Running {
             let _ = waiting.send(());
         }
         let Some((server, key)) = query else { return };
-        let _cancelling = Cancelling(self);
-        if let Err(error) = upstream.cancel(&server, &key).await {
-            tracing::warn!(server = server.name(), %error, "a cancel request could not be forwarded");
+        let cancelling = Cancelling { running: Arc::clone(self), has_acted: false };
+        let upstream = Arc::clone(upstream);
+        let forwarding = tokio::spawn(async move {
+            match upstream.cancel(&server, &key).await {
+                Ok(()) => cancelling.acted(),
+                Err(error) => {
+                    drop(cancelling);
+                    tracing::warn!(server = server.name(), %error, "a cancel request could not be forwarded");
+                }
+            }
+        });
+        if let Err(error) = forwarding.await {
+            tracing::warn!(%error, "forwarding a cancel request ended");
         }
     }
 }
@@ -205,7 +232,7 @@ impl Registry {
 
     /// Forwards a CancelRequest to the server whose query it means; one that means nothing is ignored, as
     /// PostgreSQL ignores it.
-    pub async fn cancel(&self, upstream: &Upstream, process: u32, secret: &[u8]) {
+    pub async fn cancel(&self, upstream: &Arc<Upstream>, process: u32, secret: &[u8]) {
         let running = match self.0.lock().get(&process) {
             Some((known, running))
                 if known.len() == secret.len()

@@ -232,9 +232,15 @@ impl Session {
         (!may_be_made).then(|| unknown_statement(name))
     }
 
+    /// Whether the connection may know statements by names that nobody else does.
+    pub(super) fn may_hide_statements(&self) -> bool {
+        use PinReason::{Lasting, Opaque, SqlPrepare};
+        self.pins.iter().any(|reason| matches!(reason, SqlPrepare | Opaque | Lasting))
+    }
+
     /// Whether the connection alone may know a statement by this name.
     pub(super) fn may_be_prepared_unseen(&self, name: &[u8]) -> bool {
-        [PinReason::SqlPrepare, PinReason::Opaque].iter().any(|pin| self.pins.contains(pin))
+        self.may_hide_statements()
             && !name.is_empty()
             && !name.starts_with(b"sc_")
             && self.statements.get(name).is_none()

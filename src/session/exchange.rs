@@ -42,6 +42,8 @@ pub struct Held {
     pub mixed: bool,
     /// It has told of notifications since somebody took note of that.
     pub has_told: bool,
+    /// What has become of it is not known, or a cancel may reach it yet: nobody else is to have it.
+    pub is_unsure: bool,
     /// `carried.settings` as they were when the transaction began, if they changed since.
     pub settings_before: Option<BTreeMap<String, Arc<str>>>,
 }
@@ -101,6 +103,7 @@ impl Held {
             passing: 0,
             batch_open: false,
             mixed: false,
+            is_unsure: false,
             has_told: false,
             settings_before: None,
         }
@@ -220,6 +223,7 @@ impl Held {
     /// Whether another session may have the connection: nothing owed, nothing unread, no open transaction's settings.
     pub fn is_clean(&self) -> bool {
         !self.mixed
+            && !self.is_unsure
             && self.flow.is_done()
             && !self.flow.is_uncertain()
             && self.passing == 0

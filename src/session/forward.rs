@@ -19,6 +19,7 @@ use crate::upstream::{Measure, PassedOver, Server};
 use crate::wire::backend::{Failure, put_failure, put_ready};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// How often a batch whose answer was held back may be sent: to a replica, to the primary instead, there without questions of our own, and
 /// with its statements prepared anew.
@@ -118,6 +119,9 @@ impl Session {
             }
             let Some(way) = self.hold(errand.tied, end).await? else { return Ok(()) };
             let side = way.side;
+            if errand.survey.names_last_of_sequence() {
+                self.shared.common.asks_sequences.store(true, Ordering::Release);
+            }
             errand.survey.others_sequence = errand.survey.asks_sequence().filter(|_| self.counts_for_another());
             if side == Side::Replica
                 && self.held.as_ref().is_some_and(|held| held.lease.server.measure() == Measure::Time)
@@ -289,6 +293,18 @@ impl Session {
             composer.begin(begin, *failed);
             self.deferred = None;
         }
+        let is_others = ![0, self.registration.process].contains(&composer.carried.drawer);
+        if is_others
+            && survey.may_draw()
+            && self.shared.common.asks_sequences.load(Ordering::Acquire)
+            && !mid_batch
+            && self.status != b'E'
+            && end != UnitEnd::Call
+        {
+            // What it gave others is not to be taken for what it gives this session.
+            composer.query_own("DISCARD SEQUENCES", Probe::Effect);
+            composer.carried.drawer = 0;
+        }
         if self.unseen && self.status == b'T' && survey.sets_modes() {
             // PostgreSQL permits it only before the first query (`check_transaction_isolation` in variable.c).
             composer.query_own("SELECT 1", Probe::Effect);
@@ -322,8 +338,8 @@ impl Session {
             let (running, upstream) = (Arc::clone(&self.registration.running), Arc::clone(&self.shared.upstream));
             Box::pin(async move { running.cancel(&upstream).await }).await;
         }
-        if !self.registration.running.end() {
-            Box::pin(self.registration.running.spared()).await;
+        if !self.registration.running.end() && !Box::pin(self.registration.running.spared()).await {
+            held.is_unsure = true;
         }
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
         // So it does, from 18 on, behind a simple query in it (`XACT_FLAGS_PIPELINING` in postgres.c): only its Sync commits.

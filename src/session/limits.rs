@@ -90,8 +90,8 @@ impl Session {
                 }
             }
         };
-        if !running.end() {
-            running.spared().await;
+        if !running.end() && !running.spared().await {
+            self.held.iter_mut().for_each(|held| held.is_unsure = true);
         }
         match asked {
             Some(asked) => asked,

@@ -132,7 +132,8 @@ impl Session {
 
     /// Whether what a session listens to can be told exactly as things stand.
     fn shares_channels(&self) -> bool {
-        let may_begin = !self.pins.contains(&PinReason::Listen) && !self.pins.contains(&PinReason::Opaque);
+        let hides = |reason: &PinReason| matches!(reason, PinReason::Listen | PinReason::Opaque | PinReason::Lasting);
+        let may_begin = !self.pins.iter().any(hides);
         self.shared.config.pool == PoolMode::Transaction
             // Texts come in one encoding.
             && self.settings.encoding() == Encoding::Utf8

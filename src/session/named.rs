@@ -9,12 +9,13 @@ use super::portal::Prepared;
 use super::round::Round;
 use super::settings::Settings;
 use super::shape::reshaped;
-use super::survey::{Need, Survey};
+use super::survey::{Need, Survey, names_last_of_sequence};
 use super::{End, Session};
 use crate::route::plan::{Effect, Kind, PinReason, Plan, SettingChange};
 use crate::upstream::Made;
 use crate::wire::backend::{failure_frame, shape};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -69,6 +70,15 @@ impl ByName {
     }
 }
 
+/// What executing a statement amounts to that SQL knows by its name.
+struct Runs {
+    /// It does no more than read or write rows.
+    rows: bool,
+    /// What pins who executes it.
+    pin: Option<PinReason>,
+    asks_sequence: bool,
+}
+
 /// What a name stands for in a session.
 enum Means {
     Made(Made),
@@ -101,8 +111,12 @@ impl Session {
             }
             Kind::Execute { name, effect } => {
                 survey.by_name.needs.push((name.clone(), Need::Itself));
-                let may_change_catalog = *effect == Effect::Anything || !self.runs_rows(name);
-                let pin = plan.pin.or_else(|| self.pin_of(name));
+                let runs = self.runs_by_name(name, survey);
+                if runs.asks_sequence {
+                    survey.by_name.asks.push(survey.runs.len());
+                }
+                let may_change_catalog = *effect == Effect::Anything || !runs.rows;
+                let pin = plan.pin.or(runs.pin);
                 return Arc::new(Plan { may_change_catalog, pin, ..Plan::clone(&plan) });
             }
             _ => {}
@@ -110,29 +124,41 @@ impl Session {
         plan
     }
 
-    /// Whether executing this does no more than read or write rows.
-    fn runs_rows(&mut self, name: &str) -> bool {
-        if let Some(made) = self.by_name.made.get(name) {
-            let text = Arc::clone(&made.text);
-            return matches!(self.plan(text.as_bytes()).kind, Kind::Prepare { effect: Effect::Rows, .. });
+    /// What executing a statement by its name amounts to.
+    fn runs_by_name(&mut self, name: &str, survey: &Survey) -> Runs {
+        // What the unit itself makes, as far as it is read: an earlier one of this name is gone by then.
+        let own = survey.by_name.makes.iter().rev().map(|(_, text)| Arc::clone(text));
+        let earlier = self.by_name.made.get(name).map(|made| Arc::clone(&made.text));
+        for text in own.chain(earlier).collect::<SmallVec<[_; 2]>>() {
+            if let Kind::Prepare { name: made, effect, pin } = &self.plan(text.as_bytes()).kind
+                && made == name
+            {
+                let (rows, asks_sequence) = (*effect == Effect::Rows, names_last_of_sequence(&text));
+                return Runs { rows, pin: *pin, asks_sequence };
+            }
         }
-        let Some(parsed) = self.statements.get(name.as_bytes()).cloned() else { return false };
-        let plan = self.plan_of(&parsed);
-        matches!(plan.kind, Kind::Read | Kind::Write) && plan.pin.is_none() && !plan.may_change_catalog
+        if let Some(parsed) = self.statements.get(name.as_bytes()).cloned() {
+            let plan = self.plan_of(&parsed);
+            let is_rows = matches!(plan.kind, Kind::Read | Kind::Write);
+            let pin = plan.pin.or((!is_rows).then_some(PinReason::Opaque));
+            let rows = is_rows && plan.pin.is_none() && !plan.may_change_catalog;
+            return Runs { rows, pin, asks_sequence: names_last_of_sequence(&plan.identity) };
+        }
+        // One that was made without being kept in mind.
+        let is_hidden = self.made(name.as_bytes()) || self.pins.contains(&PinReason::SqlPrepare);
+        Runs { rows: false, pin: is_hidden.then_some(PinReason::Opaque), asks_sequence: false }
     }
 
-    /// What keeps the connection of who executes this.
-    fn pin_of(&mut self, name: &str) -> Option<PinReason> {
-        if let Some(made) = self.by_name.made.get(name) {
-            let text = Arc::clone(&made.text);
-            return match &self.plan(text.as_bytes()).kind {
-                Kind::Prepare { pin, .. } => *pin,
-                _ => Some(PinReason::Opaque),
-            };
-        }
-        let parsed = self.statements.get(name.as_bytes()).cloned()?;
-        let plan = self.plan_of(&parsed);
-        plan.pin.or((!matches!(plan.kind, Kind::Read | Kind::Write)).then_some(PinReason::Opaque))
+    /// What running a statement of SQL's by the protocol amounts to; `None` if there is none of this name.
+    pub(super) fn made_plan(&mut self, name: &[u8], survey: &Survey) -> Option<Arc<Plan>> {
+        let text = str::from_utf8(name).ok()?;
+        let mut own = survey.by_name.makes.iter().map(|(_, text)| Arc::clone(text)).collect::<SmallVec<[_; 2]>>();
+        own.retain(|making| matches!(&self.plan(making.as_bytes()).kind, Kind::Prepare { name, .. } if name == text));
+        let making = own.pop().or_else(|| self.by_name.get(name).map(|made| Arc::clone(&made.text)))?;
+        let Runs { rows, pin, .. } = self.runs_by_name(text, survey);
+        let kind = if rows { Kind::Write } else { Kind::Unproven };
+        let making = self.plan(making.as_bytes());
+        Some(Arc::new(Plan { kind, pin, may_change_catalog: !rows, ..Plan::clone(&making) }))
     }
 
     /// A message of the protocol names a statement, which SQL may have made.

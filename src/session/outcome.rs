@@ -185,7 +185,8 @@ impl Session {
         }
         let Some(held) = &mut self.held else { return };
         let own = self.registration.process;
-        if survey.may_draw() && !round.failed {
+        let is_ours = [0, own].contains(&held.lease.carried.drawer);
+        if survey.may_draw() && !round.failed && is_ours {
             held.lease.carried.drawer = own;
             self.drew_on = held.lease.key.process;
         } else if held.lease.carried.drawer != own {

@@ -3,7 +3,7 @@
 
 use super::Session;
 use super::request::Request;
-use crate::route::plan::{ExplainForm, Kind, PinReason, Plan, SettingChange};
+use crate::route::plan::{ExplainForm, Kind, Plan, SettingChange};
 use crate::types::{Level, Lsn};
 use crate::wire::backend::{
     BIND_COMPLETE, CLOSE_COMPLETE, Failure, PARSE_COMPLETE, put_column, put_complete, put_frame, put_value,
@@ -224,7 +224,7 @@ impl Session {
             {
                 (None, "DEALLOCATE")
             }
-            Kind::Deallocate { name: None } if !self.pins.contains(&PinReason::SqlPrepare) => (None, "DEALLOCATE ALL"),
+            Kind::Deallocate { name: None } if !self.may_hide_statements() => (None, "DEALLOCATE ALL"),
             _ => return false,
         };
         self.put_local(request, column, tag);

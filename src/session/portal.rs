@@ -89,12 +89,10 @@ impl Told {
 pub struct Statements {
     named: HashMap<Box<[u8]>, Arc<Prepared>, RandomState>,
     unnamed: Option<Arc<Prepared>>,
-    /// Only while a transaction is open: portals end with it.
-    portals: HashMap<Box<[u8]>, Arc<Prepared>, RandomState>,
+    /// Only while a transaction is open: portals end with it. Each with whether the batch under way opens it, as far as that does not fail.
+    portals: HashMap<Box<[u8]>, (Arc<Prepared>, bool), RandomState>,
     /// The unnamed one, which nearly every batch opens.
     unnamed_portal: Option<Arc<Prepared>>,
-    /// Those of them that the batch under way opens, as far as it does not fail.
-    opening: Vec<Box<[u8]>>,
 }
 
 impl Statements {
@@ -135,24 +133,25 @@ impl Statements {
     }
 
     pub fn portal(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
-        if name.is_empty() { self.unnamed_portal.as_ref() } else { self.portals.get(name) }
+        if name.is_empty() {
+            self.unnamed_portal.as_ref()
+        } else {
+            self.portals.get(name).map(|(statement, _)| statement)
+        }
     }
 
     pub fn open_portal(&mut self, name: &[u8], statement: Arc<Prepared>) {
         if name.is_empty() {
             self.unnamed_portal = Some(statement);
         } else {
-            self.opening.push(name.into());
-            self.portals.insert(name.into(), statement);
+            self.portals.insert(name.into(), (statement, true));
         }
     }
 
     /// What has been sent is answered. If it failed, which of its portals it has opened is not known, nor which earlier ones of these names are
     /// still there.
     pub fn opened(&mut self, failed: bool) {
-        for name in self.opening.drain(..).filter(|_| failed) {
-            self.portals.remove(&name);
-        }
+        self.portals.retain(|_, (_, is_opening)| !(std::mem::take(is_opening) && failed));
     }
 
     pub fn close_portal(&mut self, name: &[u8]) {

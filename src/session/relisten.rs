@@ -107,7 +107,7 @@ fn concerns_channels(plan: &Plan, has_pending: bool) -> bool {
         kind if kind.is_control() => false,
         // It may end the transaction, in either way.
         _ if has_pending && plan.cache == Err(Refusal::SeveralStatements) => true,
-        _ if matches!(plan.pin, Some(PinReason::Opaque | PinReason::Listen)) => true,
+        _ if matches!(plan.pin, Some(PinReason::Opaque | PinReason::Lasting | PinReason::Listen)) => true,
         Kind::Read | Kind::Write | Kind::Copy => mentions("pg_listening_channels"),
         _ => mentions("listen"),
     }

@@ -8,7 +8,7 @@ use super::round::{Left, Round};
 use super::{End, Session};
 use crate::cache::{Filled, Permit, StoreRefusal, TimedPermit, TimedReply};
 use crate::catalog::Writes;
-use crate::coherence::{Evidence, FillRefusal};
+use crate::coherence::{CatalogNeed, Evidence, FillRefusal};
 use crate::config::PoolMode;
 use crate::route::plan::{PinReason, Plan};
 use crate::types::Moment;
@@ -152,6 +152,11 @@ impl Session {
                 Ok(true)
             }
             // The session's own settings changed in the same transaction: it cannot be told what else did, and what a trigger did is the session's.
+            // Nothing is served until it has gone, and then the connection goes too.
+            _ if self.pins.contains(&PinReason::TemporaryObject) && !self.shared.catalog.load().writes.may_move() => {
+                self.held.iter_mut().for_each(|held| held.is_unsure = true);
+                Ok(true)
+            }
             _ if self.keeps_connection() || self.shared.catalog.load().writes.may_move() => {
                 self.pin(PinReason::Opaque);
                 Ok(true)
@@ -207,6 +212,8 @@ impl Session {
     pub(super) fn look(&self, may_leave_anything: bool) -> Look {
         match may_leave_anything {
             _ if self.shared.catalog.load().writes.may_move() => Look::Whole,
+            // A trigger may be new.
+            _ if self.touched_catalog || self.shared.coherence.catalog_need() == CatalogNeed::Now => Look::Whole,
             true => Look::Locks,
             false => Look::Settings,
         }

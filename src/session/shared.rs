@@ -22,7 +22,7 @@ use crate::upstream::Upstream;
 use crate::wire::tls::Acceptor;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
@@ -81,6 +81,8 @@ pub struct Common {
     pub(super) verifiers: Verifiers,
     pub(super) secrets: Secrets,
     pub(super) throttle: Throttle,
+    /// Somebody has asked what a sequence gave last: from then on connections forget what they gave others.
+    pub(super) asks_sequences: AtomicBool,
 }
 
 impl Common {

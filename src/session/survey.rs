@@ -64,6 +64,8 @@ pub struct Survey {
 pub struct ByNames {
     /// The texts of its executions that are a PREPARE, by their number.
     pub makes: Vec<(usize, Arc<str>)>,
+    /// Its executions of statements that ask what a sequence gave last, by their number.
+    pub asks: Vec<usize>,
     /// Names that it takes for those of statements, whether SQL's or the protocol's, and needs on the connection.
     pub needs: Vec<(String, Need)>,
     /// Those of them that the connection cannot be given, with the error that tells why.
@@ -134,11 +136,21 @@ impl Survey {
     pub fn asks_sequence(&self) -> Option<usize> {
         let asks =
             |plan: &Arc<Plan>| matches!(plan.pin, Some(PinReason::Opaque | PinReason::Lasting)) && asks_sequence(plan);
-        let first = self.runs.iter().position(|plan| plan.as_ref().is_some_and(asks))?;
+        let by_name = self.by_name.asks.first().copied();
+        let first = self.runs.iter().position(|plan| plan.as_ref().is_some_and(asks));
+        let first = first.into_iter().chain(by_name).min()?;
         let reads = |plan: &Option<Arc<Plan>>| {
             plan.as_ref().is_some_and(|plan| plan.kind == Kind::Read || plan.kind.is_control())
         };
         self.runs[..first].iter().all(reads).then_some(first)
+    }
+
+    /// Whether a text in it asks what a sequence gave last, be it after the unit's own draws.
+    pub fn names_last_of_sequence(&self) -> bool {
+        let names = |plan: &Arc<Plan>| {
+            matches!(plan.pin, Some(PinReason::Opaque | PinReason::Lasting)) && names_last_of_sequence(&plan.identity)
+        };
+        !self.by_name.asks.is_empty() || self.runs.iter().flatten().any(names)
     }
 
     /// Whether it sets the modes of the transaction that it is in, or may.
@@ -164,12 +176,18 @@ impl Survey {
     }
 }
 
+/// Whether a text names a function that says what a sequence gave last.
+pub(super) fn names_last_of_sequence(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["lastval", "currval"].iter().any(|word| text.contains(word))
+}
+
 /// Whether a text asks what a sequence gave last, and not behind what has it give something.
 fn asks_sequence(plan: &Plan) -> bool {
     let text = plan.identity.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let is_own = has(&["nextval", "setval"]) || (plan.cache == Err(Refusal::SeveralStatements) && has(&["insert"]));
-    has(&["lastval", "currval"]) && !is_own
+    names_last_of_sequence(&text) && !is_own
 }
 
 /// What another session was given is not told: PostgreSQL would say the same of a session that has asked for nothing yet.
@@ -189,14 +207,6 @@ fn changes(calls: &[SetConfig], bind: &Bind<'_>, statement: &Prepared) -> Option
     let values = bind.values().map(|(_, value)| value.map(std::str::from_utf8).transpose());
     let values: Vec<Option<&str>> = values.collect::<Result<_, _>>().ok()?;
     calls.iter().map(|call| call.change(&values)).collect()
-}
-
-/// What runs behind a change of the path in its own batch was judged by names that may mean something else there.
-fn by_other_names(plan: Arc<Plan>) -> Arc<Plan> {
-    match plan.kind {
-        Kind::Read | Kind::Write => Arc::new(Plan { kind: Kind::Unproven, ..Plan::clone(&plan) }),
-        _ => plan,
-    }
 }
 
 impl Session {
@@ -220,6 +230,8 @@ impl Session {
     fn survey_messages(&mut self, unit: &Bytes, survey: &mut Survey, mut known: Understood) -> Result<(), Malformed> {
         let mut portals: Latest<&[u8], Arc<Prepared>> = Latest::default();
         let mut bound: Latest<&[u8], Option<Vec<SettingChange>>> = Latest::default();
+        // Of statements that SQL's PREPARE made.
+        let mut made: Latest<&[u8], Arc<Plan>> = Latest::default();
         let mut described: Latest<*const Prepared, ()> = Latest::default();
         // Something in the unit may have changed how the texts behind it are read.
         let mut moved = false;
@@ -259,6 +271,10 @@ impl Session {
                         }
                         survey.touches.push(plan);
                         portals.put(bind.portal, statement);
+                        made.take(bind.portal);
+                    } else if let Some(plan) = self.made_plan(bind.statement, survey) {
+                        portals.take(bind.portal);
+                        made.put(bind.portal, plan);
                     }
                 }
                 b'D' | b'C' => {
@@ -308,7 +324,16 @@ impl Session {
                         let plan = self.plan_in(survey.catalog, &statement);
                         self.plan_by_name(plan, &statement.sql, survey)
                     });
-                    let plan = plan.map(|plan| if moved { by_other_names(plan) } else { plan });
+                    let plan = match made.get(name).filter(|_| plan.is_none()) {
+                        Some(made) => {
+                            if names_last_of_sequence(&made.identity) {
+                                survey.by_name.asks.push(survey.runs.len());
+                            }
+                            Some(Arc::clone(made))
+                        }
+                        None => plan,
+                    };
+                    let plan = plan.map(|plan| if moved { self.by_other_names(plan) } else { plan });
                     let set = survey.set.last().filter(|(run, _)| *run == survey.runs.len());
                     moved |= plan.as_ref().is_none_or(|plan| self.may_reread(plan, set.map(|(_, set)| set.as_deref())));
                     if let Some(drops) = Drops::of(plan.as_deref()) {
@@ -322,6 +347,19 @@ impl Session {
             survey.sound += 1;
         }
         Ok(())
+    }
+
+    /// What runs behind a change of the path in its own batch was judged by names that may mean something else there: if one of them is also
+    /// a function of the users' that may do anything.
+    fn by_other_names(&self, plan: Arc<Plan>) -> Arc<Plan> {
+        let may_differ = || self.shared.catalog.load().has_unsteady_function(&plan.identity);
+        match plan.kind {
+            Kind::Execute { .. } => Arc::new(Plan { pin: Some(PinReason::Opaque), ..Plan::clone(&plan) }),
+            Kind::Read | Kind::Write if may_differ() => {
+                Arc::new(Plan { kind: Kind::Unproven, pin: Some(PinReason::Opaque), ..Plan::clone(&plan) })
+            }
+            _ => plan,
+        }
     }
 
     fn statement(&mut self, survey: &Survey, name: &[u8], moved: bool) -> Option<Arc<Prepared>> {

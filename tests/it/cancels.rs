@@ -1,7 +1,9 @@
 //! Cancel requests that race with the ends of queries: none may reach a query that it was not meant for.
 
 use crate::harness::cluster::Cluster;
-use crate::harness::wire::{Batch, Format, Wire, tags};
+use crate::harness::proxy::FaultProxy;
+use crate::harness::sidecache::Sidecache;
+use crate::harness::wire::{Batch, Format, Login, Wire, tags};
 use crate::harness::{PATIENCE, eventually};
 use crate::twins::Twins;
 use crate::watched::Watched;
@@ -198,4 +200,34 @@ fn r12_a_cancel_reaches_who_is_given_its_statements() {
     assert_eq!(client.value("EXECUTE p"), "0");
     other.rows("COMMIT");
     assert_eq!(other.error("EXECUTE p"), "26000");
+}
+
+/// A cancel of which nobody knows whether the server has acted on it may come yet: the connection that it is for serves no other query.
+#[test]
+fn r12_a_cancel_that_was_lost_on_its_way_costs_the_connection() {
+    let cluster = Cluster::shared();
+    let database = cluster.database("r12_lost");
+    let way = FaultProxy::to_port(cluster.primary.port);
+    let url = Login { port: way.port(), ..cluster.login("sidecache", &database) }.url();
+    let build = Sidecache::build(cluster, &database).primary(&url).no_replicas().cache("off").flag("--pool-size", "1");
+    let sidecache = build.flag("--connect-timeout", "1s").start();
+    let (mut client, mut locker) = (sidecache.connect("app"), cluster.connect("app", &database));
+    let before = client.value("SELECT pg_backend_pid()");
+    locker.rows("BEGIN; SELECT pg_advisory_xact_lock(1)");
+    client.send(&Batch::new().query("SELECT pg_advisory_xact_lock(1)")).expect("it lives");
+    let queued = format!("SELECT count(*) FROM pg_locks WHERE pid = {before} AND NOT granted");
+    eventually("the client to wait", || (cluster.primary.value(&queued) == "1").then_some(()));
+    // Takes connections and says nothing.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    way.set(|weather| weather.towards = Some(deaf.local_addr().expect("bound")));
+    client.cancel().expect("Sidecache takes cancels");
+    eventually("it to be given up", || sidecache.log().contains("could not be forwarded").then_some(()));
+    way.set(|weather| weather.towards = None);
+    locker.rows("COMMIT");
+    assert_eq!(tags(&client.read_until_ready().expect("it lives")), "TDCZ");
+    let again = eventually("another connection", || {
+        let frames = client.query("SELECT pg_backend_pid()").ok()?;
+        frames.iter().find(|frame| frame.tag == b'D').and_then(|row| row.columns()[0].clone())
+    });
+    assert_ne!(String::from_utf8_lossy(&again), before);
 }

@@ -76,6 +76,23 @@ fn r20_what_runs_within_another_statement_leaves_nothing_to_others() {
     leaves_nothing("r20_copied", "", |_| vec![within("COPY (SETS) TO STDOUT")]);
     leaves_nothing("r20_held", "", |_| vec![within("DECLARE c CURSOR WITH HOLD FOR SETS"), query("CLOSE c")]);
     leaves_nothing("r20_prepared", "", |_| vec![within("PREPARE a AS SETS"), query("EXECUTE a")]);
+    leaves_nothing("r20_prepared_batch", "", |_| {
+        let run = |batch: Batch, sql: &str| batch.parse("", sql, &[]).bind("", "", &[], Format::Text).execute("", 0);
+        let both = |ends: &str| run(run(Batch::new(), &format!("PREPARE a AS {sets}")), ends);
+        let by_protocol = both("SELECT 1").bind("", "a", &[], Format::Text).execute("", 0);
+        vec![both("EXECUTE a").sync(), query("DEALLOCATE a"), by_protocol.sync()]
+    });
+    leaves_nothing("r20_prepared_many", "", |_| {
+        let many = (0..101).map(|n| query(&format!("PREPARE a{n} AS {sets}")));
+        many.chain([query("EXECUTE a100"), query("DEALLOCATE ALL")]).collect()
+    });
+    leaves_nothing("r20_prepared_encoded", "", |_| {
+        let make = "PREPARE u (text) AS SELECT set_config('work_mem', '7MB', false), $1";
+        let mut run = Batch::new();
+        run.0.extend([b'Q', 0, 0, 0, 4 + 15]);
+        run.0.extend(b"EXECUTE u('\xe9')\0");
+        vec![query("SET client_encoding = 'LATIN1'"), query(make), run]
+    });
     leaves_nothing("r20_prepared_lock", "", |_| {
         vec![query("PREPARE a AS SELECT pg_advisory_lock(77)"), query("SELECT 1"), query("EXECUTE a")]
     });
@@ -226,6 +243,37 @@ fn r20_what_a_sequence_gave_another_is_not_told() {
         assert_eq!(one.value(ask), own, "{ask}");
         one = twins.through();
     }
+    // A row of another table, of which a sequence knows nothing, does not make the connection one's own.
+    one.rows("CREATE TABLE plain (v int)");
+    for who in [true, false] {
+        one = twins.through();
+        one.value(insert);
+        other.value(insert);
+        match who {
+            true => one.rows("INSERT INTO plain VALUES (1)"),
+            false => other.rows("INSERT INTO plain VALUES (1)"),
+        };
+        assert_eq!(one.error("SELECT currval('t_id_seq')"), "55000");
+        let text = one.query("INSERT INTO plain VALUES (2); SELECT currval('t_id_seq')").expect("an answer");
+        assert_eq!(tags(&text), "CTEZ");
+    }
+    // Whoever executes it by its name.
+    for (make, run) in [
+        (query("PREPARE cur AS SELECT currval('t_id_seq')"), query("EXECUTE cur")),
+        (Batch::new().parse("cur", "SELECT currval('t_id_seq')", &[]).sync(), query("EXECUTE cur")),
+        (
+            query("PREPARE cur AS SELECT currval('t_id_seq')"),
+            Batch::new().bind("", "cur", &[], Format::Text).execute("", 0).sync(),
+        ),
+    ] {
+        one = twins.through();
+        one.run(&make).expect("an answer");
+        one.value(insert);
+        other.value(insert);
+        let frames = one.run(&run).expect("an answer");
+        assert!(tags(&frames).contains('E'), "another's: {frames:?}");
+    }
+    one = twins.through();
     one.rows("BEGIN");
     let own = one.value(insert);
     assert_eq!(one.value("SELECT lastval()"), own, "in its transaction");

@@ -328,6 +328,7 @@ impl Command<'_> {
     fn prepare(&self) -> Draft {
         let pin = self.calls().pin;
         let Some((name, at)) = named::prepared(self.lexed) else {
+            let pin = both(pin, self.mentions("pg_settings").then_some(PinReason::Opaque));
             return unproven().pinned(PinReason::SqlPrepare).also(pin);
         };
         let inner = self.inner(at);

@@ -437,10 +437,10 @@ impl Draft {
             | Kind::SetConfig(_)
             | Kind::Settings { .. }
             | Kind::Deallocate { .. }
+            | Kind::Execute { .. }
             | Kind::Prepare { .. } => Draft { kind: Kind::Unproven, ..draft }.pinned(PinReason::Opaque),
             Kind::Read
             | Kind::Show(_)
-            | Kind::Execute { .. }
             | Kind::Explain { .. }
             | Kind::Listen(_)
             | Kind::Unlisten { channel: Some(_) } => Draft { kind: Kind::Unproven, ..draft },
