@@ -71,8 +71,8 @@ impl Session {
             }
         }
         let may_have_left = std::mem::take(&mut self.may_have_left);
-        let look = self.look(may_have_left);
-        let is_known = !wrote || !self.checks_state() || Box::pin(self.check_state(state, look)).await?;
+        let is_known =
+            !wrote || !self.checks_state() || Box::pin(self.check_state(state, self.look(may_have_left))).await?;
         if std::mem::take(&mut self.may_be_free) && self.shared.config.pool == PoolMode::Transaction {
             Box::pin(self.prove_pins()).await?;
         }
