@@ -627,6 +627,7 @@ fn c19_a_truncated_refreshed_indexed_or_new_table_costs_the_entries_of_no_other(
         }
         let (mut reader, mut beside) = (watched.client(), watched.beside());
         let loads = || watched.sidecache.count("/catalog/loads");
+        let deaths = || watched.sidecache.count("/cache/died");
         // Nothing is stored any more, and the catalog was found again since.
         let sure = |reader: &mut Wire, beside: &mut Wire, read: &str| {
             watched.hear();
@@ -665,7 +666,7 @@ fn c19_a_truncated_refreshed_indexed_or_new_table_costs_the_entries_of_no_other(
             ("CREATE FUNCTION f() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'", "SELECT x FROM kept", false),
         ] {
             sure(&mut reader, &mut beside, read);
-            let (stored, loaded) = (watched.stored(), loads());
+            let (died, loaded) = (deaths(), loads());
             for statement in change.split("; ") {
                 beside.rows(statement);
             }
@@ -673,7 +674,8 @@ fn c19_a_truncated_refreshed_indexed_or_new_table_costs_the_entries_of_no_other(
             watched.hear();
             let right = text(&watched.beside().rows(read));
             assert_eq!(watched.warm(&mut reader, read), right, "{change}");
-            assert_eq!(watched.stored() == stored, stands, "{change}, then {read}; triggers: {triggers}");
+            // What is stored anew may also be so because a busy machine hears late.
+            assert_eq!(deaths() == died, stands, "{change}, then {read}; triggers: {triggers}");
         }
     }
 }
