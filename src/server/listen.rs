@@ -47,7 +47,19 @@ pub struct CannotListen {
 #[derive(Debug)]
 pub enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, #[expect(dead_code, reason = "held for what its drop does")] SocketFile),
+    Unix(UnixListener, SocketFile),
+}
+
+impl Listener {
+    /// Puts a Unix socket that was bound beside its path in the place of another process's, which from here on gets no new client. For
+    /// when nothing can fail any more.
+    ///
+    /// # Errors
+    /// The path cannot be replaced.
+    pub fn take_place(&mut self) -> Result<(), CannotListen> {
+        let Listener::Unix(_, file) = self else { return Ok(()) };
+        file.take_place().map_err(|cause| CannotListen { place: file.path.display().to_string(), key: "listen", cause })
+    }
 }
 
 /// Removes the socket's file when it is no longer listened on.
@@ -56,11 +68,23 @@ pub struct SocketFile {
     path: PathBuf,
     /// Device and number of the file that was made: another process may have put its own in the place.
     identity: Option<(u64, u64)>,
+    /// Where it is to be in the end.
+    place: Option<PathBuf>,
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> Self {
-        SocketFile { path: path.to_owned(), identity: identity(path) }
+    fn of(path: PathBuf, place: Option<PathBuf>) -> Self {
+        SocketFile { identity: identity(&path), path, place }
+    }
+
+    fn take_place(&mut self) -> io::Result<()> {
+        if let Some(place) = &self.place {
+            // In one step, so that no client finds none.
+            std::fs::rename(&self.path, place)?;
+            self.path.clone_from(place);
+            self.place = None;
+        }
+        Ok(())
     }
 }
 
@@ -94,14 +118,15 @@ pub struct Arrival {
     pub seat: Option<Seat>,
 }
 
-/// Binds one configured address.
+/// Binds one configured address. Where another process may be listening on the same Unix socket, beside its path:
+/// [`Listener::take_place`] is the rest.
 ///
 /// # Errors
 /// The address is taken, not this machine's, or not permitted.
 pub fn bind(listen: &Listen, sharing: Sharing) -> Result<Listener, CannotListen> {
     let bound = match listen {
         Listen::Tcp(address) => bind_tcp(*address, sharing).map(Listener::Tcp),
-        Listen::Unix(path) => bind_unix(path, sharing).map(|listener| Listener::Unix(listener, SocketFile::of(path))),
+        Listen::Unix(path) => bind_unix(path, sharing).map(|(listener, file)| Listener::Unix(listener, file)),
     };
     bound.map_err(|cause| CannotListen { place: listen.to_string(), key: "listen", cause })
 }
@@ -126,25 +151,25 @@ fn bind_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn bind_unix(path: &Path, sharing: Sharing) -> io::Result<UnixListener> {
-    if sharing == Sharing::Shared {
-        // Put in the place of another's in one step, so that no client finds none.
-        let mut own = path.as_os_str().to_owned();
-        own.push(format!(".{}", std::process::id()));
-        let own = PathBuf::from(own);
-        let listener = bind_anew(&own)?;
-        std::fs::rename(&own, path)?;
-        return Ok(listener);
-    }
-    let stale = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+fn bind_unix(path: &Path, sharing: Sharing) -> io::Result<(UnixListener, SocketFile)> {
+    let (path, place) = match sharing {
+        Sharing::Alone => (path.to_owned(), None),
+        Sharing::Shared => {
+            let mut beside = path.as_os_str().to_owned();
+            beside.push(format!(".{}", std::process::id()));
+            (PathBuf::from(beside), Some(path.to_owned()))
+        }
+    };
+    let stale = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_socket());
     if stale {
         // Left by a process that was killed, if nobody answers.
-        match std::os::unix::net::UnixStream::connect(path) {
-            Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+        match std::os::unix::net::UnixStream::connect(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(&path)?,
             _ => return Err(io::ErrorKind::AddrInUse.into()),
         }
     }
-    bind_anew(path)
+    let listener = bind_anew(&path)?;
+    Ok((listener, SocketFile::of(path, place)))
 }
 
 fn bind_anew(path: &Path) -> io::Result<UnixListener> {

@@ -84,9 +84,12 @@ pub async fn serve(start: Start) -> Result<(), ServeError> {
         );
     }
     let sharing = if config.reuse_port { Sharing::Shared } else { Sharing::Alone };
-    let listeners = config.listen.iter().map(|listen| listen::bind(listen, sharing)).collect::<Result<Vec<_>, _>>()?;
+    let mut listeners =
+        config.listen.iter().map(|listen| listen::bind(listen, sharing)).collect::<Result<Vec<_>, _>>()?;
     let http = config.http.map(|address| listen::bind_http(address, sharing)).transpose()?;
     let instance = Arc::new(Instance::start(start)?);
+    // Last, so that a process which cannot serve takes no client from one that does.
+    listeners.iter_mut().try_for_each(Listener::take_place)?;
     let listening = CancellationToken::new();
     let sessions = TaskTracker::new();
     let accepting = instance.listen(listeners, sharing, &sessions, &listening);

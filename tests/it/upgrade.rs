@@ -167,3 +167,40 @@ fn a_unix_socket_is_taken_over_in_place() {
     new.stop();
     assert!(!socket.exists());
 }
+
+/// Who fails at the start has taken nobody's place: neither before it could serve, nor for a listener that comes after the socket.
+#[test]
+fn a_new_process_that_cannot_serve_leaves_the_unix_socket_to_the_old_one() {
+    let cluster = Cluster::shared();
+    let scratch = Scratch::new();
+    let socket = scratch.path().join(".s.PGSQL.6432");
+    let build = || {
+        let listen = socket.to_str().expect("a path of ours");
+        let build = Sidecache::build(cluster, "shop").no_replicas().cache("off").flag("--listen", listen);
+        build.flag("--reuse-port", "true")
+    };
+    let ask = || {
+        let mut psql = cluster.program("psql");
+        psql.arg(format!("host={} port=6432 dbname=shop user=app password=app", scratch.path().display()));
+        psql.env("HOME", "/nonexistent").args(["-XAtc", "SELECT 40 + 2"]).status().expect("psql starts").success()
+    };
+    let files = || std::fs::read_dir(scratch.path()).expect("a directory of ours").count();
+    let old = build().start();
+    assert!(ask());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = taken.local_addr().expect("it is bound").to_string();
+    let absent = scratch.path().join("absent.pem");
+    let absent = absent.to_str().expect("a path of ours");
+    for (failing, why) in [
+        (build().flag("--listen", &taken), taken.as_str()),
+        (build().flag("--tls-certificate", absent).flag("--tls-key", absent), "absent.pem"),
+    ] {
+        let mut failing = failing.spawn();
+        assert_ne!(failing.wait().code(), Some(0));
+        assert!(failing.log().contains(why), "{}", failing.log());
+        assert!(ask(), "the old one is found after {why}");
+        assert_eq!(files(), 1, "nothing is left behind after {why}");
+    }
+    old.stop();
+    assert_eq!(files(), 0);
+}
