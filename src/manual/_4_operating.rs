@@ -43,7 +43,7 @@
 //!
 //! Every server is asked who it is, replicas every 100 ms. A replica that says it takes writes, in the same cluster and on a later timeline,
 //! is the primary from then on; nothing goes to the old one again, alive, back or restarted, until it follows the new one. Sessions that
-//! hold a transaction on it are told 57P01. At the start the same holds of a later timeline that was heard before the configured primary was;
+//! hold a transaction on it are told 57P01, and so are replication connections to it (those that are in the middle of a message just end). At the start the same holds of a later timeline that was heard before the configured primary was;
 //! if that one says nothing for 2 s, who takes writes on the latest timeline of one cluster leads. A primary that is heard at the start, or again after a
 //! restart, while a replica of its cluster is on a later timeline is an old one: nobody leads, sessions are refused (08006) and `/readyz` says why, until
 //! one that takes writes on that timeline is heard, or the replica follows the old one or has been gone for 10 s. Each new connection to the primary is asked

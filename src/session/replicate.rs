@@ -1,11 +1,12 @@
 //! Replication connections (`replication=database` or `true` at the start): the client gets a connection of its own to the
-//! primary, and bytes go both ways as they come. Knows nothing of what they say: what such a client writes is heard as
-//! everybody's writes are.
+//! primary, and bytes go both ways as they come. Knows nothing of what they say but where the server's messages end: what such a client
+//! writes is heard as everybody's writes are.
 
 use super::cancel::Who;
 use super::client::Client;
+use super::hold::succeeded;
 use super::startup::{Seed, no_connection, put_key, secret_length};
-use super::{End, Shared, shutting_down};
+use super::{End, Shared, say_goodbye, shutting_down};
 use crate::wire::backend::{Failure, put_frame, put_parameter, put_ready};
 use crate::wire::startup::Startup;
 use std::io;
@@ -59,7 +60,8 @@ pub fn is_asked(startup: &Startup) -> bool {
     asked(startup) != Ok(Asked::Nothing)
 }
 
-/// Serves the client until either side ends, or the process does: where a message ends is not known, so nobody is told.
+/// Serves the client until either side ends, or the process does, of which nobody is told; or another server becomes the primary, of
+/// which the client is told where no message has begun.
 pub async fn run(client: &mut Client, shared: &Arc<Shared>, seed: Seed) -> Result<(), End> {
     let asked = asked(&seed.startup)?;
     let named = |name: &str| matches!(name, "user" | "database");
@@ -69,14 +71,14 @@ pub async fn run(client: &mut Client, shared: &Arc<Shared>, seed: Seed) -> Resul
         opened = shared.upstream.own_connection(&seed.account, &seed.database, &parameters) => opened,
         () = shared.stop.cancelled() => return Err(shutting_down()),
     };
-    let (server, mut opened) = match opened {
+    let (reign, mut opened) = match opened {
         Ok(opened) => opened,
         Err(error) => return Err(no_connection(client, error).await),
     };
     let who = Who::new(&seed.account.user, seed.database.as_str().into(), &client.stream);
     let registration = shared.common.cancels.register(secret_length(&seed.startup), who);
     // The connection is this client's alone: a cancel may come at any time.
-    registration.running.begin(&server, &opened.key);
+    registration.running.begin(reign.server(), &opened.key);
     let out = &mut client.output;
     put_frame(out, b'R', &0u32.to_be_bytes());
     for (name, value) in &opened.parameters {
@@ -85,6 +87,8 @@ pub async fn run(client: &mut Client, shared: &Arc<Shared>, seed: Seed) -> Resul
     put_key(out, &registration);
     put_ready(out, b'I');
     out.extend_from_slice(&opened.input);
+    let mut told = Told::default();
+    told.passed(&opened.input);
     client.flush().await?;
     opened.stream.write_all(&client.input).await?;
     opened.stream.flush().await?;
@@ -92,20 +96,37 @@ pub async fn run(client: &mut Client, shared: &Arc<Shared>, seed: Seed) -> Resul
     let (mut from_server, mut to_server) = split(&mut opened.stream);
     let asking = async {
         // What breaks on this way ends the other: the server closes when it is told no more.
-        let _ = pump(&mut from_client, &mut to_server, || {}).await;
+        let _ = pump(&mut from_client, &mut to_server, |_| {}).await;
         let _ = to_server.shutdown().await;
         std::future::pending::<()>().await;
     };
     // SQL may have written: who hears of it must not be given what the clock kept from before.
-    let hears = || {
-        if asked == Asked::Database {
-            shared.wrote()
+    let hears = |step: Step| match step {
+        Step::Begun => {
+            told.is_under_way = true;
+            if asked == Asked::Database {
+                shared.wrote();
+            }
         }
+        Step::Done(piece) => told.passed(piece),
     };
     let relayed = tokio::select! {
-        relayed = pump(&mut from_server, &mut to_client, hears) => relayed,
+        // First, so that nothing that an old primary says by then is taken for the primary's word.
+        biased;
+        () = reign.over() => None,
+        () = shared.stop.cancelled() => Some(Ok(())),
+        relayed = pump(&mut from_server, &mut to_client, hears) => Some(relayed),
         () = asking => unreachable!("it waits for the other way"),
-        () = shared.stop.cancelled() => Ok(()),
+    };
+    let Some(relayed) = relayed else {
+        // The server is left first: a client that does not read may keep us from the rest.
+        drop(opened);
+        // In the middle of a message a client would take it for the rest.
+        if told.is_whole() {
+            say_goodbye(client, &succeeded()).await;
+            let _ = client.stream.shutdown().await;
+        }
+        return Ok(());
     };
     if let Err(error) = relayed {
         tracing::debug!(%error, "a replication connection broke");
@@ -115,11 +136,57 @@ pub async fn run(client: &mut Client, shared: &Arc<Shared>, seed: Seed) -> Resul
     Ok(())
 }
 
+/// What comes of a piece.
+enum Step<'a> {
+    /// It is about to be written, and may be in part.
+    Begun,
+    /// It is written.
+    Done(&'a [u8]),
+}
+
+/// Where the client is in the server's messages.
+#[derive(Debug, Default)]
+struct Told {
+    /// A piece is being written: how far is not known.
+    is_under_way: bool,
+    /// What is there of a tag and a length.
+    header: Vec<u8>,
+    /// Bytes that the message has yet to come to.
+    left: usize,
+}
+
+impl Told {
+    fn passed(&mut self, mut piece: &[u8]) {
+        self.is_under_way = false;
+        while let Some((&first, rest)) = piece.split_first() {
+            if self.left > 0 {
+                let more = self.left.min(piece.len());
+                self.left -= more;
+                piece = &piece[more..];
+                continue;
+            }
+            self.header.push(first);
+            piece = rest;
+            if let [_, length @ ..] = &self.header[..]
+                && let Ok(length) = <[u8; 4]>::try_from(length)
+            {
+                // It counts itself.
+                self.left = (u32::from_be_bytes(length) as usize).saturating_sub(4);
+                self.header.clear();
+            }
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.is_under_way && self.header.is_empty() && self.left == 0
+    }
+}
+
 /// Copies until the end, each piece as soon as it is there.
 async fn pump(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    before: impl Fn(),
+    mut at: impl FnMut(Step<'_>),
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
@@ -127,15 +194,31 @@ async fn pump(
         if read == 0 {
             return Ok(());
         }
-        before();
+        at(Step::Begun);
         to.write_all(&piece[..read]).await?;
         to.flush().await?;
+        at(Step::Done(&piece[..read]));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_ended_where_the_next_begins() {
+        let bytes = b"S\0\0\0\x04d\0\0\0\x07abcZ\0\0\0\x05I";
+        for size in 1..=bytes.len() {
+            let (mut told, mut at) = (Told::default(), 0);
+            for piece in bytes.chunks(size) {
+                told.is_under_way = true;
+                assert!(!told.is_whole());
+                told.passed(piece);
+                at += piece.len();
+                assert_eq!(told.is_whole(), [5, 13, 19].contains(&at), "after {at} bytes, {size} at a time");
+            }
+        }
+    }
 
     #[test]
     fn what_is_asked_is_read_as_postgresql_reads_it() {

@@ -4,8 +4,8 @@
 //! A server is reached (`transport`), logged in to (`login`) and pooled (`pool`, behind a `gate`) for sessions, who read and write the
 //! stream themselves. Beside them stand Sidecache's own connections: [`Control`] for questions, one for each server
 //! that the `watch` keeps. What the watch hears, `leading` and `lag` judge without I/O; a [`Server`] answers from it. Sessions are kept from an
-//! old primary (`overtaken`) and from a new connection that leads to another than the watch hears (`stray`). Which
-//! connections have to be told their search path again, `paths` knows; what they start with on replicas, `starts`.
+//! old primary (`overtaken`) and from a new connection that leads to another than the watch hears (`stray`). A connection
+//! that only relays a client's bytes ends with its primary's `reign`. Which connections have to be told their search path again, `paths` knows; what they start with on replicas, `starts`.
 
 mod account;
 mod admission;
@@ -28,6 +28,7 @@ pub mod message;
 mod overtaken;
 mod paths;
 mod pool;
+mod reign;
 pub mod replication;
 mod scram;
 mod server;
@@ -51,6 +52,7 @@ pub use lease::Lease;
 pub use listening::{ListeningCounts, Subscription};
 pub use login::{Opened, connect};
 pub use pool::PoolCounts;
+pub use reign::Reign;
 pub use server::{Door, RequestGuard, Server};
 pub use status::{PassedOver, Role, ServerState, ServerStatus};
 pub use transport::Target;
@@ -344,22 +346,6 @@ impl Upstream {
     pub async fn control(&self) -> Result<Control, ControlError> {
         self.rightful()?;
         Control::connect(self.primary().target(), self.own_account(), self.own_database()).await
-    }
-
-    /// A connection to the present primary that no pool knows, started with these parameters: a client's own.
-    ///
-    /// # Errors
-    /// The server cannot be reached or refuses.
-    pub async fn own_connection(
-        &self,
-        account: &Account,
-        database: &str,
-        parameters: &[(&str, &str)],
-    ) -> Result<(Arc<Server>, Opened), LeaseError> {
-        let server = Arc::clone(self.primary());
-        server.is_rightful()?;
-        let opened = login::connect(server.target(), account, database, parameters).await?;
-        Ok((server, opened))
     }
 
     /// A place at the connection that listens for everybody of this account and database, on the primary.

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A server counts a connection that has been closed until its process has ended: who comes in its place and is refused looks
@@ -40,6 +41,8 @@ pub struct Server {
     generation: AtomicU64,
     /// The generation that began with the server's present life: connections from before it reach another primary's history.
     reborn: AtomicU64,
+    /// For who waits for another.
+    rebirth: Notify,
     paths: Paths,
     outstanding: AtomicUsize,
     statements: AtomicU64,
@@ -67,6 +70,7 @@ impl Server {
             facts: Mutex::default(),
             generation: AtomicU64::new(0),
             reborn: AtomicU64::new(0),
+            rebirth: Notify::new(),
             paths: Paths::default(),
             outstanding: AtomicUsize::new(0),
             statements: AtomicU64::new(0),
@@ -358,6 +362,7 @@ impl Server {
     /// another request, and none that is held for a transaction either.
     pub(super) fn begin_life(&self) {
         self.reborn.fetch_max(self.generation.load(Ordering::Acquire) + 1, Ordering::AcqRel);
+        self.rebirth.notify_waiters();
         self.retire_connections();
     }
 
@@ -380,7 +385,24 @@ impl Server {
     }
 
     pub(super) fn has_outlived(&self, connection: &Connection) -> bool {
-        connection.generation < self.reborn.load(Ordering::Acquire)
+        self.has_outlived_generation(connection.generation)
+    }
+
+    pub(super) fn has_outlived_generation(&self, generation: u64) -> bool {
+        generation < self.reborn.load(Ordering::Acquire)
+    }
+
+    /// Returns once it has.
+    pub(super) async fn outlives(&self, generation: u64) {
+        loop {
+            let mut reborn = std::pin::pin!(self.rebirth.notified());
+            // Before the look, so that none is missed in between.
+            reborn.as_mut().enable();
+            if self.has_outlived_generation(generation) {
+                return;
+            }
+            reborn.await;
+        }
     }
 
     pub(super) fn lifetime(&self) -> Option<Duration> {

@@ -151,6 +151,53 @@ fn r11_split_brain_loses_no_write_to_the_old_primary() {
     });
 }
 
+/// A connection for replication takes SQL as well. Where another server becomes the primary while the old one lives on, it ends as a session does
+/// that holds a transaction there, be it silent, asking all the time, or not reading what it asked for.
+#[test]
+fn r11_connections_for_replication_end_with_the_old_primary() {
+    let cluster = Cluster::build().replicas(1).start();
+    let (database, sidecache) = before(&cluster, "replicating");
+    let connect = |kind: &str| {
+        let login = sidecache.login("solo").with("replication", kind).with("application_name", "ours");
+        Wire::connect(&login).expect("it is let in")
+    };
+    let (mut silent, mut physical, mut asking, mut deaf) =
+        (connect("database"), connect("true"), connect("database"), connect("database"));
+    deaf.send(&Batch::new().query("SELECT repeat('x', 10000) FROM generate_series(1, 10000)")).expect("it lives");
+    let on_old = |state: &str| {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ours' AND {state}");
+        cluster.primary.value(&sql)
+    };
+    eventually("a server that waits", || (on_old("wait_event = 'ClientWrite'") == "1").then_some(()));
+    asking.rows("BEGIN");
+    asking.rows("CREATE TABLE made (id int)");
+    asking.rows("COMMIT");
+    cluster.catch_up();
+    cluster.promote(0);
+    leads(&sidecache, "replica-1");
+    let code = |frames: &[crate::harness::wire::Frame]| frames.iter().filter_map(|f| f.field(b'C')).next_back();
+    let told = asking.query("INSERT INTO made VALUES (1)");
+    assert_eq!(told.ok().and_then(|frames| code(&frames)).as_deref(), Some("57P01"));
+    for client in [&mut silent, &mut physical] {
+        let told = client.read_frame().expect("a last word");
+        assert_eq!(told.field(b'C').as_deref(), Some("57P01"));
+        assert_eq!(client.read_frame().map_err(|e| e.kind()), Err(ErrorKind::UnexpectedEof));
+    }
+    eventually("the old one to be left", || (on_old("true") == "0").then_some(()));
+    let mut frames = Vec::new();
+    while let Ok(frame) = deaf.read_frame() {
+        frames.push(frame.tag);
+    }
+    assert!(frames.iter().all(|tag| b"TD".contains(tag)), "where a message has begun nothing follows");
+    // Who comes then is with the new one.
+    connect("database").rows("INSERT INTO made VALUES (2)");
+    let rows = |server: &mut Wire| server.rows("SELECT id FROM made").len();
+    assert_eq!(
+        (rows(&mut cluster.primary.connect_to(&database)), rows(&mut cluster.replicas[0].connect_to(&database))),
+        (0, 1)
+    );
+}
+
 /// The primary is gone, a replica is promoted, and the old primary comes back as one that takes writes: it is never used
 /// again, by this instance or by one that starts then.
 #[test]
