@@ -68,15 +68,15 @@ pub enum Entry {
     Elsewhere,
 }
 
-/// Operators are those who are named and, on a Unix socket, the user that Sidecache itself uses, unless the name means a
-/// database of his.
+/// Operators are those who are named. Where nobody is, it is the user that Sidecache itself uses, on a Unix socket, unless the
+/// name means a database of his.
 pub fn entry(shared: &Shared, user: &str, database: &str, is_local: bool) -> Entry {
     let operators = &shared.upstream.live().admin_users;
     let own = &shared.config.primary;
     match database {
         DATABASE if operators.iter().any(|operator| operator == user) => Entry::Operator,
-        DATABASE if is_local && user == own.user && own.database != DATABASE => Entry::Operator,
         DATABASE if !operators.is_empty() => Entry::Refused,
+        DATABASE if is_local && user == own.user && own.database != DATABASE => Entry::Operator,
         _ => Entry::Elsewhere,
     }
 }

@@ -49,7 +49,11 @@ fn r25_the_console_is_for_operators_who_prove_it() {
     assert!(psql(cluster, &local("app", "app"), "SHOW VERSION").is_err_and(|e| e.contains("does not exist")));
     drop(closed);
 
-    let open = build().flag("--admin-user", "app").flag("--max-clients", "1").start();
+    let open = build().flag("--admin-user", "app").flag("--max-clients", "1");
+    let open = open.flag("--listen", socket.to_str().expect("a path of ours")).start();
+    assert!(psql(cluster, &local("app", "app"), "SHOW VERSION").is_ok_and(|v| v.starts_with("Sidecache ")));
+    let not_named = psql(cluster, &local("sidecache", "sidecache"), "SHOW VERSION");
+    assert!(not_named.is_err_and(|e| e.contains("not among admin_users")), "who is named are all");
     let _only = open.connect("solo");
     assert_eq!(refusal(open.try_connect("solo")), "53300");
     enter(&open);
