@@ -166,8 +166,9 @@
 //! With `reuse_port = true` (of the old process, too), on Linux:
 //!
 //! 1. Start the new process with the same `listen`, as the same system user. From here on the kernel gives clients to both; a Unix socket is the new
-//!    one's once it can serve: one that fails at its start leaves it alone. `http` is shared as well, until the old process has ended, and either answers: give the new process another address where probes
-//!    are to reach it alone.
+//!    one's once it can serve: one that fails at its start leaves it alone. One that has served takes the path along when it ends: to go back, start
+//!    the old version anew in the same way before that. `http` is shared as well, until the old process has ended, and either answers: give the new
+//!    process another address where probes are to reach it alone.
 //! 2. When its `/readyz` says 200, send the old one SIGTERM. It drops the first packet of whoever begins to connect to it, so that the client's
 //!    system sends it again, a second later, to the new one; takes those who had begun; and lets who has just come ask once (5 s).
 //! 3. It ends sessions between transactions with 57P01, as ever, and itself with 0 when none is left or `drain_timeout` is over.
