@@ -151,8 +151,8 @@ impl Session {
                 }
                 Ok(true)
             }
-            // The session's own settings changed in the same transaction: it cannot be told what else did, and what a trigger did is the session's.
-            // Nothing is served until it has gone, and then the connection goes too.
+            // The session's own settings changed in the same transaction: it cannot be told what else did. Beside a temporary object nothing is
+            // served, and once that has gone the connection goes too; but what a trigger set is the session's.
             _ if self.pins.contains(&PinReason::TemporaryObject) && !self.shared.catalog.load().writes.may_move() => {
                 self.held.iter_mut().for_each(|held| held.is_unsure = true);
                 Ok(true)

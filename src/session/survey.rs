@@ -315,7 +315,8 @@ impl Session {
                     {
                         survey.blind.push(Arc::clone(here));
                     }
-                    let statement = here.or_else(|| self.statements.portal(name)).cloned();
+                    let by_sql = made.get(name);
+                    let statement = here.or_else(|| self.statements.portal(name)).filter(|_| by_sql.is_none()).cloned();
                     // Taken away: a portal runs once.
                     if let Some(set) = bound.take(name) {
                         survey.set.push((survey.runs.len(), set));
@@ -324,7 +325,7 @@ impl Session {
                         let plan = self.plan_in(survey.catalog, &statement);
                         self.plan_by_name(plan, &statement.sql, survey)
                     });
-                    let plan = match made.get(name).filter(|_| plan.is_none()) {
+                    let plan = match by_sql {
                         Some(made) => {
                             if names_last_of_sequence(&made.identity) {
                                 survey.by_name.asks.push(survey.runs.len());
