@@ -300,6 +300,8 @@ impl Session {
             && !mid_batch
             && self.status != b'E'
             && end != UnitEnd::Call
+            // It would be the transaction's first query, before which its modes have to be set.
+            && !(self.status == b'T' && survey.sets_modes() && !survey.names_last_of_sequence())
         {
             // What it gave others is not to be taken for what it gives this session.
             composer.query_own("DISCARD SEQUENCES", Probe::Effect);

@@ -257,6 +257,14 @@ fn r20_what_a_sequence_gave_another_is_not_told() {
         let text = one.query("INSERT INTO plain VALUES (2); SELECT currval('t_id_seq')").expect("an answer");
         assert_eq!(tags(&text), "CTEZ");
     }
+    // A transaction's modes come before its first query, which is none of ours.
+    one = twins.through();
+    other.value(insert);
+    one.rows("BEGIN");
+    let text =
+        one.query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; INSERT INTO plain VALUES (3)").expect("an answer");
+    assert_eq!(tags(&text), "CCZ");
+    one.rows("COMMIT");
     // Whoever executes it by its name.
     for (make, run) in [
         (query("PREPARE cur AS SELECT currval('t_id_seq')"), query("EXECUTE cur")),
