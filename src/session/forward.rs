@@ -282,6 +282,7 @@ impl Session {
         };
         round.behind = matches!(beside, Beside::Behind { .. });
         round.abandonable = outside && whole && survey.reads && self.client.input.is_empty();
+        let counts_for_another = self.counts_for_another();
         let mut held = self.held.take().expect("a connection was leased for this unit");
         let server = Arc::clone(&held.lease.server);
         let request = server.request();
@@ -289,23 +290,23 @@ impl Session {
         let Held { lease, flow, .. } = &mut held;
         let mut composer = Composer::within(room, flow, &mut lease.carried, round.tick);
         composer.out.reserve(unit.len());
-        if let Standing::Begins { begin, failed } = standing {
-            composer.begin(begin, *failed);
-            self.deferred = None;
-        }
-        let is_others = ![0, self.registration.process].contains(&composer.carried.drawer);
-        if is_others
-            && survey.may_draw()
-            && self.shared.common.asks_sequences.load(Ordering::Acquire)
-            && !mid_batch
-            && self.status != b'E'
-            && end != UnitEnd::Call
-            // It would be the transaction's first query, before which its modes have to be set.
-            && !(self.status == b'T' && survey.sets_modes() && !survey.names_last_of_sequence())
-        {
+        // In a block it would take the transaction's snapshot, and end the client's unnamed portal.
+        let is_before_block = match standing {
+            Standing::Begins { .. } => true,
+            Standing::Within => {
+                let may_draw = !whole || survey.may_draw() || survey.opens_block();
+                may_draw && self.status == b'I' && !mid_batch
+            }
+            Standing::Alone => false,
+        };
+        if is_before_block && counts_for_another && self.shared.common.asks_sequences.load(Ordering::Acquire) {
             // What it gave others is not to be taken for what it gives this session.
             composer.query_own("DISCARD SEQUENCES", Probe::Effect);
             composer.carried.drawer = 0;
+        }
+        if let Standing::Begins { begin, failed } = standing {
+            composer.begin(begin, *failed);
+            self.deferred = None;
         }
         if self.unseen && self.status == b'T' && survey.sets_modes() {
             // PostgreSQL permits it only before the first query (`check_transaction_isolation` in variable.c).

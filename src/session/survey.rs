@@ -131,6 +131,12 @@ impl Survey {
         self.runs.iter().any(|plan| plan.as_ref().is_none_or(draws))
     }
 
+    /// Whether a transaction begins in it by itself. What only may begin one may draw too.
+    pub fn opens_block(&self) -> bool {
+        let opens = |plan: &Arc<Plan>| matches!(plan.kind, Kind::Transaction(TransactionControl::Begin { .. }));
+        self.runs.iter().flatten().any(opens)
+    }
+
     /// The first execution that asks what a sequence gave last, which each backend remembers for itself, before the unit itself may have had
     /// it give something.
     pub fn asks_sequence(&self) -> Option<usize> {

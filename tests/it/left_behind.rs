@@ -30,6 +30,11 @@ fn query(text: &str) -> Batch {
     Batch::new().query(text)
 }
 
+/// An execution in a batch.
+fn run(batch: Batch, sql: &str) -> Batch {
+    batch.parse("", sql, &[]).bind("", "", &[], Format::Text).execute("", 0)
+}
+
 /// `F`: the function's oid, one binary format for all arguments, an argument of eight bytes, a binary result.
 fn call(function: u32, argument: i64) -> Batch {
     let mut body = function.to_be_bytes().to_vec();
@@ -77,7 +82,6 @@ fn r20_what_runs_within_another_statement_leaves_nothing_to_others() {
     leaves_nothing("r20_held", "", |_| vec![within("DECLARE c CURSOR WITH HOLD FOR SETS"), query("CLOSE c")]);
     leaves_nothing("r20_prepared", "", |_| vec![within("PREPARE a AS SETS"), query("EXECUTE a")]);
     leaves_nothing("r20_prepared_batch", "", |_| {
-        let run = |batch: Batch, sql: &str| batch.parse("", sql, &[]).bind("", "", &[], Format::Text).execute("", 0);
         let both = |ends: &str| run(run(Batch::new(), &format!("PREPARE a AS {sets}")), ends);
         let by_protocol = both("SELECT 1").bind("", "a", &[], Format::Text).execute("", 0);
         vec![both("EXECUTE a").sync(), query("DEALLOCATE a"), by_protocol.sync()]
@@ -111,7 +115,6 @@ fn r20_what_runs_within_another_statement_leaves_nothing_to_others() {
 #[test]
 fn r20_an_unlisten_that_is_taken_back_leaves_nothing_to_others() {
     leaves_nothing("r20_unlisten", "", |_| {
-        let run = |batch: Batch, sql: &str| batch.parse("", sql, &[]).bind("", "", &[], Format::Text).execute("", 0);
         let failing = run(run(Batch::new(), "UNLISTEN *"), "SELECT 1/0").sync();
         vec![query("BEGIN"), query("SAVEPOINT s"), query("LISTEN news"), query("COMMIT"), failing]
     });
@@ -310,4 +313,55 @@ fn r20_what_a_sequence_gave_another_is_not_told() {
     let batch = Batch::new().extended("INSERT INTO t(way) VALUES ('y')", &[], Format::Text);
     let batch = one.run(&batch.extended("SELECT lastval()", &[], Format::Text).sync()).expect("an answer");
     assert!(!tags(&batch).contains('E'), "{}", tags(&batch));
+}
+
+/// Where another's draw is behind it, what keeps that from a session stands before its transaction, and is no query of it.
+#[test]
+fn r20_what_a_sequence_gave_another_is_forgotten_before_a_transaction_begins() {
+    let setup = "CREATE TABLE t(id serial, way text); CREATE TABLE u(v int)";
+    let twins = Twins::with("r20_before", setup, |builder| builder.no_replicas().flag("--pool-size", "1"));
+    let (mut other, mut direct) = (twins.through(), twins.direct());
+    let insert = "INSERT INTO t(way) VALUES ('x') RETURNING id";
+    // From here on it matters.
+    assert_eq!(twins.through().error("SELECT lastval()"), "55000");
+    let begins = |modes: &str| {
+        let begin = format!("BEGIN {modes}");
+        [
+            vec![query(&begin)],
+            vec![query("CREATE TEMP TABLE own()"), query(&begin)],
+            vec![run(Batch::new(), &begin).sync(), run(run(Batch::new(), "ROLLBACK"), &begin).sync()],
+        ]
+    };
+    for begin in begins("ISOLATION LEVEL REPEATABLE READ") {
+        direct.rows("TRUNCATE u");
+        other.value(insert);
+        let mut one = twins.through();
+        begin.iter().for_each(|batch| drop(one.run(batch).expect("an answer")));
+        one.rows("LOCK TABLE t");
+        direct.rows("INSERT INTO u VALUES (1)");
+        assert_eq!(one.value("SELECT count(*) FROM u"), "1", "a lock takes no snapshot");
+        one.rows("ROLLBACK");
+    }
+    for begin in begins("") {
+        other.value(insert);
+        let mut one = twins.through();
+        begin.iter().for_each(|batch| drop(one.run(batch).expect("an answer")));
+        one.rows("LOCK TABLE t");
+        one.rows("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE");
+        let opened = Batch::new().parse("", insert, &[]).bind("", "", &[], Format::Text).sync();
+        assert_eq!(tags(&one.run(&opened).expect("an answer")), "12Z");
+        let own = one.run(&Batch::new().execute("", 0).sync()).expect("an answer");
+        assert_eq!(tags(&own), "DCZ", "the unnamed portal is there still");
+        one.rows("COMMIT");
+    }
+    // What it draws there is its own.
+    for begin in begins("") {
+        other.value(insert);
+        let mut one = twins.through();
+        begin.iter().for_each(|batch| drop(one.run(batch).expect("an answer")));
+        one.rows("SELECT count(*) FROM u");
+        let own = one.value(insert);
+        assert_eq!(one.value("SELECT lastval()"), own);
+        one.rows("ROLLBACK");
+    }
 }
