@@ -178,20 +178,23 @@ impl Session {
         }
     }
 
-    /// Whom the connection's sequences have given something last: this session, or after any other write of its own perhaps nobody.
+    /// Whom the connection's sequences have given something last: this session, or after any other write of its own perhaps nobody. Then
+    /// what another connection gave it may not be the last any more.
     fn sequences_gave(&mut self, survey: &Survey, round: &Round) {
         if survey.reads || survey.is_control() || survey.others_sequence.is_some() {
             return;
         }
         let Some(held) = &mut self.held else { return };
-        let own = self.registration.process;
-        let is_ours = [0, own].contains(&held.lease.carried.drawer);
-        if survey.may_draw() && !round.failed && is_ours {
-            held.lease.carried.drawer = own;
-            self.drew_on = held.lease.key.process;
-        } else if held.lease.carried.drawer != own {
-            held.lease.carried.drawer = NOBODY;
+        let (own, here) = (self.registration.process, held.lease.key.process);
+        let is_last = held.lease.carried.drawer == own && self.drew_on == here;
+        if is_last {
+            return;
         }
+        (held.lease.carried.drawer, self.drew_on) =
+            match survey.may_draw() && !round.failed && held.lease.carried.drawer == 0 {
+                true => (own, here),
+                false => (NOBODY, 0),
+            };
     }
 
     /// What the client knows of the shape of results by now, and the connection of its statements.

@@ -365,3 +365,42 @@ fn r20_what_a_sequence_gave_another_is_forgotten_before_a_transaction_begins() {
         one.rows("ROLLBACK");
     }
 }
+
+/// What one connection's sequences gave a session is not the last once it may have drawn on another.
+#[test]
+fn r20_what_a_sequence_gave_before_is_not_told_as_its_last() {
+    let setup = "CREATE TABLE t(id serial, way text); CREATE TABLE plain(v int); CREATE TABLE u(v int); INSERT INTO u VALUES (1); \
+                 CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('t_id_seq'); RETURN NEW; END$$; \
+                 CREATE TRIGGER g BEFORE UPDATE ON u FOR EACH ROW EXECUTE FUNCTION f()";
+    let twins = Twins::with("r20_last", setup, |builder| builder.no_replicas().flag("--pool-size", "2"));
+    let insert = "INSERT INTO t(way) VALUES ('x')";
+    assert_eq!(twins.through().error("SELECT lastval()"), "55000");
+    let takes = |client: &mut Wire| {
+        client.rows("BEGIN");
+        client.rows("/* sidecache: off */ SELECT count(*) FROM u");
+    };
+    for (elsewhere, back) in [
+        ("UPDATE u SET v = v", "SELECT 1"),
+        ("UPDATE u SET v = v", "UPDATE u SET v = v WHERE v = 0"),
+        ("INSERT INTO t(way) SELECT 1 / (v - v) FROM u", "SELECT 1"),
+        (insert, "SELECT 1"),
+        (insert, "INSERT INTO plain VALUES (1)"),
+    ] {
+        let (mut one, mut first, mut second) = (twins.through(), twins.through(), twins.through());
+        takes(&mut first);
+        one.rows(insert);
+        takes(&mut second);
+        first.rows("ROLLBACK");
+        one.query(elsewhere).expect("it lives");
+        takes(&mut first);
+        second.rows("ROLLBACK");
+        one.rows(back);
+        assert_eq!(one.error("SELECT lastval()"), "55000", "{elsewhere}, {back}");
+        // What changes nothing of it there keeps it.
+        one.rows(insert);
+        let own = one.value("SELECT lastval()");
+        one.rows("UPDATE u SET v = v WHERE v = 0");
+        assert_eq!(one.value("SELECT lastval()"), own);
+        first.rows("ROLLBACK");
+    }
+}
