@@ -364,7 +364,8 @@ impl Session {
     fn transaction(&mut self, control: &TransactionControl, committed: bool, in_block: &mut bool) {
         match control {
             TransactionControl::Begin { isolation, .. } if !*in_block => {
-                let plain = *isolation != Isolation::Other && self.settings.is_plain();
+                // Where what a transaction before it in its batch wrote lies is not known yet.
+                let plain = *isolation != Isolation::Other && self.settings.is_plain() && !self.wrote;
                 self.block = if plain { Block::Clean } else { Block::Dirty };
                 *in_block = true;
             }
@@ -399,7 +400,7 @@ impl Session {
         }
     }
 
-    /// The transaction in which settings were made has ended.
+    /// The transaction has ended, and with it what it has made of settings, and its portals.
     fn settings_ended(&mut self, committed: bool) {
         self.levels.ended(committed);
         self.has_savepoints = false;
@@ -414,6 +415,8 @@ impl Session {
             self.settings_changed();
         }
     }
+        self.statements.transaction_ended();
+        self.unseen = false;
 
     /// A batch that failed has been answered before its Sync was.
     pub(super) fn ended_late(&mut self, status: u8) {
@@ -441,9 +444,7 @@ impl Session {
 
     /// The client is outside transactions again.
     pub(super) fn transaction_ended(&mut self, committed: bool) {
-        self.statements.transaction_ended();
         self.block = Block::Clean;
-        self.unseen = false;
         self.settings_ended(committed);
     }
 

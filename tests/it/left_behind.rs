@@ -1,9 +1,11 @@
 //! What functions, triggers and calls leave in a session is that client's alone (R20), though no statement says that they do: whoever comes
 //! after finds a connection as it was.
 
+use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::wire::{Batch, Format, Wire, tags};
-use crate::twins::Twins;
+use crate::twins::{Twins, queries, ready};
+use crate::watched::Watched;
 
 /// What a client sees of what others may have left.
 const SEEN: &str = "SELECT pg_try_advisory_lock(77), current_setting('statement_timeout'), current_setting('search_path'), \
@@ -402,5 +404,48 @@ fn r20_what_a_sequence_gave_before_is_not_told_as_its_last() {
         one.rows("UPDATE u SET v = v WHERE v = 0");
         assert_eq!(one.value("SELECT lastval()"), own);
         first.rows("ROLLBACK");
+    }
+}
+
+/// A COMMIT and a BEGIN in one batch are two transactions, and what the first has written the second sees.
+#[test]
+fn c6_what_a_transaction_wrote_is_seen_in_the_one_that_its_batch_begins() {
+    let cluster = Cluster::quiet();
+    let watched = Watched::quiet(&cluster, "c6_batch", "CREATE TABLE t(v int); INSERT INTO t VALUES (1)");
+    let mut client = watched.client();
+    let read = "SELECT count(*) FROM t";
+    assert_eq!(watched.warm(&mut client, read), "1");
+    watched.unheard(|| {
+        client.rows("BEGIN");
+        client.rows("INSERT INTO t VALUES (2)");
+        let both = run(run(Batch::new(), "COMMIT"), "BEGIN").sync();
+        assert_eq!(tags(&client.run(&both).expect("an answer")), "12C12CZ");
+        assert_eq!(client.value(read), "2");
+        client.rows("COMMIT");
+        assert_eq!(client.value(read), "2");
+    });
+}
+
+/// A hit is a query of its own transaction alone.
+#[test]
+fn r8_a_hit_binds_no_transaction_that_its_batch_begins_behind_it() {
+    let twins = Twins::new("r8_behind", "CREATE TABLE t(v int); INSERT INTO t VALUES (1)");
+    let read = "SELECT v FROM t";
+    let both = |end: &str| ready(run(run(Batch::new(), end), "BEGIN").sync());
+    for end in ["COMMIT", "ROLLBACK"] {
+        let mut script = queries(&[read, read, "BEGIN", read]);
+        script.push(both(end));
+        script.extend(queries(&[
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "SHOW transaction_isolation",
+            read,
+            end,
+        ]));
+        twins.same(end, "", &script);
+    }
+    for end in ["COMMIT AND CHAIN", "ROLLBACK AND CHAIN"] {
+        let after = ["SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SHOW transaction_isolation", "COMMIT"];
+        let script = [queries(&[read, read, "BEGIN", read, end]), queries(&after)].concat();
+        twins.same(end, "", &script);
     }
 }
