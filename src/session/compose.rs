@@ -155,6 +155,8 @@ impl Session {
                             None => {
                                 composer.copy(b'B', body);
                                 composer.flow.sent(Step::Bind(Owner::Client));
+                                // Whatever had its name: of what it is now, nobody knows.
+                                self.statements.close_portal(portal);
                             }
                         }
                         continue;

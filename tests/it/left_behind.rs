@@ -449,3 +449,19 @@ fn r8_a_hit_binds_no_transaction_that_its_batch_begins_behind_it() {
         twins.same(end, "", &script);
     }
 }
+
+/// A portal of a statement that SQL has made takes the place of the one that was there.
+#[test]
+fn r20_a_portal_of_what_was_prepared_is_no_other() {
+    leaves_nothing("r20_portal_made", "", |_| {
+        let bind = |batch: Batch, statement: &str| batch.bind("", statement, &[], Format::Text).sync();
+        vec![
+            query("PREPARE made AS SELECT set_config('work_mem', '7MB', false)"),
+            query("BEGIN"),
+            bind(Batch::new().parse("", "SELECT 1", &[]), ""),
+            bind(Batch::new(), "made"),
+            Batch::new().execute("", 0).sync(),
+            query("COMMIT"),
+        ]
+    });
+}
