@@ -69,7 +69,7 @@ impl Catalog {
         let words = text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').filter(|word| !word.is_empty());
         let is_unsteady = |function: &Function| {
             !function.built_in
-                && (function.volatility == Volatility::Volatile || function.session_state == SessionState::MayMove)
+                && (function.volatility == Volatility::Volatile || function.session_state != SessionState::Kept)
         };
         let of_name = |name: &str| self.functions.get(name).is_some_and(|all| all.iter().any(is_unsteady));
         words.into_iter().any(|word| of_name(word) || of_name(&word.to_lowercase()))

@@ -143,6 +143,8 @@ pub struct Function {
 pub enum SessionState {
     Kept,
     MayMove,
+    /// And DISCARD ALL may not end it.
+    MayMoveLastingly,
 }
 
 /// The schemas that unqualified names are looked up in, in order, `"$user"` already replaced; `pg_catalog` is

@@ -160,7 +160,7 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 /// names, may leave something in the session, whether such a one is also run by what no statement names (triggers, defaults,
 /// constraints, rules, operators), the text of one that is as good as a view: in SQL, stable, for the caller, with no settings of
 /// its own; its source if that names settings of the users' own, whether it may set some whose names are made as it runs, the types of its
-/// results, if users made it, and whether a call may change the catalog.
+/// results, if users made it, whether a call may change the catalog, and whether DISCARD ALL may not end what it leaves.
 /// PostgreSQL runs no SET in a function that is not volatile, but calls what has the
 /// same effect (`_SPI_execute_plan` in spi.c). `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
@@ -189,14 +189,16 @@ const FUNCTIONS: &str = concat!(
 ), moving AS (
     SELECT s.oid, s.name,
         s.text ~* 'set_config\\M\"?\\s*\\((?!\\s*(setting_name\\s*(=>|:=)\\s*)?[en]?''+[^''\\\\|%]+''+\\s*(::\\s*\\w+\\s*)?,)'
-            OR s.text ~* '(execute|[(=])\\s*e?''+\\s*set\\s+((session|local)\\s+)?[\\w.\"]*[''%]' AS is_untold
+            OR s.text ~* '(execute|[(=])\\s*e?''+\\s*set\\s+((session|local)\\s+)?[\\w.\"]*[''%]' AS is_untold,
+        s.text ~* '\\m((set)?seed|load|dblink_connect\\w*|pg_replication_origin_session_\\w+|pg_backup_start|pg_start_backup|'
+            'pg_(create|copy)_(logical|physical)_replication_slot)\\M' AS is_lasting
     FROM source s WHERE s.text ~* '\\m(set_config|set_limit|setseed|pg_(try_)?advisory_(un)?lock\\w*|'
         'pg_(create|copy)_(logical|physical)_replication_slot|pg_backup_start|pg_start_backup|'
         'pg_replication_origin_session_\\w+|dblink_connect\\w*)\\M'
         OR s.is_free AND (NOT s.is_sql OR s.text ~* '\\m(listen|unlisten|discard|reset|load|execute)\\M'
             OR s.text ~* '(^|;|>>|\\m(begin|then|else|loop))\\s*set\\s')
     UNION
-    SELECT s.oid, s.name, m.is_untold FROM moving m JOIN calls c ON c.name = m.name JOIN source s ON s.oid = c.oid
+    SELECT s.oid, s.name, m.is_untold, m.is_lasting FROM moving m JOIN calls c ON c.name = m.name JOIN source s ON s.oid = c.oid
 ), reading AS (
     SELECT s.oid, s.name FROM source s WHERE regexp_replace(s.text,
         'distinct\\s+from\\M|\\m(extract|substring|trim|overlay)\\s*\\([^()]*\\mfrom\\M', ' ', 'gi') ~* '\\m(from|table|current_setting|execute)\\M'
@@ -269,7 +271,8 @@ SELECT p.oid, p.pronamespace, p.proname,
     CASE WHEN p.oid < 16384 THEN '' ELSE concat_ws(' ', p.prorettype::oid, (SELECT string_agg(a.type::text, ' ')
         FROM unnest(p.proallargtypes, p.proargmodes) AS a(type, mode) WHERE a.mode IN ('o', 'b', 't'))) END,
     p.oid IN (SELECT oid FROM changing) OR (coalesce(s.is_free, false) OR p.oid IN (SELECT oid FROM writing))
-        AND EXISTS (SELECT FROM changing c JOIN unnamed u ON u.oid = c.oid)
+        AND EXISTS (SELECT FROM changing c JOIN unnamed u ON u.oid = c.oid),
+    p.oid IN (SELECT oid FROM moving WHERE is_lasting)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN source s ON s.oid = p.oid
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"

@@ -123,7 +123,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         Ok(())
     })?;
     parts.relations = relations(&mut results, &schemas)?;
-    results.each(13, |row| {
+    results.each(14, |row| {
         let oid = row.oid(0)?;
         let types =
             |column| row.one_of(column, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect());
@@ -135,12 +135,16 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
             built_in: oid < 16384,
             argument_types: types(5)?,
             result_types: types(11)?,
-            session_state: if row.flag(6)? { SessionState::MayMove } else { SessionState::Kept },
+            session_state: match (row.flag(6)?, row.flag(13)?) {
+                (false, _) => SessionState::Kept,
+                (true, false) => SessionState::MayMove,
+                (true, true) => SessionState::MayMoveLastingly,
+            },
             body: row.columns[8].clone(),
             may_change_catalog: row.flag(12)?,
         };
         let (is_unnamed, is_untold) = (row.flag(7)?, row.flag(10)?);
-        if is_unnamed && function.session_state == SessionState::MayMove {
+        if is_unnamed && function.session_state != SessionState::Kept {
             parts.writes = parts.writes.max(if is_untold { Writes::MayMoveUntold } else { Writes::MayMoveSettings });
         }
         parts.named_settings.extend(row.columns[9].iter().flat_map(|source| settings::named(source)));

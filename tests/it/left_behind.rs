@@ -465,3 +465,39 @@ fn r20_a_portal_of_what_was_prepared_is_no_other() {
         ]
     });
 }
+
+/// What DISCARD ALL leaves as it is stays its session's behind it too.
+#[test]
+fn r20_what_discard_all_does_not_end_is_left_to_nobody() {
+    let setup = "CREATE FUNCTION seeds() RETURNS int LANGUAGE plpgsql AS $$BEGIN PERFORM setseed(0.5); RETURN 1; END$$; \
+                 CREATE FUNCTION sets() RETURNS int LANGUAGE plpgsql AS $$BEGIN SET seed = 0.5; RETURN 1; END$$; \
+                 CREATE FUNCTION through() RETURNS int LANGUAGE plpgsql AS $$BEGIN RETURN seeds(); END$$";
+    let twins = Twins::with("r20_seed", setup, |builder| builder.no_replicas().flag("--pool-size", "2"));
+    for seeds in [
+        "SELECT setseed(0.5)",
+        "SET seed = 0.5",
+        "SELECT seeds()",
+        "SELECT sets()",
+        "SELECT through()",
+        "DO $$BEGIN PERFORM setseed(0.5); END$$",
+        "SELECT g.setseed FROM (VALUES (0.5::float8)) AS v (x), unnest(ARRAY[x]) AS g",
+    ] {
+        let (mut client, mut other) = (twins.through(), twins.through());
+        client.rows(seeds);
+        client.rows("DISCARD ALL");
+        let given = other.value("SELECT random()");
+        client.rows(seeds);
+        assert_ne!(given, client.value("SELECT random()"), "{seeds}");
+    }
+}
+
+/// `g.f` calls the function as `f(g)` does.
+#[test]
+fn r20_what_is_called_as_an_attribute_is_called() {
+    let g = "generate_series(77::bigint, 77) AS g";
+    let setup = "CREATE TABLE t(v text)";
+    leaves_nothing("r20_attribute", setup, |_| vec![query(&format!("SELECT g.pg_advisory_lock FROM {g}"))]);
+    leaves_nothing("r20_attribute_write", setup, |_| {
+        vec![query(&format!("INSERT INTO t SELECT g.pg_advisory_lock::text FROM {g}"))]
+    });
+}

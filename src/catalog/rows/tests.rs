@@ -28,7 +28,7 @@ fn results() -> Vec<Rows> {
         rows(&[&["105", " SELECT 1;"]]),
         rows(&[&["105", "101"]]),
         rows(&[
-            &["100", "11", "f", "s", "f", "", "f", "t", "NULL", "NULL", "f", "", "f"],
+            &["100", "11", "f", "s", "f", "", "f", "t", "NULL", "NULL", "f", "", "f", "f"],
             &[
                 "20000",
                 "2200",
@@ -43,6 +43,7 @@ fn results() -> Vec<Rows> {
                 "t",
                 "2249 25 1266",
                 "t",
+                "f",
             ],
         ]),
         rows(&[&["11", "=", "i"]]),
@@ -129,6 +130,10 @@ fn c12_rows_become_functions_operators_and_types() {
     let [g] = catalog.functions(None, "g", &path)[..] else { panic!("one g") };
     assert_eq!((g.volatility, g.security_definer, g.built_in), (Volatility::Immutable, true, false));
     assert_eq!((g.argument_types.as_slice(), g.session_state), (&[23, 25][..], SessionState::MayMove));
+    let mut lasting = results();
+    lasting[7][1][13] = Some("t".to_owned());
+    let lasting = build(&lasting).unwrap();
+    assert_eq!(lasting.functions(None, "g", &path)[0].session_state, SessionState::MayMoveLastingly);
     assert_eq!(g.body.as_deref(), Some("SELECT 1"));
     assert_eq!(g.result_types, [2249, 25, 1266]);
     assert!(catalog.functions(None, "f", &path)[0].built_in);

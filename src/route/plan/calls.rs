@@ -4,7 +4,7 @@
 use super::functions::is_of_grammar;
 use super::names::Names;
 use super::{PinReason, both, functions};
-use crate::catalog::{SearchPath, SessionState, Volatility};
+use crate::catalog::{Function, SearchPath, Volatility};
 use crate::sql::facts::Name;
 use crate::sql::token::Lexed;
 use crate::sql::words::calls_nothing;
@@ -29,6 +29,9 @@ pub(super) fn calls(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> 
     }
     for at in 0..lexed.len() {
         if lexed.sign(at + 1) != Some('(') {
+            if at > 0 && lexed.sign(at - 1) == Some('.') {
+                found.attribute(lexed, at, path, names);
+            }
             continue;
         }
         let Some(word) = lexed.name(at) else { continue };
@@ -44,9 +47,7 @@ pub(super) fn calls(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> 
         let overloads = names.functions(&name, path);
         found.user_volatile |= overloads.iter().any(|f| !f.built_in && f.volatility == Volatility::Volatile);
         found.may_change_catalog |= overloads.iter().any(|f| f.may_change_catalog);
-        if overloads.iter().any(|f| f.session_state == SessionState::MayMove) {
-            found.pin = both(found.pin, Some(PinReason::Opaque));
-        }
+        found.pin = overloads.iter().map(|f| functions::pins_by(f.session_state)).fold(found.pin, both);
         let is_grammar =
             name.schema.is_none() && (lexed.is_word(at) && is_of_grammar(&name.name) || names_a_query(lexed, at));
         found.unknown |= overloads.is_empty()
@@ -55,6 +56,19 @@ pub(super) fn calls(lexed: &Lexed<'_>, path: &SearchPath, names: &dyn Names) -> 
             && names.type_oid(&name, path).is_none();
     }
     found
+}
+
+impl Calls {
+    /// What stands behind a dot may be a function of one argument, called with what stands before it.
+    fn attribute(&mut self, lexed: &Lexed<'_>, at: usize, path: &SearchPath, names: &dyn Names) {
+        let Some(word) = lexed.name(at) else { return };
+        let takes_one = |f: &&&Function| !f.argument_types.is_empty();
+        for function in names.functions(&Name::plain(&word), path).iter().filter(takes_one) {
+            let pin =
+                if function.built_in { functions::pins(&word) } else { functions::pins_by(function.session_state) };
+            self.pin = both(self.pin, pin);
+        }
+    }
 }
 
 /// Whether the name before this parenthesis is given to a query, `WITH name (columns) AS (SELECT …`, or follows AS.

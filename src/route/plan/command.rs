@@ -159,7 +159,10 @@ impl Command<'_> {
             "alter" | "drop" | "comment" | "grant" | "revoke" | "refresh" | "cluster" | "reindex" | "security"
             | "reassign" => self.with_calls(Draft::new(Kind::Ddl, Refusal::NotARead)),
             // A block may do anything, to the session too.
-            "do" => Draft::unknown(Refusal::NotARead).pinned(PinReason::Opaque),
+            "do" => Draft::unknown(Refusal::NotARead).pinned(match functions::names_lasting(lexed.source()) {
+                true => PinReason::Lasting,
+                false => PinReason::Opaque,
+            }),
             "call" => self.with_calls(Draft::unknown(Refusal::NotARead)),
             _ => self.with_calls(Draft::unknown(Refusal::Unparsed)),
         }

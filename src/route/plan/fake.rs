@@ -225,6 +225,7 @@ impl Fake {
         self.function("public", "audit", Volatile, &[INT]);
         self.function("public", "log_visit", Volatile, &[INT]).may_change_catalog = false;
         self.function("public", "set_tenant", Volatile, &[INT]).session_state = SessionState::MayMove;
+        self.function("public", "set_seed", Volatile, &[INT]).session_state = SessionState::MayMoveLastingly;
         self.function("public", "sneaky_tenant", Stable, &[INT]).session_state = SessionState::MayMove;
         self.function("public", "of_row", Volatile, &[20_100]);
         self.function("public", "dblink_exec", Volatile, &[TEXT]);

@@ -1,6 +1,7 @@
 //! What is known of PostgreSQL's own functions by name, beyond their volatility.
 
 use super::PinReason;
+use crate::catalog::SessionState;
 
 /// Stable functions whose answer depends on their arguments and on session inputs alone that every key holds (time zone, date
 /// style, role, search path, text search configuration), or on what the catalog says of roles. Sorted.
@@ -182,7 +183,9 @@ pub(super) fn pins(name: &str) -> Option<PinReason> {
             Some(PinReason::AdvisoryLock)
         }
         // They read or change state of the connection, or run text that may.
-        "set_config" | "setseed" | "set_limit" | "currval" | "lastval" => Some(PinReason::Opaque),
+        "set_config" | "set_limit" | "currval" | "lastval" => Some(PinReason::Opaque),
+        // DISCARD ALL leaves the seed of random() as it is.
+        "setseed" => Some(PinReason::Lasting),
         // What they make may end with the connection.
         "pg_create_logical_replication_slot"
         | "pg_create_physical_replication_slot"
@@ -196,6 +199,21 @@ pub(super) fn pins(name: &str) -> Option<PinReason> {
         _ if name.starts_with("query_to_xml") => Some(PinReason::Opaque),
         _ => None,
     }
+}
+
+/// Why a call of a user's function does, by what its source says that it may leave.
+pub(super) fn pins_by(state: SessionState) -> Option<PinReason> {
+    match state {
+        SessionState::Kept => None,
+        SessionState::MayMove => Some(PinReason::Opaque),
+        SessionState::MayMoveLastingly => Some(PinReason::Lasting),
+    }
+}
+
+/// Whether a block of code names what even DISCARD ALL does not end.
+pub(super) fn names_lasting(code: &str) -> bool {
+    let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_ascii_lowercase);
+    words.any(|word| matches!(&*word, "load" | "seed") || pins(&word) == Some(PinReason::Lasting))
 }
 
 #[cfg(test)]

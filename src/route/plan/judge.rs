@@ -6,7 +6,7 @@ use super::casts::{TIME, TIMETZ, names_relations, takes_rows};
 use super::names::Names;
 use super::unwritten::settings_read;
 use super::{Draft, Kind, PinReason, Place, Recipe, Refusal, both, functions};
-use crate::catalog::{Function, Persistence, Relation, RelationKind, SearchPath, SessionState, Storage, Volatility};
+use crate::catalog::{Function, Persistence, Relation, RelationKind, SearchPath, Storage, Volatility};
 use crate::sql::facts::{Attribute, Facts, FunctionCall, Name, SourceKind};
 use crate::sql::query;
 use crate::sql::token::{Lexed, lex};
@@ -340,8 +340,8 @@ impl<'n> Judge<'n> {
     /// does; volatile ones may do anything. They pin only where
     /// their source says that they may leave something in the session: pinning on every call would pin most applications.
     fn user_function(&mut self, function: &Function) {
-        if function.session_state == SessionState::MayMove {
-            self.pin = both(self.pin, Some(PinReason::Opaque));
+        if let Some(reason) = functions::pins_by(function.session_state) {
+            self.pin = both(self.pin, Some(reason));
             self.refuse(Refusal::VolatileFunction, Proof::Unproven);
         }
         match function.volatility {
@@ -374,6 +374,7 @@ impl<'n> Judge<'n> {
         for function in names.functions(&Name::plain(&attribute.name), case.path) {
             let takes = |oid: &u32| !rows_only || takes_rows(*oid);
             if function.argument_types.first().is_some_and(takes) {
+                self.pin = both(self.pin, functions::pins(&attribute.name));
                 self.overload(&attribute.name, 1, function);
             }
         }

@@ -51,8 +51,8 @@ pub(super) fn pins(name: &str) -> Option<PinReason> {
     match name {
         // Who the session is decides more than settings do.
         "session_authorization" => Some(PinReason::SessionAuthorization),
-        // The seed of random() cannot be read back to be replayed.
-        "seed" => Some(PinReason::Opaque),
+        // The seed of random() cannot be read back to be replayed, and DISCARD ALL leaves it as it is.
+        "seed" => Some(PinReason::Lasting),
         _ => None,
     }
 }
