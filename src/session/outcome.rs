@@ -244,9 +244,13 @@ impl Session {
         self.touched_catalog |= plan.may_change_catalog && self.heard;
         self.has_savepoints |= plan.cache == Err(Refusal::SeveralStatements) && !plan.kind.is_control();
         self.may_be_free |= !self.pins.is_empty() && plan.kind.may_free();
-        if self.settings.changed_in_transaction() && may_end_unseen(plan, *in_block) {
+        let (sets, levels) = (self.settings.changed_in_transaction(), self.levels.changed_in_transaction());
+        if (sets || levels) && may_end_unseen(plan, *in_block) {
             // What it has kept of them, and what not, its answer does not tell.
-            self.pin(PinReason::Opaque);
+            self.levels.ended_unseen();
+            if sets {
+                self.pin(PinReason::Opaque);
+            }
         }
         // A LISTEN that fails listens to nothing.
         if let Some(reason) = plan.pin

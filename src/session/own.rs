@@ -85,6 +85,18 @@ impl Levels {
         }
     }
 
+    /// Whether some were set in this transaction.
+    pub fn changed_in_transaction(&self) -> bool {
+        self.strictest.is_some()
+    }
+
+    /// It may have ended, and another begun: which of them hold is not known, and the strictest stays.
+    pub fn ended_unseen(&mut self) {
+        if let Some(strictest) = self.strictest {
+            (self.session, self.local, self.before) = (strictest, None, None);
+        }
+    }
+
     /// Which of the levels that were set in this transaction hold again is not known: the strictest does.
     pub fn rolled_back_to_savepoint(&mut self) {
         self.local = self.strictest.or(self.local);
@@ -298,6 +310,11 @@ mod tests {
         assert_eq!(levels.now(), Level::Session, "the strictest that it can be");
         levels.ended(true);
         assert_eq!(levels.now(), Level::Bounded);
+        levels.set(Level::Session, false, true);
+        levels.set(Level::Bounded, false, true);
+        levels.ended_unseen();
+        levels.ended(false);
+        assert_eq!(levels.now(), Level::Session, "whichever of them it has kept");
     }
 
     #[test]

@@ -501,3 +501,21 @@ fn r20_what_is_called_as_an_attribute_is_called() {
         vec![query(&format!("INSERT INTO t SELECT g.pg_advisory_lock::text FROM {g}"))]
     });
 }
+
+/// Where a text ends the transaction in which a level was set, the strictest that it can be holds.
+#[test]
+fn r19_a_level_whose_transaction_ended_unseen_is_the_strictest() {
+    let twins = Twins::with("r19_unseen", "", |builder| builder.no_replicas());
+    for (ends, level) in
+        [("ROLLBACK; BEGIN", "session"), ("COMMIT; BEGIN", "session"), ("SELECT 1; SELECT 2", "bounded")]
+    {
+        let mut client = twins.through();
+        client.rows("BEGIN");
+        client.rows("SET sidecache.consistency = 'bounded'");
+        assert_eq!(client.value("SHOW sidecache.consistency"), "bounded");
+        client.query(ends).expect("it lives");
+        assert_eq!(client.value("SHOW sidecache.consistency"), level, "{ends}");
+        client.rows("COMMIT");
+        assert_eq!(client.value("SHOW sidecache.consistency"), level, "{ends}");
+    }
+}
