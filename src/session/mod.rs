@@ -149,6 +149,8 @@ struct Session {
     wrote: bool,
     /// Whether it read or wrote rows of which it is not known how new they are.
     unlearned: bool,
+    /// In this transaction a reset of the session's user has ended the role that was set.
+    took_role: bool,
     /// The backend on which it drew from a sequence last, as far as it is known.
     drew_on: u32,
     /// Whether something ran in it that may have left anything in the session.

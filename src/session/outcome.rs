@@ -311,6 +311,15 @@ impl Session {
         if self.set_own(change, true) {
             return;
         }
+        if matches!(change, SettingChange::Reset { name, .. } if name == "session_authorization")
+            && self.settings.has_role()
+        {
+            match change {
+                // It is the user's own role until the transaction ends, and on some servers behind it.
+                SettingChange::Reset { local: true, .. } => self.pin(PinReason::Opaque),
+                _ => self.took_role = true,
+            }
+        }
         if matches!(change, SettingChange::Reset { name, local: false } if name == "session_authorization")
             && !self.pins.contains(&PinReason::SessionAuthorization)
         {
@@ -406,6 +415,8 @@ impl Session {
 
     /// The transaction has ended, and with it what it has made of settings, and its portals.
     fn settings_ended(&mut self, committed: bool) {
+        self.statements.transaction_ended();
+        self.unseen = false;
         self.levels.ended(committed);
         self.has_savepoints = false;
         self.channels_ended(committed);
@@ -418,9 +429,11 @@ impl Session {
         if self.settings.ended(committed) {
             self.settings_changed();
         }
+        if std::mem::take(&mut self.took_role) && !committed {
+            // Servers before 15.9, 16.5 and 17.1 do not give it back.
+            self.pin(PinReason::Opaque);
+        }
     }
-        self.statements.transaction_ended();
-        self.unseen = false;
 
     /// A batch that failed has been answered before its Sync was.
     pub(super) fn ended_late(&mut self, status: u8) {

@@ -289,6 +289,12 @@ impl Settings {
         self.baseline.role.is_some() || self.start.contains_key("role")
     }
 
+    /// Whether a role is set.
+    pub fn has_role(&self) -> bool {
+        let role = self.effective("role").and_then(|role| role.values.first());
+        role.is_some_and(|role| !role.eq_ignore_ascii_case(NO_ROLE))
+    }
+
     /// Whether a rollback to a savepoint could undo settings that we cannot tell.
     pub fn changed_in_transaction(&self) -> bool {
         self.before.is_some() || !self.local.is_empty()

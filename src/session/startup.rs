@@ -298,6 +298,7 @@ pub(super) async fn open(client: Client, shared: &Arc<Shared>, seed: Seed) -> Re
         unseen: false,
         wrote: false,
         unlearned: false,
+        took_role: false,
         drew_on: 0,
         may_have_left: false,
         open: None,

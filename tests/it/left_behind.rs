@@ -519,3 +519,35 @@ fn r19_a_level_whose_transaction_ended_unseen_is_the_strictest() {
         assert_eq!(client.value("SHOW sidecache.consistency"), level, "{ends}");
     }
 }
+
+/// Servers before 15.9, 16.5 and 17.1 do not give a role back that a reset of the session's user has ended, where that is taken back: who is what
+/// behind that, the connection alone knows.
+#[test]
+fn r19_a_role_that_a_rollback_may_not_give_back_is_not_taken_for_granted() {
+    let twins = Twins::with("r19_given_back", "", |builder| builder.no_replicas().flag("--pool-size", "2"));
+    let mut root = twins.cluster.primary.connect_to(&twins.database);
+    let group = format!("g_{}", twins.database);
+    root.rows(&format!("CREATE ROLE {group}; GRANT {group} TO solo"));
+    let opaque = || twins.sidecache.metric("sidecache_pins_total", &[("reason", "opaque")]);
+    let reset = "RESET SESSION AUTHORIZATION";
+    for (role, texts, is_pinned) in [
+        (&*group, ["BEGIN", reset, "ROLLBACK"], true),
+        (&*group, ["BEGIN", "SET SESSION AUTHORIZATION DEFAULT", "ROLLBACK"], true),
+        (&*group, ["BEGIN", "SET LOCAL SESSION AUTHORIZATION DEFAULT", "COMMIT"], true),
+        (&*group, ["BEGIN", reset, "COMMIT"], false),
+        (&*group, ["BEGIN", "RESET ROLE", "ROLLBACK"], false),
+        ("none", ["BEGIN", reset, "ROLLBACK"], false),
+    ] {
+        let (mut client, mut direct) =
+            (twins.sidecache.connect("solo"), twins.cluster.connect("solo", &twins.database));
+        let before = opaque();
+        for text in [&format!("SET ROLE {role}") as &str].into_iter().chain(texts).chain(["SELECT current_user"]) {
+            assert_eq!(client.rows(text), direct.rows(text), "{texts:?}, {text}");
+        }
+        assert_eq!(opaque() > before, is_pinned, "{role}, {texts:?}");
+        drop((client, direct));
+    }
+    eventually("the role to be nobody's", || {
+        root.query(&format!("DROP OWNED BY {group}; DROP ROLE {group}")).ok().filter(|f| tags(f) == "CCZ").map(drop)
+    });
+}
