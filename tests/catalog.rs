@@ -183,6 +183,9 @@ const SCHEMA: &str = "
     CREATE FUNCTION app.seeds() RETURNS void LANGUAGE sql AS 'SELECT setseed(0.5)';
     CREATE FUNCTION app.slots() RETURNS void LANGUAGE plpgsql AS
         'BEGIN PERFORM pg_create_physical_replication_slot(''s'', false, true); END';
+    CREATE FUNCTION app.loads() RETURNS void LANGUAGE plpgsql AS 'BEGIN LOAD ''auto_explain''; END';
+    CREATE FUNCTION app.dials() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM dblink_connect(''a'', ''b''); END';
+    CREATE FUNCTION app.dials_stably() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN PERFORM app.dials(); RETURN 1; END';
     CREATE FUNCTION app.temporary() RETURNS void LANGUAGE plpgsql AS 'BEGIN CREATE TABLE pg_temp.made (a int); END';
     CREATE FUNCTION app.by_path() RETURNS void LANGUAGE plpgsql SET search_path = pg_temp AS 'BEGIN CREATE TABLE made (a int); END';
     CREATE FUNCTION app.creates() RETURNS void LANGUAGE plpgsql AS 'BEGIN CREATE TABLE app.made (a int); END';
@@ -487,21 +490,13 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
     assert_eq!(columns, ["id", "a", "B,\"\n", "m"]);
     assert_eq!(relation("t").descendants, ids(&["child"]), "temporary heirs belong to others");
     let state = |name: &str| catalog.functions(Some("app"), name, &path(&[]))[0].session_state;
-    for moves in [
-        "tenant",
-        "sets",
-        "stable",
-        "caller",
-        "Caller's +",
-        "atomic",
-        "locks",
-        "unlocks",
-        "seeds",
-        "slots",
-        "temporary",
-        "by_path",
-    ] {
+    for moves in
+        ["tenant", "sets", "stable", "caller", "Caller's +", "atomic", "locks", "unlocks", "temporary", "by_path"]
+    {
         assert_eq!(state(moves), SessionState::MayMove, "{moves}");
+    }
+    for moves in ["seeds", "slots", "loads", "dials", "dials_stably"] {
+        assert_eq!(state(moves), SessionState::MayMoveLastingly, "{moves}");
     }
     for keeps in ["updates", "step", "tenant_of", "creates", "transaction_locks"] {
         assert_eq!(state(keeps), SessionState::Kept, "{keeps}");
