@@ -6,6 +6,7 @@ use super::composer::Composer;
 use super::deferred::Standing;
 use super::exchange::{Broken, Held};
 use super::flow::Probe;
+use super::outcome::NOBODY;
 use super::round::{Again, Capture, Round};
 use super::serve::{Intent, Understood};
 use super::settle::Fill;
@@ -299,7 +300,9 @@ impl Session {
             }
             Standing::Alone => false,
         };
-        if is_before_block && counts_for_another && self.shared.common.asks_sequences.load(Ordering::Acquire) {
+        let discards =
+            is_before_block && counts_for_another && self.shared.common.asks_sequences.load(Ordering::Acquire);
+        if discards {
             // What it gave others is not to be taken for what it gives this session.
             composer.query_own("DISCARD SEQUENCES", Probe::Effect);
             composer.carried.drawer = 0;
@@ -343,6 +346,10 @@ impl Session {
         }
         if !self.registration.running.end() && !Box::pin(self.registration.running.spared()).await {
             held.is_unsure = true;
+        }
+        if discards && round.own_error.is_some() {
+            // By a timeout, perhaps: they may have given another what they are asked for.
+            held.lease.carried.drawer = NOBODY;
         }
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.
         // So it does, from 18 on, behind a simple query in it (`XACT_FLAGS_PIPELINING` in postgres.c): only its Sync commits.

@@ -40,7 +40,7 @@ fn may_end_unseen(plan: &Plan, in_block: bool) -> bool {
 }
 
 /// No client's process: theirs have 31 bits.
-const NOBODY: u32 = u32::MAX;
+pub(super) const NOBODY: u32 = u32::MAX;
 
 /// All that the original session user comes to where it is that user already (seen on 15 to 18).
 fn no_role() -> SettingChange {
