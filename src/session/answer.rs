@@ -89,6 +89,7 @@ impl Session {
 
     /// What cannot be done at once.
     async fn look_further(&mut self, unit: Unit, look: Look, began: Moment) -> Result<Look, End> {
+        self.client.flush().await?;
         Ok(match look {
             Look::Wait(intent) => self.look_again(unit, intent, began).await?,
             Look::Listen if self.change_channels(unit).await? => Look::Answered,

@@ -9,6 +9,7 @@ use super::round::{Described, Done, Round, named_statement};
 use crate::upstream::Lease;
 use crate::wire::backend;
 use crate::wire::frame::{BadLength, HEADER, backend_limit, header};
+use crate::wire::stream::poll_send;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -16,7 +17,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
 /// Row and copy frames longer than this are relayed in pieces as they come.
@@ -116,20 +116,7 @@ impl Held {
             connection.input.reserve(READ);
         }
         let read = poll_fn(|cx| {
-            let mut wrote = false;
-            while !out.is_empty() {
-                match Pin::new(&mut connection.stream).poll_write(cx, out) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(n)) => out.advance(n),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => break,
-                }
-                wrote = true;
-            }
-            if wrote
-                && out.is_empty()
-                && let Poll::Ready(Err(error)) = Pin::new(&mut connection.stream).poll_flush(cx)
-            {
+            if let Poll::Ready(Err(error)) = poll_send(&mut connection.stream, cx, out) {
                 return Poll::Ready(Err(error));
             }
             poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.input)
@@ -176,33 +163,27 @@ impl Held {
 
     /// Sends `out` without waiting for answers; what comes meanwhile is relayed.
     pub async fn push(&mut self, out: &mut BytesMut, client: &mut Client, round: &mut Round) -> Result<(), Broken> {
-        use tokio::io::AsyncWriteExt;
-        while !out.is_empty() {
+        loop {
             let connection = &mut *self.lease;
             connection.input.reserve(READ);
-            let read = poll_fn(|cx| {
-                while !out.is_empty() {
-                    match Pin::new(&mut connection.stream).poll_write(cx, out) {
-                        Poll::Ready(Ok(n)) => out.advance(n),
-                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                        Poll::Pending => {
-                            return poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.input);
-                        }
-                    }
+            let read = poll_fn(|cx| match poll_send(&mut connection.stream, cx, out) {
+                Poll::Ready(sent) => Poll::Ready(sent.map(|()| None)),
+                Poll::Pending => {
+                    poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.input).map_ok(Some)
                 }
-                Poll::Ready(Ok(1))
             })
             .await?;
-            if read == 0 {
+            if read == Some(0) {
                 return Err(Broken::Closed);
             }
             self.digest(&mut client.output, round)?;
             if client.is_full() {
                 client.flush().await.map_err(Broken::Client)?;
             }
+            if read.is_none() {
+                return Ok(());
+            }
         }
-        self.lease.stream.flush().await?;
-        Ok(())
     }
 
     /// Reads once; gives what the client is to hear of it.

@@ -100,6 +100,8 @@ impl Session {
     /// Sends a unit to a server and relays its answer.
     pub(super) async fn forward(&mut self, errand: &mut Errand) -> Result<(), End> {
         let end = errand.end;
+        // Whatever this unit waits for, the client has what it asked for before.
+        self.client.flush().await?;
         if self.heard && errand.survey.runs.iter().flatten().any(|plan| plan.may_change_catalog) {
             // Before, since the catalog may change while the answer is on its way; and after, since only then it has.
             self.catalog_touched();

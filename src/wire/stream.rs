@@ -1,11 +1,12 @@
 //! A byte stream to a client or an upstream server, whatever carries it.
 
 use crate::types::KeepAlive;
+use bytes::{Buf, BytesMut};
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -133,6 +134,21 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, s => Pin::new(s).poll_shutdown(cx))
     }
+}
+
+/// Ready once all of `out` has left, and to be asked again until then, though `out` be empty: TLS takes more than it can send.
+pub fn poll_send(
+    stream: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+    out: &mut BytesMut,
+) -> Poll<io::Result<()>> {
+    while !out.is_empty() {
+        match ready!(Pin::new(&mut *stream).poll_write(cx, out))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            written => out.advance(written),
+        }
+    }
+    Pin::new(stream).poll_flush(cx)
 }
 
 #[cfg(test)]

@@ -102,6 +102,23 @@ async fn offering(protocols: &[&[u8]], negotiation: Negotiation) -> io::Result<(
     accepted.map(drop)
 }
 
+/// Who has sent need not come back for what TLS has taken and the socket has not.
+#[tokio::test]
+async fn r16_what_is_sent_has_left() {
+    let pki = Pki::new();
+    let (ours, theirs) = pair().await;
+    socket2::SockRef::from(&ours).set_send_buffer_size(4096).unwrap();
+    let (connector, acceptor) = (client_connector(SslMode::Require, None).unwrap(), pki.acceptor());
+    let (sender, reader) =
+        tokio::join!(connect(&connector, "localhost", ours), accept(&acceptor, theirs, Negotiation::Direct));
+    let (mut sender, mut reader) = (sender.unwrap(), reader.unwrap());
+    let (mut out, mut read) = (bytes::BytesMut::zeroed(1 << 20), vec![1; 1 << 20]);
+    let sending = std::future::poll_fn(|cx| super::super::stream::poll_send(&mut sender, cx, &mut out));
+    let both = async { tokio::join!(sending, reader.read_exact(&mut read)) };
+    let (sent, heard) = tokio::time::timeout(std::time::Duration::from_secs(60), both).await.expect("all of it comes");
+    assert!(sent.is_ok() && heard.is_ok() && read.iter().all(|byte| *byte == 0));
+}
+
 #[tokio::test]
 async fn direct_tls_must_name_postgresql() {
     assert!(offering(&[ALPN], Negotiation::Direct).await.is_ok());

@@ -6,7 +6,7 @@ use crate::harness::process::{Scratch, Signal};
 use crate::harness::proxy::{Door, FaultProxy};
 use crate::harness::redis::Redis;
 use crate::harness::sidecache::{Sidecache, SidecacheBuilder};
-use crate::harness::wire::{Batch, Format, Login, Wire, WireError};
+use crate::harness::wire::{Batch, Format, Login, Wire, WireError, tags};
 use crate::harness::{PATIENCE, eventually, http, within};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value;
@@ -623,21 +623,64 @@ fn clients_may_insist_on_tls_and_so_may_we() {
     assert_eq!(psql(cluster, &without, "localhost", "sslmode=prefer"), Ok("42".to_owned()));
 }
 
-/// Upstream, sessions and stream alike run inside TLS as `sslmode` asks; what cannot be verified is not connected to.
-#[test]
-fn upstream_tls_is_verified_as_asked() {
-    let (server, others) = (Certificates::for_name("127.0.0.1"), Certificates::for_name("127.0.0.1"));
+/// A primary that speaks TLS as `server`.
+fn over_tls(server: &Certificates) -> Cluster {
     for name in ["server.crt", "server.key"] {
         crate::harness::postgres::hand_over(&server.path(name));
     }
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(server.path("server.key"), private).expect("our own file");
-    let cluster = Cluster::build()
+    Cluster::build()
         .replicas(0)
         .setting("ssl = on")
         .setting(&format!("ssl_cert_file = '{}'", server.text("server.crt")))
         .setting(&format!("ssl_key_file = '{}'", server.text("server.key")))
-        .start();
+        .start()
+}
+
+/// More than a socket takes at once, which TLS keeps until it is asked for again.
+#[test]
+fn r16_long_messages_and_the_ends_of_copies_reach_a_server_that_is_spoken_to_by_tls() {
+    let server = Certificates::for_name("127.0.0.1");
+    let cluster = over_tls(&server);
+    let database = cluster.database("op_long");
+    let url = format!("{}?sslmode=require", cluster.primary_url("sidecache", &database));
+    let sidecache = Sidecache::build(&cluster, &database).primary(&url).start();
+    let mut client = sidecache.connect("app");
+    client.rows("CREATE TABLE t(v text)");
+    let long = "x".repeat(12 << 20);
+    let insert = "INSERT INTO t VALUES";
+    let copy = Batch::new().query("COPY t FROM STDIN");
+    for batch in [
+        Batch::new().extended(&format!("{insert} ($1)"), &[Some(&long)], Format::Text),
+        Batch::new().query(&format!("{insert} ('{long}')")),
+        long.as_bytes().chunks(1 << 16).fold(copy, Batch::copy_data).copy_data(b"\n").copy_done(),
+    ] {
+        let answer = tags(&client.run(&batch).expect("an answer"));
+        assert!(["12nCZ", "CZ", "GCZ"].contains(&answer.as_str()), "{answer}");
+    }
+    assert_eq!(client.value("SELECT sum(length(v)) FROM t"), (3 * long.len()).to_string());
+
+    // Both ways at once.
+    client.rows(
+        "CREATE FUNCTION says() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE '%', NEW.v; RETURN NEW; END$$",
+    );
+    client.rows("CREATE TRIGGER says BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION says()");
+    const ROWS: usize = 5_000;
+    let row = format!("{}\n", "y".repeat(500)).into_bytes();
+    let copy = Batch::new().query("COPY t FROM STDIN").copy_data(&row.repeat(ROWS)).copy_done();
+    let mut writer = client.writer().expect("a socket");
+    let sent = std::thread::spawn(move || std::io::Write::write_all(&mut writer, &copy.0));
+    let answer = client.read_until_ready().expect("an answer");
+    sent.join().expect("a writer that lives").expect("all is sent");
+    assert_eq!(tags(&answer), format!("G{}CZ", "N".repeat(ROWS)));
+}
+
+/// Upstream, sessions and stream alike run inside TLS as `sslmode` asks; what cannot be verified is not connected to.
+#[test]
+fn upstream_tls_is_verified_as_asked() {
+    let (server, others) = (Certificates::for_name("127.0.0.1"), Certificates::for_name("127.0.0.1"));
+    let cluster = over_tls(&server);
     cluster.connect("app", "shop").rows("CREATE TABLE t AS SELECT 1 AS v");
     let with = |parameters: &str| {
         Sidecache::build(&cluster, "shop")

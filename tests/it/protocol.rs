@@ -3,6 +3,7 @@
 use crate::harness::cluster::Cluster;
 use crate::harness::wire::{Batch, Format, tags};
 use crate::twins::{Twins, queries, readies, ready, until};
+use crate::watched::Watched;
 
 const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, v text);
     INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 10) i;
@@ -433,6 +434,32 @@ fn r16_pipelines_answer_as_directly() {
         ready(b().query("SHOW work_mem")),
     ];
     twins.same("pipelines", "TRUNCATE w", &script);
+}
+
+/// An answer that is there goes out before what follows it in the same packet waits: for a lock, or for a connection.
+#[test]
+fn r16_an_answer_does_not_wait_for_what_follows_it() {
+    let cluster = Cluster::quiet();
+    let setup = "CREATE TABLE t AS SELECT 1 AS v; CREATE TABLE w AS SELECT 1 AS v";
+    let watched = Watched::with(&cluster, "follows", setup, |builder| {
+        builder.flag("--staleness", "60s").flag("--pool-size", "1").no_replicas()
+    });
+    let (mut client, mut other, mut beside) = (watched.client(), watched.client(), watched.beside());
+    let read = "SELECT v FROM t";
+    client.run(&b().parse("w", "UPDATE w SET v = v + 1", &[]).sync()).expect("an answer");
+    let update = b().query(read).bind("", "w", &[], Format::Text).execute("", 0).sync();
+    for holder in [&mut beside, &mut other] {
+        watched.warm(&mut client, read);
+        // One client holds the row, another the row and the connection.
+        holder.rows("BEGIN");
+        holder.rows("UPDATE w SET v = v + 1");
+        let hits = watched.hits();
+        client.send(&update).expect("it lives");
+        assert_eq!(tags(&client.read_until_ready().expect("the first answer")), "TDCZ");
+        assert_eq!(watched.hits(), hits + 1);
+        holder.rows("COMMIT");
+        assert_eq!(tags(&client.read_until_ready().expect("the second answer")), "2CZ");
+    }
 }
 
 /// The order of node.js (Flush before Sync), of PDO (Sync right after Parse), and a pipelined second Execute, on hits too.
