@@ -357,7 +357,7 @@ impl Held {
                 // Which server answers is not the client's concern, and so is not what it becomes.
                 let is_ours = is_role && self.side == Side::Replica;
                 if !round.mute_parameters && !is_ours {
-                    output.extend_from_slice(frame);
+                    round.tell(output, |output| output.extend_from_slice(frame));
                 }
                 if let Some(capture) = &mut round.capture {
                     capture.spoil("parameter_changed");
@@ -378,7 +378,7 @@ impl Held {
                 let own = body.starts_with(&self.lease.key.process.to_be_bytes());
                 match &mut round.cut {
                     Some(cut) => cut.notified(frame, own, self.known_as),
-                    None => put_notification(output, frame, own, self.known_as),
+                    None => round.tell(output, |output| put_notification(output, frame, own, self.known_as)),
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::composer::Composer;
 use super::deferred::Standing;
 use super::exchange::{Broken, Held};
 use super::flow::Probe;
-use super::outcome::NOBODY;
+use super::outcome::{NOBODY, may_end_unseen};
 use super::round::{Again, Capture, Round};
 use super::serve::{Intent, Understood};
 use super::settle::Fill;
@@ -271,7 +271,9 @@ impl Session {
         let held_back = (outside && end != UnitEnd::Open && end != UnitEnd::Flush).then_some(self.client.output.len());
         round.capture =
             fill.as_ref().map(|_| Capture::new(self.shared.cache.as_ref().map_or(0, |cache| cache.entry_limit())));
-        round.held_back = held_back.filter(|_| side == Side::Replica || !survey.earlier.is_empty());
+        // What commits before its end must not be sent again.
+        let ends_unseen = || survey.runs.iter().flatten().any(|plan| may_end_unseen(plan, false));
+        round.held_back = held_back.filter(|_| side == Side::Replica || (!survey.earlier.is_empty() && !ends_unseen()));
         round.least = round.least.filter(|_| held_back.is_some());
         let beside = if matches!(fill, Some(Fill::Proven { .. })) {
             Beside::Proof
@@ -313,7 +315,12 @@ impl Session {
             composer.begin(begin, *failed);
             self.deferred = None;
         }
-        if self.unseen && self.status == b'T' && survey.sets_modes() {
+        if self.unseen
+            && self.status == b'T'
+            && survey.sets_modes()
+            && !mid_batch
+            && self.statements.portal(b"").is_none()
+        {
             // PostgreSQL permits it only before the first query (`check_transaction_isolation` in variable.c).
             composer.query_own("SELECT 1", Probe::Effect);
         }

@@ -377,11 +377,11 @@ impl Session {
     }
 
     /// Learns the shapes of what was made just now. Where that cannot be, it is not made again elsewhere.
-    pub(super) async fn learn_by_name(&mut self, status: u8) -> Result<(), End> {
+    pub(super) async fn learn_by_name(&mut self) -> Result<(), End> {
         let unknown = self.by_name.made.iter().filter(|(_, made)| made.shape.is_none());
         let names: Vec<String> = unknown.map(|(name, _)| name.clone()).collect();
         let mut shapes: Vec<u64> = Vec::new();
-        if let Some(held) = self.held.as_mut().filter(|_| status != b'E') {
+        if let Some(held) = &mut self.held {
             let Held { lease, flow, .. } = held;
             let mut composer = Composer::new(flow, &mut lease.carried, 0);
             for name in &names {

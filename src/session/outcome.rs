@@ -21,7 +21,10 @@ pub(super) struct Open {
 }
 
 /// Whether a statement may end the transaction, or what a batch has done so far, though it is no transaction control by itself.
-fn may_end_unseen(plan: &Plan, in_block: bool) -> bool {
+pub(super) fn may_end_unseen(plan: &Plan, in_block: bool) -> bool {
+    if !matches!(plan.kind, Kind::Unproven | Kind::Ddl) {
+        return false;
+    }
     let text = plan.identity.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
@@ -30,7 +33,7 @@ fn may_end_unseen(plan: &Plan, in_block: bool) -> bool {
             has(&["commit", "end", "rollback", "abort", "prepare"])
         }
         // What no transaction block permits is committed at once, with all that its batch did before it.
-        Kind::Unproven if !in_block => begins(&["call", "vacuum"]),
+        Kind::Unproven if !in_block => begins(&["call", "do", "vacuum"]),
         Kind::Ddl if !in_block => {
             begins(&["cluster", "reindex"])
                 || has(&["concurrently", "database", "tablespace", "system", "subscription"])

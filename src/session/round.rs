@@ -285,6 +285,15 @@ impl Round {
         }
     }
 
+    /// Tells the client what is no part of an answer: nothing of that is taken back, unless a part of the answer stands before it.
+    pub fn tell(&mut self, output: &mut BytesMut, put: impl FnOnce(&mut BytesMut)) {
+        let is_untouched = self.held_back == Some(output.len());
+        put(output);
+        if is_untouched {
+            self.held_back = Some(output.len());
+        }
+    }
+
     /// The client's statement failed: it is told, or what it has not been told yet is taken back, to be sent again. `is_limited`: by a
     /// timeout that the client has set, which ends it wherever it runs.
     pub fn fail(&mut self, frame: &[u8], is_limited: bool, output: &mut BytesMut) {
@@ -354,4 +363,22 @@ fn put_error(frame: &[u8], names: &[(u64, Bytes, Gives)], output: &mut BytesMut)
     let Some((place, name)) = named else { return output.extend_from_slice(frame) };
     let body = [&frame[HEADER..place.start], name, &frame[place.end..]].concat();
     backend::put_frame(output, b'E', &body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r22_what_is_no_part_of_an_answer_is_not_taken_back_with_it() {
+        let mut error = BytesMut::new();
+        backend::put_frame(&mut error, b'E', b"SERROR\0C0A000\0Mcached plan must not change result type\0\0");
+        let mut output = BytesMut::from(&b"before "[..]);
+        let mut round = Round { held_back: Some(output.len()), ..Round::default() };
+        round.tell(&mut output, |output| output.extend_from_slice(b"news "));
+        output.extend_from_slice(b"a part ");
+        round.tell(&mut output, |output| output.extend_from_slice(b"later news "));
+        round.fail(&error, false, &mut output);
+        assert_eq!((round.again, &output[..]), (Some(Again::Reprepared), &b"before news "[..]));
+    }
 }

@@ -116,7 +116,10 @@ impl Session {
         let plan = &request.plan;
         let recipe = match &plan.cache {
             Ok(recipe) => recipe,
-            Err(_) if request.is_bare() && self.changes_channels(&plan.kind) => return Served::Listen,
+            // It takes the unnamed portal's place on the server.
+            Err(_) if request.is_bare() && self.changes_channels(&plan.kind) && !self.has_open_portal() => {
+                return Served::Listen;
+            }
             Err(refusal) => {
                 return match self.local(request) {
                     true => Served::Yes,

@@ -54,11 +54,12 @@ impl Session {
     /// The batch is over and the client has its answer: learns what a write amounts to, and gives the connection back if it is
     /// clean. `state`: what decides answers there, if that was asked behind the batch.
     pub(super) async fn settle(&mut self, status: u8, state: Option<Box<Left>>) -> Result<(), End> {
-        if self.by_name.is_to_be_learned() {
-            Box::pin(self.learn_by_name(status)).await?;
-        }
         if status != b'I' {
             return Ok(());
+        }
+        if self.by_name.is_to_be_learned() {
+            // Within a transaction the question could fail, and that with it: what was made may not be readable as things stand.
+            Box::pin(self.learn_by_name()).await?;
         }
         self.heed_news();
         let wrote = std::mem::take(&mut self.wrote);

@@ -310,6 +310,25 @@ fn r13_a_statement_that_deallocates_itself_is_gone() {
     twins.same_in_turns("statements that drop themselves", &script);
 }
 
+/// What a statement gives is asked for outside its transaction: within it the question may fail, and the transaction with it.
+#[test]
+fn r20_what_cannot_be_described_any_more_ends_no_transaction() {
+    let twins = of_size("undescribed", "2");
+    let run = |batch: Batch, sql: &str| batch.parse("", sql, &[]).bind("", "", &[], Format::Text).execute("", 0);
+    let all = |texts: &[&str]| ready(texts.iter().fold(b(), |batch, text| run(batch, text)).sync());
+    let script = [
+        q("BEGIN"),
+        all(&["SAVEPOINT s", "CREATE TABLE x (id int)", "PREPARE p AS SELECT FROM x", "ROLLBACK TO s"]),
+        all(&["SET LOCAL search_path = o", "PREPARE r AS SELECT v FROM t", "SET LOCAL search_path = pg_catalog"]),
+        q("INSERT INTO public.w VALUES (5)"),
+        q("COMMIT"),
+        q("SELECT count(*) > 0 FROM w"),
+        q("EXECUTE p"),
+        q("EXECUTE r"),
+    ];
+    twins.same_in_turns("what cannot be described", &script);
+}
+
 /// An error names the statement that it is of, though another has the same text.
 #[test]
 fn r13_of_two_names_with_one_text_the_error_says_the_right_one() {

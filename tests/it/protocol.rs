@@ -306,6 +306,46 @@ fn r18_portals_suspend_and_go_on() {
     twins.same_in_turns("portals", &script);
 }
 
+/// What Sidecache does of its own, or answers itself, in a transaction leaves the unnamed portal as PostgreSQL would have it.
+#[test]
+fn r18_the_unnamed_portal_stays_as_the_client_has_it() {
+    let twins = Twins::new("unnamed_portal", TABLES);
+    let bind = |sql: &str| b().parse("", sql, &[]).bind("", "", &[], Format::Text);
+    let script = [
+        // So that the next is a hit.
+        ready(b().query("SELECT v FROM t WHERE id = 1")),
+        ready(b().query("BEGIN")),
+        ready(b().query("SELECT v FROM t WHERE id = 1")),
+        until(bind("SET TRANSACTION READ ONLY").flush(), b'2'),
+        ready(b().execute("", 0).sync()),
+        ready(b().query("COMMIT")),
+        ready(b().query("BEGIN")),
+        ready(bind("SELECT id FROM t ORDER BY id").execute("", 5).sync()),
+        ready(b().query("LISTEN l")),
+        ready(b().execute("", 5).sync()),
+        ready(b().query("ROLLBACK")),
+    ];
+    for round in ["first", "second", "third"] {
+        twins.same(round, "", &script);
+    }
+}
+
+/// A procedure that has committed fails as one does whose statement is prepared again: it is not called again.
+#[test]
+fn r13_what_has_committed_is_not_sent_again() {
+    let setup = format!(
+        "{TABLES}; CREATE PROCEDURE fails() LANGUAGE plpgsql AS $$BEGIN INSERT INTO w SELECT count(*) FROM w; COMMIT;
+            RAISE feature_not_supported USING MESSAGE = 'cached plan must not change result type'; END$$"
+    );
+    let twins = Twins::new("called_again", &setup);
+    let script = [
+        ready(b().parse("c", "CALL fails()", &[]).sync()),
+        ready(b().bind("", "c", &[], Format::Text).execute("", 0).sync()),
+        ready(b().query("SELECT count(*) FROM w")),
+    ];
+    twins.same("once", "TRUNCATE w", &script);
+}
+
 /// The Sync behind a simple query in a batch reaches the server, which from 18 on has a transaction open until then; and the connection,
 /// which 18.4 leaves unable to begin another (XX000, and what was written before is lost), is nobody else's.
 #[test]
