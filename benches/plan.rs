@@ -111,6 +111,7 @@ fn function(oid: u32) -> Function {
         session_state: SessionState::Kept,
         body: None,
         may_change_catalog: false,
+        tells_server: false,
     }
 }
 

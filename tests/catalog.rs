@@ -132,6 +132,15 @@ const SCHEMA: &str = "
     CREATE MATERIALIZED VIEW app.mv AS SELECT 1 AS one;
     CREATE SEQUENCE app.s;
     CREATE FUNCTION app.plain(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+    CREATE FUNCTION app.old(date) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT extract(year FROM age($1))::int';
+    CREATE FUNCTION app.through_old(date) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT app.old($1)';
+    CREATE FUNCTION app.today() RETURNS date IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN Current_Date; END';
+    CREATE FUNCTION app.soon() RETURNS date IMMUTABLE LANGUAGE sql AS 'SELECT ''tomorrow''::text::date';
+    CREATE FUNCTION app.adult(age int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT age > 17';
+    CREATE FUNCTION app.standbys() RETURNS bigint STABLE SECURITY DEFINER LANGUAGE sql AS 'SELECT count(*) FROM pg_stat_replication';
+    CREATE FUNCTION app.through_standbys() RETURNS bigint STABLE LANGUAGE plpgsql AS 'BEGIN RETURN app.standbys(); END';
+    CREATE FUNCTION app.reads_own() RETURNS bigint STABLE LANGUAGE plpgsql AS
+        'BEGIN RETURN (SELECT count(*) FROM pg_catalog.pg_class WHERE pg_get_userbyid(relowner) = current_user); END';
     CREATE FUNCTION app.plain(text) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
     CREATE FUNCTION app.with_default(a int, b timestamptz DEFAULT now()) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
     CREATE FUNCTION app.with_constant(a int, b text DEFAULT 'x') RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
@@ -537,6 +546,13 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
         found.iter().map(|f| f.volatility).max().unwrap_or_else(|| panic!("{name}"))
     };
     assert_eq!(worst("plain"), Volatility::Stable);
+    for told_by_the_clock in ["old", "through_old", "today", "soon"] {
+        assert_eq!(worst(told_by_the_clock), Volatility::Stable, "{told_by_the_clock}");
+    }
+    assert_eq!(worst("adult"), Volatility::Immutable);
+    let tells_server = |name: &str| catalog.functions(Some("app"), name, &path(&[]))[0].tells_server;
+    let tell = ["standbys", "through_standbys", "reads_own", "asks", "today"].map(tells_server);
+    assert_eq!(tell, [true, true, false, false, false]);
     assert_eq!(worst("with_default"), Volatility::Volatile);
     assert_eq!(worst("with_constant"), Volatility::Immutable);
     assert_eq!(worst("total"), Volatility::Volatile);
@@ -611,6 +627,11 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
             false,
         ),
         ("CREATE DOMAIN app.past AS date CHECK (VALUE < now())", false),
+        (
+            "CREATE FUNCTION app.m2i(app.mood) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO app.t DEFAULT VALUES; RETURN 1; END';
+         CREATE CAST (app.mood AS int) WITH FUNCTION app.m2i(app.mood)",
+            true,
+        ),
     ] {
         admin.batch_execute("BEGIN").await.unwrap();
         admin.batch_execute(unsafe_cast).await.unwrap();
@@ -629,6 +650,7 @@ async fn c11_c12_c13_c23_what_is_loaded_is_what_is_there() {
             catalog.is_cast_unsafely(oid)
         };
         assert_eq!(catalog.has_unsafe_casts(), !alone, "{unsafe_cast}");
+        assert_eq!(catalog.may_write_unnamed(), unsafe_cast.contains("plpgsql"), "{unsafe_cast}");
         assert_eq!(["mood", "mood[]", "moody", "pair"].map(bears), [alone, alone, alone, false], "{unsafe_cast}");
         let of_row = catalog.relation(Some("app"), "t", &path(&[])).unwrap();
         assert_eq!(of_row.columns.iter().any(|column| catalog.is_cast_unsafely(column.type_oid)), alone);

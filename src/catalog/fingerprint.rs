@@ -102,6 +102,8 @@ SELECT concat_ws(' ', (SELECT 'class=' || rows || ':' || hash FROM class)
     versions!("ts_dict", "pg_ts_dict"),
     versions!("ts_parser", "pg_ts_parser"),
     versions!("ts_template", "pg_ts_template"),
+    versions!("seclabel", "pg_seclabel"),
+    versions!("shseclabel", "pg_shseclabel"),
     versions!("auth_members", "pg_auth_members"),
     versions!(
         "db_role_setting",

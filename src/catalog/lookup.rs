@@ -138,6 +138,11 @@ impl Catalog {
         !self.unsafe_casts.is_empty()
     }
 
+    /// Whether what runs without being named may write, or leave something in the session.
+    pub fn may_write_unnamed(&self) -> bool {
+        self.casts_write || self.writes.may_move()
+    }
+
     /// What [`Catalog::has_unsafe_casts`] found, in words.
     pub fn unsafe_casts(&self) -> &[String] {
         &self.unsafe_casts

@@ -135,6 +135,8 @@ pub struct Function {
     pub body: Option<String>,
     /// As far as its source tells, and those of functions that it names.
     pub may_change_catalog: bool,
+    /// Whether it may tell of the server that runs it, whatever that knows of the data.
+    pub tells_server: bool,
 }
 
 /// Whether a call may leave something behind in the session: a setting, a temporary table, a lock. Told by the function's
@@ -221,6 +223,8 @@ pub struct Parts {
     pub unsafe_casts: Vec<String>,
     /// Those whose values such a cast may take, and what is made of them.
     pub cast_types: HashSet<u32>,
+    /// One of them is volatile.
+    pub casts_write: bool,
     pub writes: Writes,
     /// Settings of the users' own that sources of functions name.
     pub named_settings: BTreeSet<String>,
@@ -269,6 +273,7 @@ pub struct Catalog {
     unsteady_types: HashSet<u32>,
     unsafe_casts: Vec<String>,
     cast_types: HashSet<u32>,
+    casts_write: bool,
     pub writes: Writes,
     default_settings: Vec<DefaultSetting>,
     /// What sessions start with (`ALTER ROLE … SET`, `ALTER DATABASE … SET`, the configuration), as a hash: the same for every instance.
@@ -344,6 +349,7 @@ impl Catalog {
             unsteady_types: parts.unsteady_types,
             unsafe_casts: parts.unsafe_casts,
             cast_types: parts.cast_types,
+            casts_write: parts.casts_write,
             writes,
             default_settings: parts.default_settings,
             defaults: 0,

@@ -160,12 +160,13 @@ JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_type = '1' AND ",
 /// names, may leave something in the session, whether such a one is also run by what no statement names (triggers, defaults,
 /// constraints, rules, operators), the text of one that is as good as a view: in SQL, stable, for the caller, with no settings of
 /// its own; its source if that names settings of the users' own, whether it may set some whose names are made as it runs, the types of its
-/// results, if users made it, whether a call may change the catalog, and whether DISCARD ALL may not end what it leaves.
+/// results, if users made it, whether a call may change the catalog, whether DISCARD ALL may not end what it leaves, and whether its source, or
+/// that of a function it names, may tell of the server that it runs on.
 /// PostgreSQL runs no SET in a function that is not volatile, but calls what has the
 /// same effect (`_SPI_execute_plan` in spi.c). `CREATE AGGREGATE` marks everything
 /// immutable, so that an aggregate is as volatile as its worst part; a default that is not immutable makes its
 /// function volatile, since a call that leaves it out evaluates it. One that gives a relation's name (regclass, regtype) is stable at best,
-/// and so is one that is marked immutable though its source, or that of a function it names, reads tables or settings.
+/// and so is one that is marked immutable though its source, or that of a function it names, reads tables, settings or the clock.
 /// What is not volatile writes nothing itself, but calls what does: one that names a volatile function counts as volatile (but for PostgreSQL's own
 /// that are known to change nothing), and so does one that runs a text whose names are made as it runs.
 /// The catalog may be changed by a volatile function in SQL or PL/pgSQL whose source holds a word of DDL, runs texts or writes to PostgreSQL's own tables,
@@ -202,8 +203,15 @@ const FUNCTIONS: &str = concat!(
 ), reading AS (
     SELECT s.oid, s.name FROM source s WHERE regexp_replace(s.text,
         'distinct\\s+from\\M|\\m(extract|substring|trim|overlay)\\s*\\([^()]*\\mfrom\\M', ' ', 'gi') ~* '\\m(from|table|current_setting|execute)\\M'
+        OR s.text ~* '\\m(current_(date|time|timestamp)|localtime(stamp)?)\\M|''\\s*(now|today|tomorrow|yesterday)\\s*'''
+            '|\\m(now|age|timeofday|random\\w*|\\w+_timestamp|gen_random_uuid|uuidv[47])\"?\\s*\\('
     UNION
     SELECT s.oid, s.name FROM reading r JOIN calls c ON c.name = r.name JOIN source s ON s.oid = c.oid
+), telling AS (
+    SELECT s.oid, s.name FROM source s WHERE s.text ~* '\\m(pg_(?!(catalog|typeof|temp|get_\\w+|class|attribute|type|namespace|proc|roles)\\M)\\w+'
+        '|inet_(client|server)_\\w+|txid_\\w+)\\M|\\mversion\"?\\s*\\('
+    UNION
+    SELECT s.oid, s.name FROM telling t JOIN calls c ON c.name = t.name JOIN source s ON s.oid = c.oid
 ), freely AS MATERIALIZED (
     SELECT lower(p.proname) AS name FROM pg_proc p WHERE p.provolatile = 'v' AND (p.oid >= 16384 OR p.proname NOT IN
         ('clock_timestamp', 'gen_random_uuid', 'random', 'random_normal', 'timeofday', 'uuidv4', 'uuidv7'))
@@ -272,7 +280,8 @@ SELECT p.oid, p.pronamespace, p.proname,
         FROM unnest(p.proallargtypes, p.proargmodes) AS a(type, mode) WHERE a.mode IN ('o', 'b', 't'))) END,
     p.oid IN (SELECT oid FROM changing) OR (coalesce(s.is_free, false) OR p.oid IN (SELECT oid FROM writing))
         AND EXISTS (SELECT FROM changing c JOIN unnamed u ON u.oid = c.oid),
-    p.oid IN (SELECT oid FROM moving WHERE is_lasting)
+    p.oid IN (SELECT oid FROM moving WHERE is_lasting),
+    p.oid IN (SELECT oid FROM telling)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN source s ON s.oid = p.oid
 WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!'"
@@ -305,30 +314,30 @@ WHERE n.nspname NOT LIKE 'pg!_temp!_%' ESCAPE '!' AND (c.oid IS NULL OR c.relkin
 const UNSTEADY_TYPES: &str = concat!(made_of!("('timetz', 'aclitem')"), " SELECT oid FROM made WHERE oid <> 0");
 
 /// Functions that run unnamed and are not proven, and casts by the text that make a date of what may say `now`: kind, where, and of a cast from a
-/// type of the users' all types by which a value of that type can come into a query: itself and what is made of it, if no operator gives one. Empty in
-/// almost every database.
+/// type of the users' all types by which a value of that type can come into a query: itself and what is made of it, if no operator gives one; and whether
+/// it may write. Empty in almost every database.
 const UNSAFE_CASTS: &str = concat!(
     made_of!("('date', 'time', 'timestamp', 'timestamptz', 'timetz', 'aclitem')"),
     ", bearing AS (
     SELECT k.castsource AS source, k.castsource AS oid FROM pg_cast k WHERE k.oid >= 16384 AND k.castsource >= 16384
     UNION SELECT b.source, p.whole FROM bearing b JOIN part p ON p.part = b.oid
-) SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL), ''
+) SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL), '', false
 FROM pg_cast k WHERE k.oid >= 16384 AND k.castmethod = 'i' AND k.castcontext = 'i' AND k.casttarget IN (SELECT oid FROM made)
 UNION ALL SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_type(k.casttarget, NULL),
     CASE WHEN EXISTS (SELECT FROM pg_operator o JOIN bearing b ON b.oid = o.oprresult WHERE b.source = k.castsource) THEN ''
-        ELSE coalesce((SELECT string_agg(b.oid::text, ' ') FROM bearing b WHERE b.source = k.castsource AND b.oid <> 0), '') END
+        ELSE coalesce((SELECT string_agg(b.oid::text, ' ') FROM bearing b WHERE b.source = k.castsource AND b.oid <> 0), '') END, f.provolatile = 'v'
 FROM pg_cast k JOIN pg_proc f ON f.oid = k.castfunc WHERE ",
     unproven!(),
-    " UNION ALL SELECT DISTINCT 'type', format_type(t.oid, NULL), ''
+    " UNION ALL SELECT DISTINCT 'type', format_type(t.oid, NULL), '', f.provolatile = 'v'
 FROM pg_type t JOIN pg_proc f ON f.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout) WHERE ",
     unproven!(),
-    " UNION ALL SELECT DISTINCT 'operator class', m.opfname::text, ''
+    " UNION ALL SELECT DISTINCT 'operator class', m.opfname::text, '', f.provolatile = 'v'
 FROM pg_opfamily m JOIN pg_am h ON h.oid = m.opfmethod AND h.amname IN ('btree', 'hash') JOIN (
         SELECT amprocfamily AS family, amproc::oid AS function FROM pg_amproc WHERE oid >= 16384
         UNION ALL SELECT a.amopfamily, o.oprcode FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr WHERE a.oid >= 16384
     ) x ON x.family = m.oid JOIN pg_proc f ON f.oid = x.function WHERE ",
     unproven!(),
-    " UNION ALL SELECT 'domain', format_type(d.contypid, NULL), ''
+    " UNION ALL SELECT 'domain', format_type(d.contypid, NULL), '', false
 FROM pg_constraint d WHERE d.contypid >= 16384 AND d.contype = 'c' AND ",
     impure!("d.conbin::text")
 );

@@ -123,7 +123,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         Ok(())
     })?;
     parts.relations = relations(&mut results, &schemas)?;
-    results.each(14, |row| {
+    results.each(15, |row| {
         let oid = row.oid(0)?;
         let types =
             |column| row.one_of(column, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect());
@@ -142,6 +142,7 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
             },
             body: row.columns[8].clone(),
             may_change_catalog: row.flag(12)?,
+            tells_server: row.flag(14)?,
         };
         let (is_unnamed, is_untold) = (row.flag(7)?, row.flag(10)?);
         if is_unnamed && function.session_state != SessionState::Kept {
@@ -161,13 +162,14 @@ pub(super) fn parts(results: &[Vec<Vec<Option<String>>>]) -> Result<Parts, Build
         parts.types.push(r#type(&row, &schemas)?);
         Ok(())
     })?;
-    results.each(3, |row| {
+    results.each(4, |row| {
         let bearing: Vec<u32> =
             row.one_of(2, |text| text.split_ascii_whitespace().map(|oid| oid.parse().ok()).collect())?;
         if bearing.is_empty() {
             parts.unsafe_casts.push(format!("{} {}", row.text(0)?, row.text(1)?));
         }
         parts.cast_types.extend(bearing);
+        parts.casts_write |= row.flag(3)?;
         Ok(())
     })?;
     results.each(2, |row| {

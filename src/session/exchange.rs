@@ -92,6 +92,12 @@ impl Broken {
     }
 }
 
+#[derive(PartialEq, Eq)]
+enum Sent {
+    Some,
+    All,
+}
+
 impl Held {
     /// `flow`: one that owes nothing.
     pub fn new(lease: Lease, side: Side, flow: Flow, known_as: u32) -> Self {
@@ -163,27 +169,29 @@ impl Held {
 
     /// Sends `out` without waiting for answers; what comes meanwhile is relayed.
     pub async fn push(&mut self, out: &mut BytesMut, client: &mut Client, round: &mut Round) -> Result<(), Broken> {
-        loop {
-            let connection = &mut *self.lease;
-            connection.input.reserve(READ);
-            let read = poll_fn(|cx| match poll_send(&mut connection.stream, cx, out) {
-                Poll::Ready(sent) => Poll::Ready(sent.map(|()| None)),
-                Poll::Pending => {
-                    poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.input).map_ok(Some)
-                }
-            })
-            .await?;
-            if read == Some(0) {
-                return Err(Broken::Closed);
-            }
+        while self.send(out).await? == Sent::Some {
             self.digest(&mut client.output, round)?;
             if client.is_full() {
                 client.flush().await.map_err(Broken::Client)?;
             }
-            if read.is_none() {
-                return Ok(());
-            }
         }
+        Ok(())
+    }
+
+    /// Sends all of `out`, or until something is read.
+    async fn send(&mut self, out: &mut BytesMut) -> Result<Sent, Broken> {
+        let connection = &mut *self.lease;
+        connection.input.reserve(READ);
+        poll_fn(|cx| match poll_send(&mut connection.stream, cx, out) {
+            Poll::Ready(sent) => Poll::Ready(sent.map(|()| Sent::All).map_err(Broken::Io)),
+            Poll::Pending => {
+                poll_read_buf(Pin::new(&mut connection.stream), cx, &mut connection.input).map(|read| match read? {
+                    0 => Err(Broken::Closed),
+                    _ => Ok(Sent::Some),
+                })
+            }
+        })
+        .await
     }
 
     /// Reads once; gives what the client is to hear of it.

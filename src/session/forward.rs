@@ -101,7 +101,9 @@ impl Session {
     pub(super) async fn forward(&mut self, errand: &mut Errand) -> Result<(), End> {
         let end = errand.end;
         // Whatever this unit waits for, the client has what it asked for before.
-        self.client.flush().await?;
+        if !self.client.output.is_empty() {
+            Box::pin(self.client.flush()).await?;
+        }
         if self.heard && errand.survey.runs.iter().flatten().any(|plan| plan.may_change_catalog) {
             // Before, since the catalog may change while the answer is on its way; and after, since only then it has.
             self.catalog_touched();
@@ -304,9 +306,7 @@ impl Session {
             }
             Standing::Alone => false,
         };
-        let discards =
-            is_before_block && counts_for_another && self.shared.common.asks_sequences.load(Ordering::Acquire);
-        if discards {
+        if is_before_block && counts_for_another && self.shared.common.asks_sequences.load(Ordering::Acquire) {
             // What it gave others is not to be taken for what it gives this session.
             composer.query_own("DISCARD SEQUENCES", Probe::Effect);
             composer.carried.drawer = 0;
@@ -356,8 +356,8 @@ impl Session {
         if !self.registration.running.end() && !Box::pin(self.registration.running.spared()).await {
             held.is_unsure = true;
         }
-        if discards && round.own_error.is_some() {
-            // By a timeout, perhaps: they may have given another what they are asked for.
+        if round.own_error.is_some() && held.lease.carried.drawer == 0 {
+            // By a timeout, perhaps, they were not told to forget what they gave another.
             held.lease.carried.drawer = NOBODY;
         }
         // Without its ReadyForQuery a batch goes on: a Flush, or a copy whose error came before the client's Sync.

@@ -258,6 +258,7 @@ fn function(oid: u32, name: &str) -> Function {
         result_types: Vec::new(),
         session_state: SessionState::Kept,
         may_change_catalog: !built_in,
+        tells_server: false,
         body: None,
     }
 }

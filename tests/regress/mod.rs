@@ -127,7 +127,21 @@ fn hunks(test: &str, direct: &str, through: &str) -> Vec<Hunk> {
             _ => panic!("{test}: diff says {line:?}"),
         }
     }
+    hunks.iter_mut().for_each(|hunk| number_nothing(&mut hunk.lines));
     hunks
+}
+
+/// Statements of our own have numbers, and pg_prepared_statements an order, that say nothing: they stand last, as `sc_N`.
+fn number_nothing(lines: &mut Vec<String>) {
+    let is_ours =
+        |line: &str| line.strip_prefix("> sc_").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let (mut ours, others) = std::mem::take(lines).into_iter().partition::<Vec<_>, _>(|line| is_ours(line));
+    for line in &mut ours {
+        let rest = line["> sc_".len()..].trim_start_matches(|c: char| c.is_ascii_digit());
+        *line = format!("> sc_N{rest}");
+    }
+    ours.sort();
+    *lines = [others, ours].concat();
 }
 
 /// A hunk that `explained.txt` lists.

@@ -37,6 +37,7 @@ fn function(oid: u32, schema: &str, volatility: Volatility) -> (String, Function
         session_state: SessionState::Kept,
         body: None,
         may_change_catalog: false,
+        tells_server: false,
     };
     ("f".into(), function)
 }
@@ -100,6 +101,7 @@ fn catalog() -> Catalog {
             ],
             unsafe_casts: vec![],
             cast_types: Default::default(),
+            casts_write: false,
         },
     )
 }

@@ -10,7 +10,7 @@ use super::{
     Draft, Effect, ExplainForm, Kind, PinReason, Place, Refusal, SettingChange, TransactionControl, both, channel,
     named, settings, transaction,
 };
-use crate::catalog::SearchPath;
+use crate::catalog::{RelationKind, SearchPath};
 use crate::sql::facts::{Facts, Into, Name};
 use crate::sql::query;
 use crate::sql::token::Lexed;
@@ -275,7 +275,18 @@ impl Command<'_> {
         let calls = self.calls();
         let pin = both(calls.pin, self.mentions("pg_settings").then_some(PinReason::Opaque));
         let kind = if calls.user_volatile || pin.is_some() { Kind::Unproven } else { Kind::Write };
-        Draft { may_change_catalog: calls.may_change_catalog, ..Draft::new(kind, refusal) }.also(pin)
+        let may_change_catalog = calls.may_change_catalog || self.names_the_catalog();
+        Draft { may_change_catalog, ..Draft::new(kind, refusal) }.also(pin)
+    }
+
+    /// Whether a table of PostgreSQL's own is named, be it to be read.
+    fn names_the_catalog(&self) -> bool {
+        let is_own = |name: &str| {
+            let table = self.names.relation(&Name::plain(name), self.path);
+            table.is_some_and(|table| table.schema == "pg_catalog" && table.kind == RelationKind::Table)
+        };
+        let mut names = (0..self.lexed.len()).filter_map(|at| self.lexed.name(at));
+        names.any(|name| name.starts_with("pg_") && is_own(&name))
     }
 
     fn transaction(&self) -> Draft {

@@ -169,6 +169,7 @@ impl Fake {
             session_state: SessionState::Kept,
             body: None,
             may_change_catalog: !built_in && volatility == Volatility::Volatile,
+            tells_server: false,
         };
         self.functions.push((name.to_owned(), function));
         &mut self.functions.last_mut().expect("just pushed").1
@@ -310,7 +311,7 @@ impl Names for Fake {
         self.unsafe_casts
     }
 
-    fn may_move_unnamed(&self) -> bool {
+    fn may_write_unnamed(&self) -> bool {
         true
     }
 }

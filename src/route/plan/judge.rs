@@ -7,7 +7,7 @@ use super::names::Names;
 use super::unwritten::settings_read;
 use super::{Draft, Kind, PinReason, Place, Recipe, Refusal, both, functions};
 use crate::catalog::{Function, Persistence, Relation, RelationKind, SearchPath, Storage, Volatility};
-use crate::sql::facts::{Attribute, Facts, FunctionCall, Name, SourceKind};
+use crate::sql::facts::{Attribute, Facts, FunctionCall, Name, Operand, SourceKind};
 use crate::sql::query;
 use crate::sql::token::{Lexed, lex};
 use crate::types::RelationId;
@@ -154,10 +154,9 @@ impl<'n> Judge<'n> {
         }
     }
 
-    /// A function of the users' may run unnamed. It still changes nothing, or the database would not survive its planner, unless those
-    /// that do are of the ones that leave something in a session.
+    /// A function of the users' may run unnamed.
     fn unsafe_cast(&mut self) {
-        let proof = if self.names.may_move_unnamed() { Proof::Unproven } else { Proof::Harmless };
+        let proof = if self.names.may_write_unnamed() { Proof::Unproven } else { Proof::Harmless };
         self.refuse(Refusal::UnprovenCast, proof);
     }
 
@@ -350,7 +349,7 @@ impl<'n> Judge<'n> {
                 self.may_change_catalog |= function.may_change_catalog;
             }
             Volatility::Stable | Volatility::Immutable if function.security_definer => {
-                self.refuse(Refusal::SecurityDefiner, Proof::Harmless);
+                self.refuse(Refusal::SecurityDefiner, of_unread(function));
             }
             Volatility::Stable => self.body(function),
             Volatility::Immutable => {}
@@ -378,6 +377,16 @@ impl<'n> Judge<'n> {
                 self.overload(&attribute.name, 1, function);
             }
         }
+        if !rows_only {
+            // Or the type `b` that `a` is cast to.
+            let name = Name::plain(&attribute.name);
+            if names.is_row_type(&name, case.path) {
+                self.refuse(Refusal::UnprovenCast, Proof::Harmless);
+            }
+            if let Some(oid) = names.type_oid(&name, case.path) {
+                self.cast_to(oid, &Operand::Other, case);
+            }
+        }
     }
 
     /// An operator is its function. Built-in ones are immutable, or stable by the time zone alone; a schema of the path may hold
@@ -401,6 +410,11 @@ impl<'n> Judge<'n> {
             self.refuse(Refusal::VolatileOperator, Proof::OnPrimary);
         }
     }
+}
+
+/// Of one that changes nothing, and whose body is not judged.
+pub(super) fn of_unread(function: &Function) -> Proof {
+    if function.tells_server { Proof::OnPrimary } else { Proof::Harmless }
 }
 
 pub(super) fn has_column(relation: &Relation, name: &str) -> bool {

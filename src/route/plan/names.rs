@@ -17,7 +17,7 @@ pub(super) trait Names {
     fn is_unsteady(&self, oid: u32) -> bool;
     fn is_cast_unsafely(&self, oid: u32) -> bool;
     fn has_unsafe_casts(&self) -> bool;
-    fn may_move_unnamed(&self) -> bool;
+    fn may_write_unnamed(&self) -> bool;
 }
 
 impl Names for Catalog {
@@ -65,7 +65,7 @@ impl Names for Catalog {
         Catalog::has_unsafe_casts(self)
     }
 
-    fn may_move_unnamed(&self) -> bool {
-        self.writes.may_move()
+    fn may_write_unnamed(&self) -> bool {
+        Catalog::may_write_unnamed(self)
     }
 }

@@ -2,7 +2,7 @@
 //! the values of settings. Judged as the query itself is.
 
 use super::Refusal;
-use super::judge::{DEEPEST_VIEW, Judge, Proof};
+use super::judge::{DEEPEST_VIEW, Judge, Proof, of_unread};
 use crate::catalog::{Function, Relation};
 use crate::sql::query;
 use crate::sql::token::{Lexed, lex};
@@ -39,9 +39,9 @@ impl Judge<'_> {
     /// A stable function of the users'. What its body reads by name it reads by the search path of whoever calls it, be it from
     /// within a view.
     pub(super) fn body(&mut self, function: &Function) {
-        let refused = Refusal::StableFunction;
+        let (refused, proof) = (Refusal::StableFunction, of_unread(function));
         let Some(body) = function.body.as_deref().filter(|body| body.len() <= LONGEST_BODY) else {
-            return self.refuse(refused, Proof::Harmless);
+            return self.refuse(refused, proof);
         };
         if !self.read.insert(function.oid) {
             return;
@@ -50,7 +50,7 @@ impl Judge<'_> {
         let lexed = lex(body, true).ok().filter(|_| !body.contains('\\'));
         let statements = lexed.as_ref().map(Lexed::statements).unwrap_or_default();
         let ([statement], true) = (statements.as_slice(), self.bodies < DEEPEST_BODY) else {
-            return self.refuse(refused, Proof::Harmless);
+            return self.refuse(refused, proof);
         };
         match query::facts(statement) {
             Ok(facts) => {
@@ -59,7 +59,7 @@ impl Judge<'_> {
                 self.case(statement, &facts, path);
                 self.bodies -= 1;
             }
-            Err(_) => self.refuse(refused, Proof::Harmless),
+            Err(_) => self.refuse(refused, proof),
         }
     }
 }

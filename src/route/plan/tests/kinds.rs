@@ -468,6 +468,8 @@ fn c19_only_what_may_change_the_catalog_puts_it_in_doubt() {
         assert!(!may_change(text), "{text}");
     }
     for text in [
+        "UPDATE pg_class SET relname = 'b'",
+        "INSERT INTO orders SELECT oid FROM \"pg_class\"",
         "SELECT audit(1)",
         "SELECT log_visit(audit(1))",
         "SELECT nobody_knows(1)",

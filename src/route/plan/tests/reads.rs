@@ -162,6 +162,19 @@ fn r1_writing_functions_go_to_the_primary() {
     assert_eq!(plan_of("SELECT audit(1)").pin, None);
 }
 
+/// What tells of its server, in a body that is not judged, is asked of the primary.
+#[test]
+fn c12_a_function_that_tells_of_its_server_is_asked_of_the_primary() {
+    let mut shop = Fake::shop();
+    for name in ["trusted", "rate"] {
+        let text = format!("SELECT {name}(id) FROM orders");
+        assert_eq!(plan_with(text.as_bytes(), &path(&["public"]), true, &shop).place, Place::Anywhere, "{name}");
+        let function = shop.functions.iter_mut().find(|(own, _)| own == name).expect("it has one");
+        function.1.tells_server = true;
+        assert_eq!(plan_with(text.as_bytes(), &path(&["public"]), true, &shop).place, Place::Primary, "{name}");
+    }
+}
+
 #[test]
 fn c12_overloads_in_the_path_are_judged_too() {
     let with = |text: &str| plan_with(text.as_bytes(), &path(&["public", "tricks"]), true, &Fake::shop()).cache;
@@ -370,6 +383,8 @@ fn casts_that_depend_on_more_than_their_operand() {
         &[
             "SELECT note::date FROM orders",
             "SELECT date(note) FROM orders",
+            "SELECT (note).date FROM orders",
+            "SELECT (note).orders FROM orders",
             "SELECT (note)::timestamptz FROM orders",
             "SELECT lower(note)::date FROM orders",
             "SELECT ('n' || 'ow')::date FROM orders",
