@@ -50,6 +50,8 @@ fn scan(text: &str, standard_strings: bool) -> Result<Stripped<'_>, Broken> {
     let mut hint = Hint::default();
     let mut commented = false;
     let mut after_string = false;
+    // Where the last token ends that is no semicolon.
+    let mut end = 0;
     for lexeme in Scanner::new(text, standard_strings) {
         let lexeme = lexeme?;
         let piece = &text[lexeme.start..lexeme.end];
@@ -69,17 +71,16 @@ fn scan(text: &str, standard_strings: bool) -> Result<Stripped<'_>, Broken> {
             kind => {
                 after_string = matches!(kind, Kind::Text(_));
                 identity.push_str(piece);
+                if piece != ";" {
+                    end = identity.len();
+                }
             }
         }
     }
     if !commented {
         return Ok(Stripped { identity: Cow::Borrowed(trim(text)), hint });
     }
-    let mut trimmed = trim(&identity);
-    while let Some(before) = trimmed.strip_suffix("/**/") {
-        trimmed = trim(before);
-    }
-    let identity = Cow::Owned(trimmed.to_owned());
+    let identity = Cow::Owned(trim(&identity[..end]).to_owned());
     Ok(Stripped { identity, hint })
 }
 
@@ -119,6 +120,9 @@ mod tests {
             ("SELECT $$ -- x $$ --y", "SELECT $$ -- x $$"),
             ("SELECT 1-/**/-1", "SELECT 1- -1"),
             ("SELECT 'a' /* x */", "SELECT 'a'"),
+            ("SELECT 'a' /* x */ ; /* y */ ;", "SELECT 'a'"),
+            // An operator that looks like the end of a comment.
+            ("SELECT 'a'/*/x*/**/", "SELECT 'a'/**/**/"),
             ("-- nothing", ""),
             (";", ""),
         ] {
