@@ -191,8 +191,9 @@ const FUNCTIONS: &str = concat!(
     SELECT s.oid, s.name,
         s.text ~* 'set_config\\M\"?\\s*\\((?!\\s*(setting_name\\s*(=>|:=)\\s*)?[en]?''+[^''\\\\|%]+''+\\s*(::\\s*\\w+\\s*)?,)'
             OR s.text ~* '(execute|[(=])\\s*e?''+\\s*set\\s+((session|local)\\s+)?[\\w.\"]*[''%]' AS is_untold,
-        s.text ~* '\\m((set)?seed|load|dblink_connect\\w*|pg_replication_origin_session_\\w+|pg_backup_start|pg_start_backup|'
-            'pg_(create|copy)_(logical|physical)_replication_slot)\\M' AS is_lasting
+        s.text ~* '\\m(setseed|dblink_connect\\w*|pg_replication_origin_session_\\w+|pg_backup_start|pg_start_backup|'
+            'pg_(create|copy)_(logical|physical)_replication_slot)\\M|\\mset\\s+((session|local)\\s+)?\"?seed\\M'
+            '|set_config\"?\\s*\\(\\s*[en]?''+seed\\M|\\mload\\s+e?''' AS is_lasting
     FROM source s WHERE s.text ~* '\\m(set_config|set_limit|setseed|pg_(try_)?advisory_(un)?lock\\w*|'
         'pg_(create|copy)_(logical|physical)_replication_slot|pg_backup_start|pg_start_backup|'
         'pg_replication_origin_session_\\w+|dblink_connect\\w*)\\M'
@@ -204,7 +205,7 @@ const FUNCTIONS: &str = concat!(
     SELECT s.oid, s.name FROM source s WHERE regexp_replace(s.text,
         'distinct\\s+from\\M|\\m(extract|substring|trim|overlay)\\s*\\([^()]*\\mfrom\\M', ' ', 'gi') ~* '\\m(from|table|current_setting|execute)\\M'
         OR s.text ~* '\\m(current_(date|time|timestamp)|localtime(stamp)?)\\M|''\\s*(now|today|tomorrow|yesterday)\\s*'''
-            '|\\m(now|age|timeofday|random\\w*|\\w+_timestamp|gen_random_uuid|uuidv[47])\"?\\s*\\('
+            '|\\m(now|age|timeofday|random(_normal)?|(clock|statement|transaction)_timestamp|gen_random_uuid|uuidv[47])\"?\\s*\\('
     UNION
     SELECT s.oid, s.name FROM reading r JOIN calls c ON c.name = r.name JOIN source s ON s.oid = c.oid
 ), telling AS (
@@ -315,7 +316,7 @@ const UNSTEADY_TYPES: &str = concat!(made_of!("('timetz', 'aclitem')"), " SELECT
 
 /// Functions that run unnamed and are not proven, and casts by the text that make a date of what may say `now`: kind, where, and of a cast from a
 /// type of the users' all types by which a value of that type can come into a query: itself and what is made of it, if no operator gives one; and whether
-/// it may write. Empty in almost every database.
+/// it may write, which a type's own functions, all in C, are not thought to. Empty in almost every database.
 const UNSAFE_CASTS: &str = concat!(
     made_of!("('date', 'time', 'timestamp', 'timestamptz', 'timetz', 'aclitem')"),
     ", bearing AS (
@@ -328,7 +329,7 @@ UNION ALL SELECT 'cast', format_type(k.castsource, NULL) || ' to ' || format_typ
         ELSE coalesce((SELECT string_agg(b.oid::text, ' ') FROM bearing b WHERE b.source = k.castsource AND b.oid <> 0), '') END, f.provolatile = 'v'
 FROM pg_cast k JOIN pg_proc f ON f.oid = k.castfunc WHERE ",
     unproven!(),
-    " UNION ALL SELECT DISTINCT 'type', format_type(t.oid, NULL), '', f.provolatile = 'v'
+    " UNION ALL SELECT DISTINCT 'type', format_type(t.oid, NULL), '', false
 FROM pg_type t JOIN pg_proc f ON f.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout) WHERE ",
     unproven!(),
     " UNION ALL SELECT DISTINCT 'operator class', m.opfname::text, '', f.provolatile = 'v'

@@ -214,9 +214,12 @@ pub async fn accept<S, F>(
     }
     let limit = tokio::time::Instant::now() + LAST_ARRIVALS_LIMIT;
     while tokio::time::Instant::now() < limit
-        && let Ok(Ok(last)) = tokio::time::timeout(LAST_ARRIVALS, next(&listener, when)).await
+        && let Ok(last) = tokio::time::timeout(LAST_ARRIVALS, next(&listener, when)).await
     {
-        admit(last, &seats, &sessions, &session);
+        match last {
+            Ok(last) => admit(last, &seats, &sessions, &session),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
     }
 }
 

@@ -138,7 +138,11 @@ impl Client {
             self.input.reserve(self.asks);
         }
         let room = self.input.capacity() - self.input.len();
-        let read = self.stream.read_buf(&mut self.input).await?;
+        let read = match self.stream.read_buf(&mut self.input).await {
+            // TLS is told of the end otherwise than by the socket's: a client that was killed says nothing.
+            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => 0,
+            read => read?,
+        };
         if read == room {
             self.asks = (self.asks * 2).min(READ_MOST);
         }

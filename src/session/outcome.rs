@@ -416,9 +416,8 @@ impl Session {
         }
     }
 
-    /// The transaction has ended, and with it what it has made of settings, and its portals.
+    /// The transaction has ended, and with it what it has made of settings.
     fn settings_ended(&mut self, committed: bool) {
-        self.statements.transaction_ended();
         self.unseen = false;
         self.levels.ended(committed);
         self.has_savepoints = false;
@@ -464,6 +463,8 @@ impl Session {
 
     /// The client is outside transactions again.
     pub(super) fn transaction_ended(&mut self, committed: bool) {
+        // Not at each end within a batch: those that are bound behind it live on.
+        self.statements.transaction_ended();
         self.block = Block::Clean;
         self.settings_ended(committed);
     }

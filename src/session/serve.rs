@@ -248,13 +248,16 @@ impl Session {
         if self.held.as_ref().is_some_and(|held| !held.lease.is_current()) {
             return Some("outdated_connection");
         }
-        if self.seen.unknown && plan.hint.level.unwrap_or(self.level()) == Level::Session {
+        let level = plan.hint.level.unwrap_or(self.level());
+        if self.seen.unknown && level == Level::Session {
             return Some("floor_unknown");
         }
         match self.status {
             b'I' => {}
             // The hit would take its place, and the server does not hear of it.
             b'T' if self.has_open_portal() => return Some("portal_open"),
+            // What was read there already may be newer than what is kept.
+            b'T' if self.unlearned && level == Level::Session => return Some("read_before"),
             b'T' if self.block == Block::Clean => {}
             b'T' => return Some("in_transaction"),
             _ => return Some("failed_transaction"),

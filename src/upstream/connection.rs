@@ -23,6 +23,9 @@ const UNSOLICITED_READS: usize = 64;
 /// Room for what is sent that a connection keeps, in bytes.
 const OUTPUT_KEEPS: usize = 4 * 1024;
 
+/// Room for what is read that a connection keeps between sessions, in bytes.
+const INPUT_KEEPS: usize = 64 * 1024;
+
 /// The longest message of an answer to a question of our own, in bytes, and its most rows.
 const ANSWER_LIMIT: usize = 65_536;
 const ROWS: usize = 1_000;
@@ -93,6 +96,13 @@ impl Connection {
         if room.capacity() <= OUTPUT_KEEPS {
             room.clear();
             self.output = room;
+        }
+    }
+
+    /// Gives back the room that one long message took.
+    pub(super) fn rest(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > INPUT_KEEPS {
+            self.input = BytesMut::new();
         }
     }
 

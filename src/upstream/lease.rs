@@ -55,6 +55,7 @@ impl Lease {
         let now = Instant::now();
         let current = server.is_current(&connection) && !connection.is_worn(server.lifetime(), now);
         connection.returned();
+        connection.rest();
         // Bytes unread are looked at once, here: the next session must not find an answer to this one's question.
         if current && (connection.input.is_empty() || connection.check().is_ok()) {
             slot.give_back(connection, now);

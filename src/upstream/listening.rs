@@ -16,9 +16,15 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+/// LISTEN and what else a round asks wait for nobody: a server that leaves one unanswered for so long is lost, and who listens is told.
+const LONGEST_ROUND: Duration = Duration::from_secs(15);
+const SILENT: &str = "the server does not answer";
 
 /// The longest message, in bytes: a notification has up to 8,000 and its channel's name.
 const MESSAGE_LIMIT: usize = 65_536;
@@ -213,8 +219,10 @@ impl Hub {
                     stream.write_all_buf(&mut out).await?;
                     stream.flush().await
                 };
-                if let Err(error) = written.await {
-                    return lost(&error);
+                match timeout(LONGEST_ROUND, written).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return lost(&error),
+                    Err(_) => return lost(&SILENT),
                 }
                 if !is_under_way {
                     return None;
@@ -225,6 +233,7 @@ impl Hub {
                 () = self.stop.cancelled() => return Some(Deaf::Stopped),
                 message = message::next(&mut stream, &mut input, MESSAGE_LIMIT) => message,
                 () = self.wake.notified(), if !is_under_way => continue,
+                () = sleep(LONGEST_ROUND), if is_under_way => return lost(&SILENT),
             };
             match message {
                 Ok(message) => match message.tag {

@@ -8,10 +8,12 @@ use crate::wire::tls::{self, TlsConnector, TlsError};
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::timeout;
 
 /// Where a server listens and how it is reached.
 pub struct Target {
@@ -38,6 +40,22 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
+}
+
+/// The first of a name's addresses that answers, each within its share of the time.
+async fn first_of(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
+    let mut connected = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    for address in addresses {
+        connected = match timeout(share, TcpStream::connect(address)).await {
+            Ok(connected) => connected,
+            Err(elapsed) => Err(elapsed.into()),
+        };
+        if connected.is_ok() {
+            break;
+        }
+    }
+    connected
 }
 
 impl Target {
@@ -118,7 +136,8 @@ impl Target {
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let addresses: Vec<SocketAddr> = lookup_host((self.host.as_str(), self.port)).await?.collect();
+        let tcp = first_of(&addresses, self.connect_timeout).await?;
         tcp.set_nodelay(true)?;
         keep_alive(&tcp, self.keep_alive)?;
         Ok(tcp)

@@ -67,8 +67,12 @@ async fn watch_one(upstream: Arc<Upstream>, index: usize) {
     loop {
         let cause = match Control::connect(site.server.target(), &site.account, &site.database).await {
             Ok(control) => {
-                wait = FIRST_RETRY;
-                observe(&upstream, index, &control, &mut log).await
+                let (cause, has_answered) = observe(&upstream, index, &control, &mut log).await;
+                // One that lets in and answers nothing is not asked by ever more connections.
+                if has_answered {
+                    wait = FIRST_RETRY;
+                }
+                cause
             }
             Err(cause) => cause,
         };
@@ -81,17 +85,19 @@ async fn watch_one(upstream: Arc<Upstream>, index: usize) {
     }
 }
 
-/// Asks until there is no answer, and says why.
-async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut Log) -> ControlError {
+/// Asks until there is no answer, and says why, and whether there was one before.
+async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut Log) -> (ControlError, bool) {
     let site = &upstream.sites[index];
     // This connection is a new one.
     let _ = site.server.evidence().has_strayed();
+    let mut has_answered = false;
     loop {
         let probe = match tokio::time::timeout(PROBE_TIMEOUT, control.probe()).await {
             Ok(Ok(probe)) => probe,
-            Ok(Err(cause)) => return cause,
-            Err(_) => return ControlError(format!("no answer to a probe within {PROBE_TIMEOUT:?}")),
+            Ok(Err(cause)) => return (cause, has_answered),
+            Err(_) => return (ControlError(format!("no answer to a probe within {PROBE_TIMEOUT:?}")), has_answered),
         };
+        has_answered = true;
         let heard = upstream.answered(index, &probe, Moment::now());
         log.saw(site);
         log.heard(heard);
@@ -105,7 +111,7 @@ async fn observe(upstream: &Upstream, index: usize, control: &Control, log: &mut
         // Either way it is asked again.
         let _ = tokio::time::timeout(rest, site.server.evidence().doubted()).await;
         if site.server.evidence().has_strayed() {
-            return ControlError("its address leads new connections to another server".to_owned());
+            return (ControlError("its address leads new connections to another server".to_owned()), has_answered);
         }
     }
 }

@@ -426,6 +426,25 @@ fn c6_what_a_transaction_wrote_is_seen_in_the_one_that_its_batch_begins() {
     });
 }
 
+/// The position of what is read in a transaction is learned at its end; until then only the server is as new.
+#[test]
+fn c6_a_hit_is_no_older_than_what_its_transaction_has_read() {
+    let cluster = Cluster::quiet();
+    let watched = Watched::quiet(&cluster, "c6_read", "CREATE TABLE t AS SELECT 1 AS v");
+    let mut client = watched.client();
+    let read = "SELECT v FROM t";
+    assert_eq!(watched.warm(&mut client, read), "1");
+    watched.unheard(|| {
+        watched.beside().rows("UPDATE t SET v = 2");
+        client.rows("BEGIN");
+        assert_eq!(client.value(read), "1", "a hit");
+        assert_eq!(client.value("SELECT v + (now() IS NULL)::int FROM t"), "2");
+        assert_eq!(client.value(read), "2");
+        client.rows("COMMIT");
+        assert_eq!(client.value(read), "2");
+    });
+}
+
 /// A hit is a query of its own transaction alone.
 #[test]
 fn r8_a_hit_binds_no_transaction_that_its_batch_begins_behind_it() {

@@ -311,6 +311,7 @@ fn r18_portals_suspend_and_go_on() {
 fn r18_the_unnamed_portal_stays_as_the_client_has_it() {
     let twins = Twins::new("unnamed_portal", TABLES);
     let bind = |sql: &str| b().parse("", sql, &[]).bind("", "", &[], Format::Text);
+    let all = "SELECT id FROM t ORDER BY id";
     let script = [
         // So that the next is a hit.
         ready(b().query("SELECT v FROM t WHERE id = 1")),
@@ -320,8 +321,18 @@ fn r18_the_unnamed_portal_stays_as_the_client_has_it() {
         ready(b().execute("", 0).sync()),
         ready(b().query("COMMIT")),
         ready(b().query("BEGIN")),
-        ready(bind("SELECT id FROM t ORDER BY id").execute("", 5).sync()),
+        ready(bind(all).execute("", 5).sync()),
         ready(b().query("LISTEN l")),
+        ready(b().execute("", 5).sync()),
+        ready(b().query("ROLLBACK")),
+        // Bound behind the end of the transaction before.
+        ready(b().query("BEGIN")),
+        ready(b().query("SELECT count(*) FROM w")),
+        ready(Batch(
+            [bind("COMMIT").execute("", 0).0, bind("BEGIN").execute("", 0).0, bind(all).execute("", 5).sync().0]
+                .concat(),
+        )),
+        ready(b().query("SELECT v FROM t WHERE id = 1")),
         ready(b().execute("", 5).sync()),
         ready(b().query("ROLLBACK")),
     ];

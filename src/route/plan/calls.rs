@@ -67,6 +67,8 @@ impl Calls {
             let pin =
                 if function.built_in { functions::pins(&word) } else { functions::pins_by(function.session_state) };
             self.pin = both(self.pin, pin);
+            self.user_volatile |= !function.built_in && function.volatility == Volatility::Volatile;
+            self.may_change_catalog |= function.may_change_catalog;
         }
     }
 }

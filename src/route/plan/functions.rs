@@ -210,10 +210,25 @@ pub(super) fn pins_by(state: SessionState) -> Option<PinReason> {
     }
 }
 
-/// Whether a block of code names what even DISCARD ALL does not end.
+/// Whether a block of code may do what even DISCARD ALL does not end.
 pub(super) fn names_lasting(code: &str) -> bool {
-    let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_ascii_lowercase);
-    words.any(|word| matches!(&*word, "load" | "seed") || pins(&word) == Some(PinReason::Lasting))
+    let code = code.to_ascii_lowercase();
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let (mut rest, mut before) = (&code[..], "");
+    while let Some(begin) = rest.find(is_part) {
+        let word = &rest[begin..];
+        let (word, behind) = word.split_at(word.find(|c| !is_part(c)).unwrap_or(word.len()));
+        let lasts = match word {
+            "load" => behind.trim_start().starts_with('\''),
+            "seed" => matches!(before, "set" | "session" | "local" | "set_config"),
+            word => pins(word) == Some(PinReason::Lasting),
+        };
+        if lasts {
+            return true;
+        }
+        (rest, before) = (behind, word);
+    }
+    false
 }
 
 #[cfg(test)]

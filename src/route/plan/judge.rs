@@ -377,7 +377,7 @@ impl<'n> Judge<'n> {
                 self.overload(&attribute.name, 1, function);
             }
         }
-        if !rows_only {
+        if sources.is_empty() {
             // Or the type `b` that `a` is cast to.
             let name = Name::plain(&attribute.name);
             if names.is_row_type(&name, case.path) {

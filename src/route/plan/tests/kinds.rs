@@ -363,7 +363,14 @@ fn r20_session_objects_pin() {
         ("SELECT query_to_xml('x', true, true, '')", Opaque),
         ("DO $$ BEGIN PERFORM 1; END $$", Opaque),
         ("DO $$ BEGIN PERFORM upload('x'), setseeds FROM orders; END $$", Opaque),
+        (
+            "DO $$ BEGIN INSERT INTO seed VALUES (1); -- load the seed
+            UPDATE t SET at = 1, seed = 2; END $$",
+            Opaque,
+        ),
         ("DO $$ BEGIN LOAD 'auto_explain'; END $$", Lasting),
+        ("DO $$ BEGIN PERFORM set_config('seed', '0.5', false); END $$", Lasting),
+        ("DO $$ BEGIN SET SESSION seed TO 0.5; END $$", Lasting),
         ("DO $$ BEGIN PERFORM pg_catalog.SetSeed(0.5); END $$", Lasting),
         ("DO 'BEGIN SET seed = 0.5; END'", Lasting),
         ("DO $$ BEGIN PERFORM dblink_connect('a', 'b'); END $$", Lasting),
