@@ -23,6 +23,7 @@
 //! Frameworks open a transaction around every request, and most of them only read. BEGIN is answered here and sent before the first
 //! statement that needs it (`session/deferred.rs`). A read that could be a hit does not: each statement of a READ COMMITTED
 //! transaction has a snapshot of its own, so the read runs alone and fills. What tells the time, locks or writes does need it.
+//! Behind a read that a server has answered within it, a transaction is given no hit at level `session`: how new that read was is learned at its end.
 //! Given up for this: the transaction's time is that of its first statement upstream. Rejected: BEGIN in the same batch as every
 //! first read, which takes a connection for nothing and can fill nothing.
 //!
