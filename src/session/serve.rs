@@ -256,10 +256,10 @@ impl Session {
             b'I' => {}
             // The hit would take its place, and the server does not hear of it.
             b'T' if self.has_open_portal() => return Some("portal_open"),
+            b'T' if self.block != Block::Clean => return Some("in_transaction"),
             // What was read there already may be newer than what is kept.
             b'T' if self.unlearned && level == Level::Session => return Some("read_before"),
-            b'T' if self.block == Block::Clean => {}
-            b'T' => return Some("in_transaction"),
+            b'T' => {}
             _ => return Some("failed_transaction"),
         }
         if !self.settings.is_plain() {
