@@ -270,7 +270,7 @@ fn c8_a_wait_for_the_primary_ends_as_the_client_wants_and_takes_nothing_from_oth
     watched.warm(&mut other, READ);
     let mut limited = Wire::connect(&limits).expect("taken");
     limited.rows("BEGIN");
-    limited.rows("SELECT clock_timestamp() IS NULL");
+    limited.rows("SAVEPOINT s");
     assert_eq!(watched.look(|| limited.value(READ)), (true, "1".to_owned()), "a hit in the transaction");
     assert_eq!(limited.error(there), "57014");
     assert_eq!(limited.error("INSERT INTO u VALUES (1)"), "25P02");
