@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// LISTEN and what else a round asks wait for nobody: a server that leaves one unanswered for so long is lost, and who listens is told.
-const LONGEST_ROUND: Duration = Duration::from_secs(15);
+const LONGEST_ROUND: Duration = Duration::from_secs(60);
 const SILENT: &str = "the server does not answer";
 
 /// The longest message, in bytes: a notification has up to 8,000 and its channel's name.

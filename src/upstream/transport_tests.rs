@@ -1,4 +1,4 @@
-//! What `prefer` makes of servers whose TLS does not work.
+//! What `prefer` makes of servers whose TLS does not work, and which address of a name is taken.
 
 use super::*;
 use crate::upstream::fake::{Fake, startup};
@@ -19,4 +19,24 @@ async fn r25_prefer_says_why_it_goes_on_in_clear() {
         assert!(matches!(opened, Ok(Stream::Tcp(_))), "{opened:?}");
         assert_eq!(target.downgraded.lock().unwrap().is_some(), told, "{answer:?}");
     }
+}
+
+/// A listener that takes nobody, and has no room for who waits, leaves a connection without an answer, as a host that has gone does.
+#[tokio::test]
+async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+    let local = socket2::SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    full.bind(&local).unwrap();
+    full.listen(0).unwrap();
+    let silent = full.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(connected) = timeout(Duration::from_millis(100), TcpStream::connect(silent)).await {
+        waiting.push(connected.unwrap());
+    }
+    let limit = Duration::from_secs(2);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let live = listener.local_addr().unwrap();
+    assert_eq!(first_of(&[silent, live], limit).await.unwrap().peer_addr().unwrap(), live);
+    assert_eq!(first_of(&[live, silent], limit).await.unwrap().peer_addr().unwrap(), live);
+    assert_eq!(first_of(&[], limit).await.unwrap_err().kind(), io::ErrorKind::NotFound);
 }
